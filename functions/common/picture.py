@@ -1,0 +1,272 @@
+"""The one decoder of pictures: the function, the serving program and the training all read through it.
+
+Pillow does the decoding. Around it stand the limits that an open door to uploads needs: three formats told by
+their first bytes, size and pixels checked before anything is decoded, bounds on what a header may make Pillow
+do, and one error, ImageRejected, for whatever is no acceptable picture.
+"""
+
+import io
+import re
+import struct
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from PIL import Image
+
+from functions.common.errors import ImageRejected
+
+MAX_BYTES = 10_000_000
+MAX_PIXELS = 50_000_000
+# Transparent pixels show this colour: cut-out photographs are nearly always meant for a white page.
+BACKGROUND = (255, 255, 255)
+
+# A resize may start from a cheap reduction (the JPEG decoder's own scaling, box averages) that leaves at least
+# this many times the final side: below one grey level of difference on average, several times faster.
+REDUCING_GAP = 4.0
+
+# libjpeg works through all blocks once for each scan, and a scan of nothing takes a few bytes, so a small
+# progressive file can keep it busy for hours. Encoders write about ten scans.
+_MAX_JPEG_SCANS = 100
+_MAX_JPEG_SEGMENTS = 2_000
+_JPEG_SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
+_JPEG_END = 0xD9
+_JPEG_SCAN = 0xDA
+
+# Pillow inflates every text and profile chunk, up to 1 MiB each.
+_MAX_PNG_COMPRESSED_CHUNKS = 16
+_MAX_PNG_CHUNKS = 20_000
+_PNG_COMPRESSED_CHUNKS = (b"zTXt", b"iTXt", b"iCCP")
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_Result = TypeVar("_Result")
+
+
+class Picture(NamedTuple):
+    """A decoded picture: `image` is RGB, side x side; width and height are the original's, upright, in pixels."""
+
+    image: Image.Image
+    width: int
+    height: int
+    format: str
+
+
+class Statistics(NamedTuple):
+    """Simple properties of a picture as the model sees it; each from 0 to 1 (see `statistics`)."""
+
+    brightness: float
+    contrast: float
+    sharpness: float
+
+
+def read_picture(data: bytes, side: int) -> Picture:
+    """Decode the first frame of a JPEG (MPO included), PNG or WebP file into an RGB square of `side` pixels.
+
+    The picture is turned upright by its EXIF (or XMP) orientation, an alpha channel is laid over BACKGROUND, and
+    the whole of it is squeezed into the square with LANCZOS; colour profiles are not applied.
+
+    Raises ImageRejected for more than MAX_BYTES, more than MAX_PIXELS, other formats, and files that are
+    damaged, cut short or built to exhaust the decoder.
+    """
+    check_size(len(data))
+    file_format, open_file = _format(data)
+    encoded = _pillow(lambda: open_file(data))
+    _check_pixels(*encoded.size)
+    width, height = encoded.size
+    box = _pillow(lambda: _decode(encoded, side))
+    orientation = _orientation(encoded)
+    if orientation >= 5:
+        width, height = height, width
+    image = _pillow(lambda: _square(encoded, side, box))
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+    return Picture(image, width, height, file_format)
+
+
+def check_size(length: int) -> None:
+    """Raise ImageRejected unless a file of `length` bytes is worth reading."""
+    if length == 0:
+        raise ImageRejected("The file is empty (0 bytes); upload the picture again.")
+    if length > MAX_BYTES:
+        raise ImageRejected(
+            f"The file has {length / 1e6:.1f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB; upload a smaller copy."
+        )
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """A PNG file of the image's pixels alone: no profile, text or EXIF of the original."""
+    buffer = io.BytesIO()
+    Image.frombytes(image.mode, image.size, image.tobytes()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def statistics(image: Image.Image) -> Statistics:
+    """Brightness, contrast and sharpness of an RGB image's luma L (ITU-R 601, 0 to 1).
+
+    brightness: mean of L. contrast: standard deviation of L. sharpness: mean absolute difference of
+    neighbouring pixels of L, the mean of the horizontal and the vertical one (the absolute-gradient focus
+    measure; Pertuz, Puig, Garcia, Pattern Recognition 46, 2013); 0 for a flat picture.
+
+    Measured on the model's small input, so that pictures of any size compare, and without NumPy, which would
+    make the function's package eight times larger.
+    """
+    luma = image.convert("L")
+    width, height = luma.size
+    values = luma.tobytes()
+    rows = [values[start : start + width] for start in range(0, len(values), width)]
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / len(values)
+    across = sum(abs(a - b) for row in rows for a, b in zip(row, row[1:], strict=False))
+    down = sum(abs(a - b) for a, b in zip(values, values[width:], strict=False))
+    sharpness = (across / max(1, height * (width - 1)) + down / max(1, (height - 1) * width)) / 2
+    return Statistics(
+        brightness=round(mean / 255, 4), contrast=round(variance**0.5 / 255, 4), sharpness=round(sharpness / 255, 4)
+    )
+
+
+def _format(data: bytes) -> tuple[str, Callable[[bytes], Image.Image]]:
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG", _open_jpeg
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG", _open_png
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP", _open_webp
+    raise ImageRejected("The file is no JPEG, PNG or WebP picture; convert it and upload it again.")
+
+
+# The plugins are used directly: Image.open would try formats that nobody asked for, and would take a phone's
+# JPEG with a second picture behind the first (MPO) for something else. Each is imported when first needed.
+
+
+def _open_jpeg(data: bytes) -> Image.Image:
+    _check_jpeg_segments(data)
+    from PIL import JpegImagePlugin
+
+    return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+
+
+def _open_png(data: bytes) -> Image.Image:
+    _check_png_chunks(data)
+    from PIL import PngImagePlugin
+
+    return PngImagePlugin.PngImageFile(io.BytesIO(data))
+
+
+def _open_webp(data: bytes) -> Image.Image:
+    # Pillow's plugin allocates the canvas when it opens a file.
+    _check_pixels(*_webp_size(data))
+    from PIL import WebPImagePlugin
+
+    return WebPImagePlugin.WebPImageFile(io.BytesIO(data))
+
+
+def _pillow(call: Callable[[], _Result]) -> _Result:
+    """Run one step in Pillow, which raises nearly every built-in exception on bad files."""
+    try:
+        return call()
+    except ImageRejected:
+        raise
+    except Exception as error:
+        said = "".join(character for character in str(error)[:150] if character.isprintable())
+        raise ImageRejected(
+            f"The file is damaged, cut short or no acceptable picture ({said or type(error).__name__});"
+            " upload the original again."
+        ) from error
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageRejected(
+            f"The picture has {width} x {height} pixels, the limit is {MAX_PIXELS // 1_000_000} million;"
+            " upload a smaller copy."
+        )
+
+
+def _check_jpeg_segments(data: bytes) -> None:
+    """Count segments and scans up to the end of the first picture, as libjpeg will meet them."""
+    position, segments, scans = 2, 0, 0
+    while (match := _JPEG_SEGMENT.search(data, position)) and data[match.end() - 1] != _JPEG_END:
+        segments += 1
+        scans += data[match.end() - 1] == _JPEG_SCAN
+        if scans > _MAX_JPEG_SCANS or segments > _MAX_JPEG_SEGMENTS:
+            raise ImageRejected(
+                "The JPEG file consists of far more parts than any camera writes; save a fresh copy and upload that."
+            )
+        position = match.end() + int.from_bytes(data[match.end() : match.end() + 2])
+
+
+def _check_png_chunks(data: bytes) -> None:
+    position, chunks, compressed = 8, 0, 0
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        chunks += 1
+        compressed += kind in _PNG_COMPRESSED_CHUNKS
+        if compressed > _MAX_PNG_COMPRESSED_CHUNKS or chunks > _MAX_PNG_CHUNKS:
+            raise ImageRejected(
+                "The PNG file carries far more text or parts than a picture needs; save a fresh copy and upload that."
+            )
+        position += length + 12
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Canvas size: https://developers.google.com/speed/webp/docs/riff_container, RFC 6386 9.1, RFC 9649 3.4."""
+    header = data[12:30].ljust(18, b"\0")
+    if header.startswith(b"VP8X"):
+        return int.from_bytes(header[12:15], "little") + 1, int.from_bytes(header[15:18], "little") + 1
+    if header.startswith(b"VP8L"):
+        bits = int.from_bytes(header[9:13], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", header, 14)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _decode(encoded: Image.Image, side: int) -> tuple[float, float, float, float]:
+    """Decode all pixels, letting a JPEG decoder scale down; returns the box of the picture in the result."""
+    wanted = round(side * REDUCING_GAP)
+    scaled = encoded.draft("", (wanted, wanted)) if encoded.format == "JPEG" else None  # type: ignore[no-untyped-call]
+    encoded.load()
+    return scaled[1] if scaled else (0, 0, *encoded.size)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # a picture with corrupt EXIF is still a picture
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _square(image: Image.Image, side: int, box: tuple[float, float, float, float]) -> Image.Image:
+    if image.mode == "I;16":
+        image = _eight_bits(image)
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+    elif image.mode in ("1", "P"):  # would be resized without interpolation
+        image = image.convert("RGB")
+    square = image.resize((side, side), Image.Resampling.LANCZOS, box, REDUCING_GAP)
+    if not square.has_transparency_data:
+        return square.convert("RGB")
+    square = square.convert("RGBA")
+    opaque = Image.new("RGBA", square.size, (*BACKGROUND, 255))
+    return Image.alpha_composite(opaque, square).convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey to 8 bits; Pillow's own conversion turns every value above 255 white."""
+    wide = image.convert("I")
+    grey = wide.point([value >> 8 for value in range(65536)], "L")
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey.putalpha(wide.point([255 * (value != transparent) for value in range(65536)], "L"))
+    return grey
+
+

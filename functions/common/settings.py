@@ -1,0 +1,65 @@
+"""A function's settings, read from its environment variables at every call.
+
+Terraform writes them; each reader raises Misconfigured with the variable's name when a value cannot be used.
+"""
+
+import json
+import math
+import os
+
+from functions.common.errors import Misconfigured
+
+
+def text(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value.strip():
+        raise Misconfigured(f"The environment variable {name} is not set; apply the Terraform module again.")
+    return value
+
+
+def labels(name: str) -> list[str]:
+    """A JSON list of one or more different, non-empty strings."""
+    value = text(name)
+    try:
+        items = json.loads(value)
+    except ValueError:
+        items = None
+    if not (
+        isinstance(items, list)
+        and items
+        and all(isinstance(item, str) and item for item in items)
+        and len(set(items)) == len(items)
+    ):
+        raise Misconfigured(
+            f"The environment variable {name} is {value!r}, not a JSON list of different names;"
+            " promote a model again and apply."
+        )
+    return items
+
+
+def probability(name: str) -> float:
+    """A number above 0 and at most 1."""
+    value = text(name)
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= 1:  # also false for NaN
+        raise Misconfigured(
+            f"The environment variable {name} is {value!r}; set a number above 0 and at most 1 and apply."
+        )
+    return number
+
+
+def pixels(name: str) -> int:
+    """A side length in pixels, 1 to 240.
+
+    240 x 240 random pixels still fit, as base64 of a PNG, into the 256 KiB that Step Functions hands from
+    state to state: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+    """
+    value = text(name)
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 240):
+        raise Misconfigured(
+            f"The environment variable {name} is {value!r}; set a whole number of pixels from 1 to 240 and apply."
+        )
+    return int(value)

@@ -1,0 +1,199 @@
+"""Where moto 5.2.5 answers differently from AWS in ways that Terraform or this project meet.
+
+Each repair names the AWS page it follows and is applied when its service is first called.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+# What this endpoint can truly say about a request; a statement about any other key is left aside.
+# One machine has no TLS, so a bucket's TLS-only statement sees its requests as if they had come by TLS.
+KNOWN_CONDITION_KEYS = {"aws:securetransport": "true"}
+
+
+def create_app(service: str) -> Any:
+    """The Flask application of one of moto's services, repaired; made when the service is first called."""
+    from moto.moto_server.werkzeug_app import create_backend_app
+
+    for repair in REPAIRS.get(service, ()):
+        repair()
+    return create_backend_app(service)  # type: ignore[arg-type]
+
+
+def repair_bucket_policies() -> None:
+    """An unmet condition makes a statement neutral; in moto it denies.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+    """
+    from moto.iam.access_control import IAMPolicy, PermissionResult
+    from moto.s3.models import FakeBucket
+
+    def get_permission(self: Any, action: str, resource: str) -> PermissionResult:
+        if self.policy is None:
+            return PermissionResult.NEUTRAL
+        document = json.loads(self.policy)
+        statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
+        met = [_without_condition(each) for each in statements if _condition_met(each.get("Condition", {}))]
+        return IAMPolicy(json.dumps({**document, "Statement": met})).is_action_permitted(action, resource)
+
+    FakeBucket.get_permission = get_permission
+
+
+def _without_condition(statement: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in statement.items() if name != "Condition"}
+
+
+def _condition_met(condition: dict[str, dict[str, Any]]) -> bool:
+    for operator, pairs in condition.items():
+        for key, expected in pairs.items():
+            actual = KNOWN_CONDITION_KEYS.get(key.lower())
+            if actual is None or operator.lower() not in ("bool", "stringequals"):
+                return False
+            values = expected if isinstance(expected, list) else [expected]
+            if actual not in [str(value).lower() for value in values]:
+                return False
+    return True
+
+
+def repair_bucket_notifications() -> None:
+    """GetBucketNotificationConfiguration leaves EventBridge out.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketNotificationConfiguration.html
+    """
+    from moto.s3.responses import S3Response
+
+    original = S3Response.get_bucket_notification
+
+    @wraps(original)
+    def get_bucket_notification(self: Any) -> Any:
+        status, headers, body = original(self)
+        configuration = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        if configuration is not None and configuration.event_bridge is not None:
+            element = b"<EventBridgeConfiguration></EventBridgeConfiguration></NotificationConfiguration>"
+            text = body if isinstance(body, bytes) else body.encode()
+            body = text.replace(b"</NotificationConfiguration>", element)
+        return status, headers, body
+
+    S3Response.get_bucket_notification = get_bucket_notification
+
+
+def repair_queue_attributes() -> None:
+    """SetQueueAttributes wipes a policy it does not name, and RedrivePolicy is not compact JSON.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    """
+    from moto.sqs.models import Queue
+
+    set_attributes = Queue._set_attributes
+    read_attributes: Callable[[Any], dict[str, Any]] = Queue.attributes.fget
+
+    @wraps(set_attributes)
+    def _set_attributes(self: Any, attributes: dict[str, Any], now: float | None = None) -> None:
+        if "Policy" not in attributes:
+            attributes = {**attributes, "Policy": getattr(self, "policy", None)}
+        set_attributes(self, attributes, now)
+
+    def attributes(self: Any) -> dict[str, Any]:
+        result = read_attributes(self)
+        if "RedrivePolicy" in result:
+            result["RedrivePolicy"] = json.dumps(self.redrive_policy, separators=(",", ":"))
+        return result
+
+    Queue._set_attributes = _set_attributes
+    Queue.attributes = property(attributes)
+
+
+def repair_function_configuration() -> None:
+    """Functions forget LoggingConfig, DeadLetterConfig and updated tracing, and lose a package's other settings.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
+    """
+    from moto.awslambda.models import LambdaFunction
+
+    initialise, describe, update = (
+        LambdaFunction.__init__,
+        LambdaFunction.get_configuration,
+        LambdaFunction.update_configuration,
+    )
+
+    def __init__(self: Any, account_id: str, spec: dict[str, Any], *rest: Any, **more: Any) -> None:
+        initialise(self, account_id, spec, *rest, **more)
+        self.dead_letter_config = spec.get("DeadLetterConfig") or {}
+        self.logging_config = _logging_config(self.function_name, spec.get("LoggingConfig") or {})
+        self.logs_group_name = self.logging_config["LogGroup"]
+
+    def get_configuration(self: Any, on_create: bool = False) -> dict[str, Any]:
+        result = describe(self, on_create)
+        result["LoggingConfig"] = self.logging_config
+        if self.dead_letter_config.get("TargetArn"):
+            result["DeadLetterConfig"] = self.dead_letter_config
+        return result
+
+    def update_configuration(self: Any, config_updates: dict[str, Any]) -> dict[str, Any]:
+        if "LoggingConfig" in config_updates:
+            self.logging_config = _logging_config(self.function_name, config_updates["LoggingConfig"])
+            self.logs_group_name = self.logging_config["LogGroup"]
+        if "DeadLetterConfig" in config_updates:
+            self.dead_letter_config = config_updates["DeadLetterConfig"]
+        if "TracingConfig" in config_updates:
+            self.tracing_config = config_updates["TracingConfig"]
+        if "EphemeralStorage" in config_updates:
+            self.ephemeral_storage = config_updates["EphemeralStorage"]["Size"]
+        if "KMSKeyArn" in config_updates:
+            self.kms_key_arn = config_updates["KMSKeyArn"]
+        return update(self, config_updates)
+
+    LambdaFunction.__init__ = __init__
+    LambdaFunction.get_configuration = get_configuration
+    LambdaFunction.update_configuration = update_configuration
+
+
+def _logging_config(function_name: str, requested: dict[str, Any]) -> dict[str, Any]:
+    result = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{function_name}", **requested}
+    if result["LogFormat"] == "JSON":
+        result = {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", **result}
+    return result
+
+
+def repair_scaling_tags() -> None:
+    """Application Auto Scaling has no tags at all.
+
+    https://docs.aws.amazon.com/autoscaling/application/APIReference/API_ListTagsForResource.html
+    """
+    from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
+
+    tags: dict[str, dict[str, str]] = {}
+
+    def register_scalable_target(self: Any) -> str:
+        answer = register(self)
+        arn = json.loads(answer)["ScalableTargetARN"]
+        tags.setdefault(arn, {}).update(self._get_param("Tags") or {})
+        return answer
+
+    def list_tags_for_resource(self: Any) -> str:
+        return json.dumps({"Tags": tags.get(self._get_param("ResourceARN"), {})})
+
+    def tag_resource(self: Any) -> str:
+        tags.setdefault(self._get_param("ResourceARN"), {}).update(self._get_param("Tags"))
+        return "{}"
+
+    def untag_resource(self: Any) -> str:
+        for key in self._get_param("TagKeys"):
+            tags.get(self._get_param("ResourceARN"), {}).pop(key, None)
+        return "{}"
+
+    register = ApplicationAutoScalingResponse.register_scalable_target
+    for method in (register_scalable_target, list_tags_for_resource, tag_resource, untag_resource):
+        setattr(ApplicationAutoScalingResponse, method.__name__, method)
+
+
+REPAIRS: dict[str, tuple[Callable[[], None], ...]] = {
+    "s3": (repair_bucket_policies, repair_bucket_notifications),
+    "sqs": (repair_queue_attributes,),
+    "lambda": (repair_function_configuration,),
+    "applicationautoscaling": (repair_scaling_tags,),
+}

@@ -1,0 +1,148 @@
+"""The one-machine AWS: every interface behind one port.
+
+moto's WSGI application is the control plane of most services. What moto lacks or gets wrong stands in front
+of it (see README.md), chosen by the credential scope of the request's signature.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import waitress
+from moto.core import responses as moto_responses
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+
+from scripts.local_aws import moto_repairs
+from scripts.local_aws.backends import ACCOUNT, REGION
+from scripts.local_aws.background import Background
+from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.events import EventBridge
+from scripts.local_aws.hosting import Hosting
+from scripts.local_aws.integrations import Integrations
+from scripts.local_aws.lambda_service import LambdaService
+from scripts.local_aws.protocol import Answer, Request, error_answer, json_answer, send
+from scripts.local_aws.sagemaker import SageMaker
+from scripts.local_aws.sns import Notifications
+from scripts.local_aws.step_functions import StepFunctions
+
+logger = logging.getLogger(__name__)
+
+# Enough for nested calls (a function that calls AWS while its caller waits) without queueing.
+SERVER_THREADS = 64
+# moto checks, then writes: without a lock two conditional writes could both win. SQS waits inside a call.
+SERVICES_WITHOUT_LOCK = ("sqs",)
+
+
+class LocalAws:
+    """All services and the WSGI application in front of them.
+
+    Args:
+        state_dir: where unpacked functions, models, logs and the outbox lie.
+        images: start command (list of words) per image repository name.
+        wait_scale: factor on AWS's retry delays.
+    """
+
+    def __init__(self, state_dir: Path, images: dict[str, list[str]], wait_scale: float = 1.0) -> None:
+        self.state_dir = state_dir
+        self._moto = DomainDispatcherApplication(moto_repairs.create_app)
+        self._locks: dict[str, threading.RLock] = defaultdict(threading.RLock)
+        self.background = Background(workers=16, wait_scale=wait_scale)
+        self.functions = LambdaService(state_dir, self.background)
+        self.hosting = Hosting(state_dir, images)
+        self.sagemaker = SageMaker(self.hosting)
+        self.notifications = Notifications(state_dir / "outbox.jsonl", self.background, self.functions)
+        self.integrations = Integrations(self.moto, self.functions)
+        self.events = EventBridge(self.background, self.functions, self.integrations.call_service)
+        self.step_functions = StepFunctions(
+            self.integrations.call_service, self.events.publish, wait_scale=wait_scale
+        )
+        self.integrations.step_functions = self.step_functions
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request = Request(environ)
+        # moto matches S3 keys in the form in which they came.
+        environ["RAW_URI"] = environ.get("REQUEST_URI", "")
+        try:
+            answer = self._own_answer(request)
+            if answer is None:
+                return self.moto(environ, start_response)
+        except ServiceError as error:
+            answer = error_answer(request, error)
+        except NotImplementedError as error:
+            # 500 would make Terraform's provider try again for ten minutes.
+            answer = error_answer(request, ServiceError("UnknownOperationException", str(error)))
+        except Exception as error:
+            logger.exception("%s %s %s failed", request.service, request.method, request.action or request.path)
+            answer = error_answer(request, ServiceError("LocalAwsFault", f"{type(error).__name__}: {error}"))
+        return send(answer, start_response)
+
+    def moto(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Let moto answer, one request per service at a time."""
+        _, service = Request(environ).region, Request(environ).service
+        if service in SERVICES_WITHOUT_LOCK:
+            return self._moto(environ, start_response)
+        with self._locks[service]:
+            return self._moto(environ, start_response)
+
+    def _own_answer(self, request: Request) -> Answer | None:
+        if request.path.startswith("/_local/"):
+            return self._local(request.path)
+        if request.service == "states":
+            return json_answer(self.step_functions.handle(request.action, request.json()))
+        if request.service == "lambda":
+            return self.functions.answer(request)
+        if request.service == "sagemaker" and request.path.endswith("/invocations"):
+            return self.hosting.answer(request)
+        if request.service == "sagemaker" and request.action in self.sagemaker.actions:
+            return json_answer(self.sagemaker.handle(request.action, request.json()))
+        return None
+
+    def _local(self, path: str) -> Answer:
+        if path == "/_local/health":
+            return json_answer({"status": "ok", "pending": self.background.pending()})
+        if path == "/_local/outbox":
+            return json_answer(self.notifications.outbox())
+        raise ServiceError("ResourceNotFoundException", f"There is no {path}", 404)
+
+    def stop(self) -> None:
+        """Stop every child process."""
+        self.background.stop()
+        self.functions.stop()
+        self.hosting.stop()
+
+
+def serve(application: LocalAws, port: int, on_ready: Callable[[str], None]) -> None:
+    """Serve on 127.0.0.1 until the process is told to stop. `on_ready` gets the endpoint's URL."""
+    server = waitress.create_server(
+        application,
+        host="127.0.0.1",
+        port=port,
+        threads=SERVER_THREADS,
+        connection_limit=1000,
+        channel_timeout=300,
+        clear_untrusted_proxy_headers=False,
+        ident="local-aws",
+        max_request_body_size=5 * 2**30,
+    )
+    endpoint_url = f"http://127.0.0.1:{server.effective_port}"
+    os.environ.update(AWS_ENDPOINT_URL=endpoint_url, AWS_REGION=REGION, AWS_DEFAULT_REGION=REGION)
+    on_ready(endpoint_url)
+    server.run()
+
+
+def write_ready_file(state_dir: Path, endpoint_url: str) -> Path:
+    """Say where the endpoint is; the file appears complete or not at all."""
+    path = state_dir / "local_aws.json"
+    facts = {"endpoint_url": endpoint_url, "pid": os.getpid(), "region": REGION, "account": ACCOUNT}
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(facts) + "\n")
+    partial.replace(path)
+    return path

@@ -1,0 +1,221 @@
+"""The whole stack on one machine: starts the one-machine AWS and applies the same Terraform to it."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from scripts import deployment, packaging, terraform_cli
+from scripts.deployment import Deployment, NotDeployed
+from training_scripts import promote
+
+ENVIRONMENT = "local"
+STATE_BUCKET = "scones-local-state"
+SERVING_REPOSITORY = "scones-local-serving"
+SERVING_COMMAND = f"{sys.executable} -m training_scripts.serve"
+SERVING_PROGRAM = terraform_cli.ROOT / "training_scripts" / "serve.py"
+SHIPPED_MODEL = terraform_cli.ROOT / "training_scripts" / "model" / "model.tar.gz"
+DEFAULT_FOLDER = terraform_cli.WORK / "local"
+START_SECONDS = 30
+STOP_SECONDS = 20
+
+# Step by step progress: (what is being done, share done between 0 and 1 or None where unknown).
+Progress = Callable[[str, float | None], None]
+
+
+class StackFailed(Exception):
+    """The one-machine AWS did not start or stop; the message holds its last words."""
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """One running stack: its folder holds the server's state, its log and Terraform's data."""
+
+    folder: Path
+
+    @property
+    def server(self) -> dict[str, Any]:
+        try:
+            return json.loads((self.folder / "local_aws.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise NotDeployed("The one-machine AWS does not run: start it with `scones up`.") from None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables by which Terraform, the AWS CLI and boto3 find this stack."""
+        return {
+            "AWS_ENDPOINT_URL": self.server["endpoint_url"],
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SESSION_TOKEN": "",
+            "AWS_PROFILE": "",
+            "AWS_REGION": self.server["region"],
+            "AWS_DEFAULT_REGION": self.server["region"],
+            "TF_DATA_DIR": str(self.folder / "terraform"),
+        }
+
+    def deployment(self) -> Deployment:
+        """What was applied here. Raises NotDeployed."""
+        path = self.folder / "outputs.json"
+        if not path.exists():
+            raise NotDeployed("The one-machine AWS runs, but nothing is applied yet: wait for `scones up` to end.")
+        return deployment.from_file(path, self.variables)
+
+    def is_running(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.server['endpoint_url']}/_local/health", timeout=5) as answer:
+                return answer.status == 200
+        except (NotDeployed, urllib.error.URLError, OSError):
+            return False
+
+    def outbox(self) -> list[dict[str, Any]]:
+        """Every message a subscriber has received, oldest first."""
+        with urllib.request.urlopen(f"{self.server['endpoint_url']}/_local/outbox", timeout=10) as answer:
+            return json.load(answer)
+
+    def start_server(self, wait_scale: float = 1.0) -> None:
+        """Starts the one-machine AWS in the background, in a fresh folder. Raises StackFailed."""
+        if self.is_running():
+            raise StackFailed(f"A stack already runs at {self.server['endpoint_url']}: stop it with `scones down`.")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        log = self.folder / "local_aws.log"
+        command = [sys.executable, "-m", "scripts.local_aws", "--port", "0", "--state-dir", str(self.folder)]
+        command += ["--image", f"{SERVING_REPOSITORY}={SERVING_COMMAND}", "--wait-scale", str(wait_scale)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=terraform_cli.ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self.is_running():
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                last_words = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+                raise StackFailed(f"The one-machine AWS did not start; its log ({log}) ends with:\n{last_words}")
+            time.sleep(0.05)
+
+    def stop_server(self) -> None:
+        """Stops the one-machine AWS and all its children. Raises StackFailed."""
+        try:
+            pid = self.server["pid"]
+            os.kill(pid, signal.SIGTERM)
+        except (NotDeployed, ProcessLookupError):
+            (self.folder / "local_aws.json").unlink(missing_ok=True)
+            return
+        deadline = time.monotonic() + STOP_SECONDS
+        while _is_alive(pid):
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+                raise StackFailed(f"The one-machine AWS (process {pid}) did not end by itself and was killed.")
+            time.sleep(0.05)
+
+    def terraform(self, *arguments: str, on_line: Callable[[str], None] | None = None, accept: tuple[int, ...] = (0,)):
+        """Runs Terraform's root module against this stack; returns (exit code, output)."""
+        return terraform_cli.run(*arguments, extra_environment=self.variables, on_line=on_line, accept=accept)
+
+    def var_files(self) -> list[str]:
+        """The -var-file options: the environment's own, and the published model's where there is one."""
+        files = [terraform_cli.MODULE / "environments" / f"{ENVIRONMENT}.tfvars"]
+        if self.model_file.exists():
+            files.append(self.model_file)
+        return [f"-var-file={path}" for path in files]
+
+    @property
+    def model_file(self) -> Path:
+        return self.folder / f"{ENVIRONMENT}.model.tfvars.json"
+
+    def init(self) -> None:
+        """Creates the bucket for Terraform's state, in this very AWS, and initialises Terraform with it."""
+        boto3.client("s3", **_client_arguments(self.variables)).create_bucket(Bucket=STATE_BUCKET)
+        backend = terraform_cli.MODULE / "environments" / f"{ENVIRONMENT}.s3.tfbackend"
+        self.terraform("init", f"-backend-config={backend}", "-lockfile=readonly")
+
+    def apply(self, progress: Progress = lambda text, share: None) -> Deployment:
+        """Applies the root module and saves its outputs."""
+        counter = _ApplyCounter(progress)
+        options = ["-auto-approve", "-no-color", "-parallelism=40"]
+        self.terraform("apply", *options, *self.var_files(), on_line=counter.see)
+        applied = Deployment(deployment.read_outputs(self.variables), self.variables)
+        deployment.save(applied, self.folder / "outputs.json")
+        return applied
+
+    def publish(self, artifact: Path) -> dict[str, Any]:
+        """Puts a model artifact into the deployment's bucket and names it to Terraform."""
+        target = self.deployment()
+        return promote.publish(
+            artifact,
+            bucket=target.bucket,
+            image_uri=f"{target.image_repository_url}@{serving_digest()}",
+            tfvars=self.model_file,
+            s3_client=target.client("s3"),
+        )
+
+    def bring_up(self, progress: Progress, wait_scale: float = 1.0) -> Deployment:
+        """Packages, starts, applies, publishes the shipped model and applies again: the first run on AWS, in small."""
+        progress("Packaging the functions", None)
+        packaging.build("local")
+        progress("Starting the one-machine AWS", None)
+        self.start_server(wait_scale)
+        try:
+            progress("Preparing Terraform", None)
+            self.init()
+            self.apply(lambda text, share: progress(f"Applying Terraform: {text}", share))
+            progress("Publishing the shipped model", None)
+            self.publish(SHIPPED_MODEL)
+            return self.apply(lambda text, share: progress(f"Deploying the model: {text}", share))
+        except BaseException:
+            self.stop_server()
+            raise
+
+
+class _ApplyCounter:
+    """Turns Terraform's output into a share of the planned actions that are done."""
+
+    def __init__(self, progress: Progress):
+        self.progress, self.planned, self.done = progress, 0, 0
+
+    def see(self, line: str) -> None:
+        if line.startswith("Plan:"):
+            self.planned = sum(int(word) for word in line.split() if word.isdigit())
+        if " complete after " in line:
+            self.done += 1
+            self.progress(line.split(":")[0], self.done / self.planned if self.planned else None)
+
+
+def serving_digest() -> str:
+    """Stands for the image's digest on one machine, where no image is built: it changes with the server's sources."""
+    sources = [SERVING_PROGRAM, *sorted((terraform_cli.ROOT / "functions" / "common").glob("*.py"))]
+    return f"sha256:{hashlib.sha256(b''.join(path.read_bytes() for path in sources)).hexdigest()}"
+
+
+def _client_arguments(variables: dict[str, str]) -> dict[str, str]:
+    return {
+        "endpoint_url": variables["AWS_ENDPOINT_URL"],
+        "region_name": variables["AWS_REGION"],
+        "aws_access_key_id": variables["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": variables["AWS_SECRET_ACCESS_KEY"],
+    }
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

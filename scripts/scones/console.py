@@ -1,0 +1,88 @@
+"""How every verb speaks: results on standard output, progress and errors on standard error."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from scripts.deployment import Deployment, NotDeployed, on_aws
+from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, LocalStack, StackFailed
+from scripts.packaging import PackagingError
+from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
+from scripts.workflow import NoSuchPicture, Outcome
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+EXPECTED_ERRORS = (
+    NotDeployed,
+    StackFailed,
+    PackagingError,
+    MirrorMissing,
+    TerraformFailed,
+    TerraformMissing,
+    NoSuchPicture,
+    ClientError,
+    BotoCoreError,
+)
+STYLES = {"ACCEPTED": "green", "LOW_CONFIDENCE": "yellow", "REJECTED": "magenta", "FAILED": "red"}
+WORDS = {"ACCEPTED": "accepted", "LOW_CONFIDENCE": "low confidence", "REJECTED": "rejected", "FAILED": "FAILED"}
+
+
+@contextmanager
+def errors_explained() -> Iterator[None]:
+    """Turns the errors that a user can mend into one message and exit code 1."""
+    try:
+        yield
+    except EXPECTED_ERRORS as error:
+        err.print(f"[red]error:[/] {error}", markup=True)
+        raise typer.Exit(1) from error
+
+
+class Steps:
+    """Shows what a long command is doing: a live bar on a terminal, one line a step elsewhere."""
+
+    def __init__(self, progress: Progress | None):
+        self.progress = progress
+        self.task = progress.add_task("", total=None) if progress else None
+        self.began = time.monotonic()
+        self.last = ""
+
+    def __call__(self, text: str, share: float | None) -> None:
+        if self.progress and self.task is not None:
+            self.progress.update(self.task, description=text, total=None if share is None else 1.0, completed=share or 0)
+            return
+        step = text.split(":")[0]
+        if step != self.last:
+            err.print(f"{time.monotonic() - self.began:6.1f} s  {step}")
+            self.last = step
+
+
+@contextmanager
+def steps() -> Iterator[Steps]:
+    """A progress display for the length of a `with` block."""
+    if not err.is_terminal:
+        yield Steps(None)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        yield Steps(progress)
+
+
+def find_deployment(environment: str) -> Deployment:
+    """The stack on this machine for `local`, else the one that terraform/ is initialised for."""
+    if environment == ENVIRONMENT:
+        return LocalStack(DEFAULT_FOLDER).deployment()
+    return on_aws(environment)
+
+
+def outcome_line(outcome: Outcome, width: int) -> str:
+    """One line for one picture: name, label, confidence, decision, time."""
+    name = outcome.source.rsplit("/", 1)[-1]
+    confidence = "    -" if outcome.confidence is None else f"{outcome.confidence:.3f}"
+    decision = f"[{STYLES[outcome.status]}]{WORDS[outcome.status]:<14}[/]"
+    return f"{name:<{width}}  {outcome.label or '-':<12} {confidence:>6}  {decision} {outcome.seconds:6.2f} s"

@@ -1,0 +1,132 @@
+"""scones demo: the whole workflow on this machine, from nothing to alerts, and everything stopped at the end."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts import demonstration
+from scripts.demonstration import LEAST_ACCURACY, Sample, Summary
+from scripts.local_stack import LocalStack
+from scripts.scones.console import err, errors_explained, out, outcome_line, steps
+from scripts.terraform_cli import WORK
+from scripts.workflow import Outcome, Workflow
+from training_scripts.stage import StageError
+
+ALL_KINDS = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED")
+EVENT_SECONDS = 60
+
+
+def demo(
+    images: Annotated[Path | None, typer.Option(help="Show your own pictures: a folder.", exists=True, file_okay=False)] = None,
+    data: Annotated[Path | None, typer.Option(help="Show the test rows of a CIFAR-100 archive.", exists=True, dir_okay=False)] = None,
+    seed: Annotated[int, typer.Option(help="Which pictures the generator draws.")] = 1,
+) -> None:
+    """Deploy everything to this machine, classify pictures, show the alerts, and stop everything again.
+
+    Without options the pictures are drawn. Exit code 0 only if every outcome is the expected one.
+    """
+    if images and data:
+        raise typer.BadParameter("give --images or --data, not both")
+    stack = LocalStack(WORK / "demo")
+    with errors_explained(), tempfile.TemporaryDirectory() as scratch:
+        try:
+            samples = _samples(images, data, Path(scratch), seed)
+        except (demonstration.NoPictures, StageError) as error:
+            err.print(f"[red]error:[/] {error}")
+            raise typer.Exit(1) from error
+        began = time.monotonic()
+        try:
+            with steps() as progress:
+                deployment = stack.bring_up(progress)
+            workflow = Workflow(deployment)
+            out.print(f"The stack is up after {time.monotonic() - began:.0f} s, on this machine alone.\n")
+            summary = _show(workflow, samples, began)
+            arrived = _drop_into_bucket(workflow, samples[0], began)
+            _show_alerts(stack, workflow)
+        finally:
+            stack.stop_server()
+    _say_where_next()
+    if not (arrived and _is_as_expected(summary, needs_all_kinds=images is None, needs_accuracy=data is not None)):
+        raise typer.Exit(2)
+
+
+def _samples(images: Path | None, data: Path | None, scratch: Path, seed: int) -> list[Sample]:
+    if images:
+        return demonstration.from_folder(images)
+    if data:
+        return demonstration.from_archive(data, scratch)
+    return demonstration.drawn(scratch, seed)
+
+
+def _show(workflow: Workflow, samples: list[Sample], began: float) -> Summary:
+    width = max(len(sample.path.name) for sample in samples)
+    out.print(f"{'picture':<{width}}  {'label':<12} {'conf.':>6}  {'decision':<14} {'time':>8}", style="bold")
+    shown: list[tuple[Sample, Outcome]] = []
+    for sample, outcome in zip(samples, workflow.classify_all(str(s.path) for s in samples), strict=True):
+        shown.append((sample, outcome))
+        surprise = "" if sample.is_as_expected(outcome) else f"  [red]expected {' or '.join(sorted(sample.expected))}[/]"
+        out.print(outcome_line(outcome, width) + surprise)
+        if len(shown) == 1:
+            first = time.monotonic() - began
+    summary = demonstration.summarise(shown)
+    counts = ", ".join(f"{summary.counts[kind]} {kind}" for kind in (*ALL_KINDS, "FAILED"))
+    out.print(f"\n{len(shown)} pictures: {counts}. First picture classified after {first:.0f} s, last after {time.monotonic() - began:.0f} s.")
+    if summary.accuracy is not None:
+        out.print(
+            f"Of {summary.labelled} pictures with a known label {summary.right} were classified right "
+            f"(accuracy {summary.accuracy:.3f}); {summary.accepted} were accepted "
+            f"(share {summary.accepted / summary.labelled:.3f}), {summary.accepted_right} of those with the right label."
+        )
+    return summary
+
+
+def _drop_into_bucket(workflow: Workflow, sample: Sample, began: float) -> bool:
+    """Puts one picture under incoming/ and only watches: the bucket's event must start the workflow."""
+    picture = workflow.upload(sample.path, "incoming")
+    deadline = time.monotonic() + EVENT_SECONDS
+    while (row := workflow.row(picture.uri, picture.s3_version_id)) is None:
+        if time.monotonic() > deadline:
+            err.print(f"[red]{picture.uri} was never classified: the bucket's event did not start the workflow.[/]")
+            return False
+        time.sleep(0.1)
+    out.print(f"\nDropped {picture.uri} into the bucket; its event started the workflow: {row['status']}, {row['label']}.")
+    return True
+
+
+def _show_alerts(stack: LocalStack, workflow: Workflow) -> None:
+    messages = stack.outbox()
+    out.print(f"\nA subscriber received {len(messages)} alerts. The first of each category:")
+    seen = set()
+    for message in messages:
+        category = message["attributes"].get("category")
+        if category not in seen:
+            seen.add(category)
+            out.print(f"\n  To:      {message['subscriber']}\n  Subject: {message['subject']}\n", markup=False)
+            out.print("\n".join(f"  {line}" for line in message["message"].splitlines()), markup=False)
+
+
+def _is_as_expected(summary: Summary, needs_all_kinds: bool, needs_accuracy: bool) -> bool:
+    complaints = [
+        f"{outcome.source}: {outcome.status} ({outcome.error}: {outcome.reason}), expected {' or '.join(sorted(sample.expected))}"
+        for sample, outcome in summary.surprises
+    ]
+    if needs_all_kinds:
+        complaints += [f"no picture ended as {kind}" for kind in ALL_KINDS if not summary.counts[kind]]
+    if needs_accuracy and (summary.accuracy or 0) < LEAST_ACCURACY:
+        complaints.append(f"accuracy {summary.accuracy:.3f} is below {LEAST_ACCURACY}")
+    for complaint in complaints:
+        err.print(f"[red]not as expected:[/] {complaint}")
+    return not complaints
+
+
+def _say_where_next() -> None:
+    out.print(
+        "\nEverything is stopped again. Next:\n"
+        "  scones up                      keep the same stack running\n"
+        "  scones classify photo.jpg      run your own pictures through it, --path shows every state\n"
+        "  docs/operations.md             what each alert means and what to do\n"
+        "  README.md                      the same on AWS"
+    )

@@ -1,0 +1,29 @@
+"""scones package: builds the functions' zips."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from scripts import packaging
+from scripts.scones.console import errors_explained, out, steps
+
+
+class Target(StrEnum):
+    aws = "aws"
+    local = "local"
+
+
+def package(
+    target: Annotated[Target, typer.Option(help="aws: Python 3.13 on arm64. local: this machine's own.")] = Target.aws,
+) -> None:
+    """Build the functions' zips, the same bytes from the same sources.
+
+    `terraform plan` needs those of the target aws; `scones up` builds the local ones itself.
+    """
+    with errors_explained():
+        with steps() as progress:
+            progress(f"Packaging the functions for {target}", None)
+            manifest = packaging.build(target.value)
+        for name, facts in manifest["functions"].items():
+            out.print(f"{name:<22} {facts['bytes'] / 1e6:6.2f} MB  sha256 {facts['sha256'][:12]}")

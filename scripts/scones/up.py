@@ -1,0 +1,28 @@
+"""scones up: the whole stack on this machine."""
+
+import time
+
+from scripts.local_stack import DEFAULT_FOLDER, LocalStack
+from scripts.scones.console import err, errors_explained, out, steps
+
+
+def up() -> None:
+    """Start the whole stack on this machine and leave it running.
+
+    Packages the functions, starts the one-machine AWS, applies the same Terraform as on AWS and deploys
+    the shipped model. Prints the variables by which the AWS CLI and boto3 find it, ready for `eval`:
+
+        eval "$(scones up)"
+    """
+    stack = LocalStack(DEFAULT_FOLDER)
+    began = time.monotonic()
+    with errors_explained():
+        if stack.is_running() and (stack.folder / "outputs.json").exists():
+            err.print("The stack runs already.")
+        else:
+            with steps() as progress:
+                stack.bring_up(progress)
+            err.print(f"The stack is up after {time.monotonic() - began:.0f} s. Log: {stack.folder / 'local_aws.log'}")
+        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+            out.print(f"export {name}={stack.variables[name]}")
+    err.print("Next: scones classify PICTURE...   Messages: curl $AWS_ENDPOINT_URL/_local/outbox   End: scones down")

@@ -1,0 +1,202 @@
+"""Runs pictures through the deployed workflow and reads back what became of each."""
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError
+
+from scripts.deployment import Deployment
+
+SUBMITTED = "submitted"
+POLL_SECONDS = (0.05, 1.0)
+UNKNOWN_VERSION = "unknown"
+
+
+class NoSuchPicture(Exception):
+    """A file or S3 object that cannot be submitted; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture version in S3."""
+
+    s3_bucket: str
+    s3_key: str
+    s3_version_id: str
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.s3_bucket}/{self.s3_key}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where one picture ended: the ledger's word for it, and the execution that decided."""
+
+    source: str
+    uri: str
+    version: str
+    status: str
+    label: str | None
+    confidence: float | None
+    threshold: float | None
+    error: str | None
+    reason: str | None
+    execution: str
+    execution_status: str
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One state that an execution passed: when it was entered (seconds after the start) and how long it took."""
+
+    state: str
+    entered: float
+    seconds: float
+
+
+class Workflow:
+    """The deployed state machine, with its bucket and ledger."""
+
+    def __init__(self, deployment: Deployment):
+        self.deployment = deployment
+        self.s3 = deployment.client("s3")
+        self.states = deployment.client("stepfunctions")
+        self.dynamodb = deployment.client("dynamodb")
+
+    def submit(self, source: str) -> Picture:
+        """Uploads a file, or looks up an s3:// object. Raises NoSuchPicture."""
+        return self._find(source) if source.startswith("s3://") else self.upload(Path(source))
+
+    def _find(self, uri: str) -> Picture:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        if not bucket or not key:
+            raise NoSuchPicture(f"{uri} names no object: write s3://BUCKET/KEY.")
+        try:
+            head = self.s3.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            raise NoSuchPicture(f"{uri} cannot be read: {error.response['Error']['Message']}") from error
+        return Picture(bucket, key, head.get("VersionId", ""))
+
+    def upload(self, path: Path, prefix: str = SUBMITTED) -> Picture:
+        """Puts a file under a prefix of the deployment's bucket. Raises NoSuchPicture."""
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise NoSuchPicture(f"{path} cannot be read: {error.strerror}.") from error
+        # The content's hash keeps two files of one name apart, and a repeated upload in its place.
+        key = f"{prefix}/{hashlib.sha256(data).hexdigest()[:12]}/{path.name}"
+        answer = self.s3.put_object(Bucket=self.deployment.bucket, Key=key, Body=data)
+        return Picture(self.deployment.bucket, key, answer.get("VersionId", ""))
+
+    def start(self, picture: Picture, run: int = 0) -> str:
+        """Starts one execution; returns its ARN."""
+        event = {"s3_bucket": picture.s3_bucket, "s3_key": picture.s3_key, "image_data": ""}
+        event |= {"s3_version_id": picture.s3_version_id, "run": run}
+        answer = self.states.start_execution(
+            stateMachineArn=self.deployment.state_machine_arn, name=f"scones-{uuid.uuid4()}", input=json.dumps(event)
+        )
+        return answer["executionArn"]
+
+    def wait(self, execution: str) -> dict[str, Any]:
+        """Waits until an execution has ended; returns its description."""
+        pause, longest = POLL_SECONDS
+        while True:
+            described = self.states.describe_execution(executionArn=execution)
+            if described["status"] not in ("RUNNING", "PENDING_REDRIVE"):
+                return described
+            time.sleep(pause)
+            pause = min(pause * 1.5, longest)
+
+    def row(self, uri: str, version: str) -> dict[str, Any] | None:
+        """The ledger's row of one picture version, in plain Python values; None if there is none."""
+        answer = self.dynamodb.get_item(
+            TableName=self.deployment.ledger_table,
+            Key={"picture": {"S": uri}, "version": {"S": version or UNKNOWN_VERSION}},
+            ConsistentRead=True,
+        )
+        return {name: plain(value) for name, value in answer["Item"].items()} if "Item" in answer else None
+
+    def classify(self, source: str) -> Outcome:
+        """Runs one file or s3:// object through the workflow and waits for its end. Raises NoSuchPicture."""
+        began = time.monotonic()
+        picture = self.submit(source)
+        described = self.wait(self.start(picture))
+        seconds = time.monotonic() - began
+        row = self.row(picture.uri, picture.s3_version_id) or {}
+        return Outcome(
+            source=source,
+            uri=picture.uri,
+            version=picture.s3_version_id,
+            status=row.get("status", "FAILED"),
+            label=row.get("label"),
+            confidence=row.get("confidence"),
+            threshold=row.get("threshold"),
+            error=described.get("error") or row.get("error"),
+            reason=described.get("cause") or row.get("cause"),
+            execution=described["executionArn"],
+            execution_status=described["status"],
+            seconds=round(seconds, 3),
+        )
+
+    def classify_all(self, sources: Iterable[str], at_once: int = 4) -> Iterator[Outcome]:
+        """Runs many pictures, a few at once; yields in the order given."""
+        with ThreadPoolExecutor(at_once) as pool:
+            try:
+                yield from pool.map(self.classify, sources)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def path(self, execution: str) -> list[Step]:
+        """The states that an execution passed, in order, with times in seconds."""
+        pages = self.states.get_paginator("get_execution_history").paginate(executionArn=execution)
+        events = [event for page in pages for event in page["events"]]
+        began = events[0]["timestamp"]
+        entered: dict[str, float] = {}
+        steps = []
+        for event in events:
+            at = (event["timestamp"] - began).total_seconds()
+            if details := event.get("stateEnteredEventDetails"):
+                entered[details["name"]] = at
+            elif details := event.get("stateExitedEventDetails"):
+                since = entered.pop(details["name"])
+                steps.append(Step(details["name"], since, at - since))
+        # A Fail state is entered and never left.
+        end = (events[-1]["timestamp"] - began).total_seconds()
+        steps += [Step(name, since, end - since) for name, since in entered.items()]
+        return sorted(steps, key=lambda step: step.entered)
+
+    def console_url(self, execution: str) -> str:
+        """The execution's page in the AWS console."""
+        region = self.deployment.region
+        base = f"https://{region}.console.aws.amazon.com/states/home?region={region}"
+        return f"{base}#/v2/executions/details/{quote(execution, safe=':')}"
+
+
+def plain(value: dict[str, Any]) -> Any:
+    """A DynamoDB attribute value as a plain Python value; whole numbers become int, others float."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            return int(content) if content.lstrip("-").isdigit() else float(content)
+        case "NULL":
+            return None
+        case "M":
+            return {name: plain(inner) for name, inner in content.items()}
+        case "L":
+            return [plain(inner) for inner in content]
+        case _:
+            return content

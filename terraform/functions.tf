@@ -1,0 +1,84 @@
+# What distinguishes the functions: size, settings and permissions. Timeouts (seconds) stay below those of the
+# tasks in statemachine/, so that a slow function ends with its own error and log, not cut off from outside.
+
+locals {
+  functions = {
+    serialize_image_data = {
+      description = "Reads a picture and makes the small PNG that the model takes."
+      memory_mb   = 2048 # a picture of 50 megapixels is 150 MB of RGB, twice while it is converted
+      timeout     = 28
+      environment = merge({ BUCKET = local.names.bucket }, { for model in var.model[*] : "INPUT_SIZE" => model.input_size })
+      statements = [
+        {
+          sid       = "ReadPictures"
+          actions   = ["s3:GetObject", "s3:GetObjectVersion"]
+          resources = ["${local.arns.bucket}/*"]
+        },
+        {
+          # Without it S3 answers 403, not 404, for a missing picture.
+          sid       = "TellMissingFromForbidden"
+          actions   = ["s3:ListBucket"]
+          resources = [local.arns.bucket]
+        },
+        {
+          sid        = "DecryptPictures"
+          actions    = ["kms:Decrypt"]
+          resources  = local.key_resources
+          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com"] } })
+        },
+      ]
+    }
+    classify_image = {
+      description = "Asks the endpoint for the probabilities of a picture's classes."
+      memory_mb   = 256
+      timeout     = 28
+      environment = merge({ ENDPOINT_NAME = local.names.endpoint }, { for model in var.model[*] : "LABELS" => jsonencode(model.labels) })
+      statements = [
+        {
+          sid       = "InvokeEndpoint"
+          actions   = ["sagemaker:InvokeEndpoint"]
+          resources = [local.arns.endpoint]
+        },
+      ]
+    }
+    filter_inferences = {
+      description = "Accepts a picture when a class of interest reaches the threshold, and raises otherwise."
+      memory_mb   = 256
+      timeout     = 10
+      environment = merge([for model in var.model[*] : {
+        LABELS              = jsonencode(model.labels)
+        CLASSES_OF_INTEREST = jsonencode(model.classes_of_interest)
+        THRESHOLD           = tostring(coalesce(var.threshold, model.threshold))
+      }]...)
+      statements = []
+    }
+    send_alert = {
+      description = "Turns what happened into an alert that people can act on."
+      memory_mb   = 256
+      timeout     = 28
+      environment = {
+        TOPIC_ARN   = local.arns.alerts_topic
+        ENVIRONMENT = local.prefix
+        RUNBOOK_URL = var.runbook_url
+      }
+      statements = [
+        {
+          sid       = "PublishAlerts"
+          actions   = ["sns:Publish"]
+          resources = [local.arns.alerts_topic]
+        },
+        {
+          sid        = "EncryptAlerts"
+          actions    = ["kms:Decrypt", "kms:GenerateDataKey"]
+          resources  = local.key_resources
+          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["sns.${var.region}.amazonaws.com"] } })
+        },
+        {
+          sid       = "KeepUnsentAlerts"
+          actions   = ["sqs:SendMessage"]
+          resources = [local.arns.alert_dead_letters]
+        },
+      ]
+    }
+  }
+}

@@ -1,0 +1,56 @@
+# Every name and ARN is known before the first apply, so that policies and state machines are readable in a plan.
+# ARNs carry no reference to the resources they name: where an order matters, the module call says so.
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+locals {
+  prefix    = "${var.project}-${var.environment}"
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+
+  names = {
+    key_alias            = "alias/${local.prefix}"
+    bucket               = "${local.prefix}-${local.account}-${var.region}"
+    ledger               = "${local.prefix}-ledger"
+    endpoint             = "${local.prefix}-classifier"
+    repository           = "${local.prefix}-serving"
+    alerts_topic         = "${local.prefix}-alerts"
+    alarms_topic         = "${local.prefix}-alarms"
+    alert_dead_letters   = "${local.prefix}-alert-dead-letters"
+    trigger_dead_letters = "${local.prefix}-trigger-dead-letters"
+    functions = {
+      for folder in ["serialize_image_data", "classify_image", "filter_inferences", "send_alert"] :
+      folder => "${local.prefix}-${replace(folder, "_", "-")}"
+    }
+    state_machines = { for name in ["classify"] : name => "${local.prefix}-${name}" }
+  }
+
+  # "live" is the alias that everything calls; its version moves with each change of a function.
+  live = "live"
+
+  arn_base = { for service in ["dynamodb", "ecr", "events", "kms", "lambda", "logs", "sagemaker", "sns", "sqs", "states"] :
+    service => "arn:${local.partition}:${service}:${var.region}:${local.account}"
+  }
+  arns = {
+    bucket               = "arn:${local.partition}:s3:::${local.names.bucket}"
+    ledger               = "${local.arn_base.dynamodb}:table/${local.names.ledger}"
+    endpoint             = "${local.arn_base.sagemaker}:endpoint/${local.names.endpoint}"
+    alerts_topic         = "${local.arn_base.sns}:${local.names.alerts_topic}"
+    alarms_topic         = "${local.arn_base.sns}:${local.names.alarms_topic}"
+    alert_dead_letters   = "${local.arn_base.sqs}:${local.names.alert_dead_letters}"
+    trigger_dead_letters = "${local.arn_base.sqs}:${local.names.trigger_dead_letters}"
+    live_functions       = { for folder, name in local.names.functions : folder => "${local.arn_base.lambda}:function:${name}:${local.live}" }
+    state_machines       = { for key, name in local.names.state_machines : key => "${local.arn_base.states}:stateMachine:${name}" }
+  }
+
+  alert_dead_letters_url = "https://sqs.${var.region}.${data.aws_partition.current.dns_suffix}/${local.account}/${local.names.alert_dead_letters}"
+
+  # A key of our own gets its id when it is created, so policies recognise it by its alias.
+  key_arn        = coalesce(var.existing_key_arn, one(values(module.key)[*].arn))
+  key_resources  = [coalesce(var.existing_key_arn, "${local.arn_base.kms}:key/*")]
+  key_conditions = { for operator, test in { "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = [local.names.key_alias] } } : operator => test if var.existing_key_arn == null }
+
+  packages = jsondecode(fileexists("${var.package_dir}/manifest.json") ? file("${var.package_dir}/manifest.json") : "{}")
+}

@@ -1,0 +1,247 @@
+# Required
+
+variable "environment" {
+  type        = string
+  description = "Name of this deployment, the second half of every resource's name: \"local\" (the one-machine AWS), \"dev\", \"prod\". No default, so that nobody plans against the wrong one by accident."
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{1,11}$", var.environment))
+    error_message = "environment is \"${var.environment}\": it becomes part of bucket and endpoint names (at most 63 characters), so use 2-12 lower-case letters and digits, starting with a letter; pass -var-file=environments/dev.tfvars."
+  }
+}
+
+# Names and placement
+
+variable "project" {
+  type        = string
+  default     = "scones"
+  description = "First half of every resource's name and the value of the tag \"project\". Change it to deploy two projects into one account."
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.project)) && length(var.project) <= 20
+    error_message = "project is \"${var.project}\": it becomes part of bucket and endpoint names (at most 63 characters), so use at most 20 lower-case letters, digits and single inner dashes, starting with a letter."
+  }
+}
+
+variable "region" {
+  type        = string
+  default     = "us-east-1"
+  description = "AWS region of every resource. us-east-1 has the lowest prices and every SageMaker instance type."
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region is \"${var.region}\", which is no region name such as eu-central-1; list yours with: aws account list-regions --query 'Regions[].RegionName'."
+  }
+}
+
+variable "tags" {
+  type        = map(string)
+  default     = {}
+  description = "Tags put on every resource, for example an owner and a cost centre. project, environment and managed_by are added and win."
+}
+
+# What is served
+
+variable "model" {
+  type = object({
+    name                = string
+    artifact_uri        = string
+    sha256              = string
+    image_uri           = string
+    labels              = list(string)
+    classes_of_interest = list(string)
+    threshold           = number
+    input_size          = number
+  })
+  default     = null
+  description = "The published model, written by `scones promote` to environments/<environment>.model.tfvars.json: its name, artifact (S3 URI of model.tar.gz and its sha256), serving image by digest, labels in the order of the model's answers, classes of interest, recommended threshold (probability) and input size (pixels). null, the default, switches the endpoint and the S3 trigger off: nothing is billed by the hour."
+
+  validation {
+    condition     = var.model == null || can(regex("^s3://[a-z0-9.-]{3,63}/.+[.]tar[.]gz$", var.model.artifact_uri))
+    error_message = "model.artifact_uri is \"${try(var.model.artifact_uri, "")}\": SageMaker loads a .tar.gz from S3, such as s3://bucket/models/name/model.tar.gz; publish the artifact with: scones promote."
+  }
+  validation {
+    condition     = var.model == null || can(regex("^[0-9a-f]{64}$", var.model.sha256))
+    error_message = "model.sha256 is \"${try(var.model.sha256, "")}\": it must be the artifact's 64 hex digits, because they name the deployed model and roll it out when they change; see: sha256sum model.tar.gz."
+  }
+  validation {
+    condition     = var.model == null || can(regex("@sha256:[0-9a-f]{64}$", var.model.image_uri))
+    error_message = "model.image_uri is \"${try(var.model.image_uri, "")}\": name the image by digest (repository@sha256:...), because a moved tag changes what is served without a plan; push one with: scones image."
+  }
+  validation {
+    condition     = var.model == null || try(length(var.model.labels) >= 2 && length(distinct(var.model.labels)) == length(var.model.labels), false)
+    error_message = "model.labels is ${jsonencode(try(var.model.labels, null))}: a classifier has at least two labels, each once, in the order of its answers; take them from the artifact's model.json."
+  }
+  validation {
+    condition     = var.model == null || try(length(var.model.classes_of_interest) > 0 && length(setsubtract(var.model.classes_of_interest, var.model.labels)) == 0, false)
+    error_message = "model.classes_of_interest is ${jsonencode(try(var.model.classes_of_interest, null))}: it must name at least one of the labels ${jsonencode(try(var.model.labels, null))}, or no picture could ever be accepted."
+  }
+  validation {
+    condition     = var.model == null || try(var.model.threshold > 0 && var.model.threshold <= 1, false)
+    error_message = "model.threshold is ${try(var.model.threshold, "null")}: it is a probability above 0 and at most 1."
+  }
+  validation {
+    condition     = var.model == null || try(var.model.input_size >= 8 && var.model.input_size <= 512 && floor(var.model.input_size) == var.model.input_size, false)
+    error_message = "model.input_size is ${try(var.model.input_size, "null")}: it is the side of the model's square input, a whole number of 8 to 512 pixels (a larger PNG would not fit the 256 KiB between two states)."
+  }
+}
+
+variable "threshold" {
+  type        = number
+  default     = null
+  description = "Lowest accepted confidence (probability, above 0 and at most 1). null, the default, takes the model's own recommendation, which was chosen for its accuracy on held-out pictures."
+
+  validation {
+    condition     = var.threshold == null || try(var.threshold > 0 && var.threshold <= 1, false)
+    error_message = "threshold is ${coalesce(var.threshold, 0)}: it is a probability above 0 and at most 1 (0.93, not 93); set it to null for the model's own recommendation."
+  }
+}
+
+variable "endpoint" {
+  type = object({
+    instance_type      = optional(string, "ml.t2.medium")
+    instance_count     = optional(number, 1)
+    scaling            = optional(object({ min = number, max = number, target = number }))
+    serverless         = optional(object({ memory_mb = number, max_concurrency = number }))
+    capture_percentage = optional(number, 100)
+  })
+  default     = {}
+  nullable    = false
+  description = <<-EOT
+    How the model is hosted.
+    instance_type, instance_count: a provisioned endpoint; ml.t2.medium is the cheapest (about $0.06 an hour) and one core answers hundreds of pictures a second.
+    scaling: number of instances (min, max) and invocations per instance and minute to hold (target); null, the default, keeps instance_count. Burstable types (ml.t2) cannot scale.
+    serverless: memory (MB) and concurrent invocations in place of instances; billed by request, cold starts of seconds, no data capture. null by default.
+    capture_percentage: share of requests and answers kept under capture/ (percent); 100, because drift reports need them and a picture is a few KB; 0 switches capture off.
+  EOT
+
+  validation {
+    condition     = can(regex("^ml[.][a-z0-9-]+[.][a-z0-9]+$", var.endpoint.instance_type))
+    error_message = "endpoint.instance_type is \"${var.endpoint.instance_type}\": SageMaker's names look like ml.m5.large."
+  }
+  validation {
+    condition     = !can(regex("^ml[.][a-z]+[0-9]+[a-z]*g[a-z]*[.]", var.endpoint.instance_type))
+    error_message = "endpoint.instance_type is \"${var.endpoint.instance_type}\", a Graviton type: the serving image is built for linux/amd64; use ml.m5.large or another x86 type."
+  }
+  validation {
+    condition     = var.endpoint.instance_count >= 1 && floor(var.endpoint.instance_count) == var.endpoint.instance_count
+    error_message = "endpoint.instance_count is ${var.endpoint.instance_count}: use a whole number of 1 or more; to switch the endpoint off set model = null."
+  }
+  validation {
+    condition     = var.endpoint.scaling == null || try(var.endpoint.scaling.min >= 1 && var.endpoint.scaling.max >= var.endpoint.scaling.min && var.endpoint.scaling.target > 0, false)
+    error_message = "endpoint.scaling is ${jsonencode(var.endpoint.scaling)}: it needs 1 <= min <= max and a target above 0; SageMaker cannot scale such an endpoint to zero."
+  }
+  validation {
+    condition     = var.endpoint.scaling == null || !startswith(var.endpoint.instance_type, "ml.t2.")
+    error_message = "endpoint.scaling is set and endpoint.instance_type is \"${var.endpoint.instance_type}\": SageMaker does not scale burstable types; use ml.m5.large, or scaling = null."
+  }
+  validation {
+    condition     = var.endpoint.scaling == null || var.endpoint.serverless == null
+    error_message = "endpoint.scaling and endpoint.serverless are both set: a serverless endpoint scales by itself up to max_concurrency; remove scaling."
+  }
+  validation {
+    condition     = var.endpoint.serverless == null || try(contains([1024, 2048, 3072, 4096, 5120, 6144], var.endpoint.serverless.memory_mb) && var.endpoint.serverless.max_concurrency >= 1 && var.endpoint.serverless.max_concurrency <= 200, false)
+    error_message = "endpoint.serverless is ${jsonencode(var.endpoint.serverless)}: memory_mb must be 1024, 2048, 3072, 4096, 5120 or 6144, and max_concurrency 1 to 200."
+  }
+  validation {
+    condition     = var.endpoint.capture_percentage >= 0 && var.endpoint.capture_percentage <= 100 && floor(var.endpoint.capture_percentage) == var.endpoint.capture_percentage
+    error_message = "endpoint.capture_percentage is ${var.endpoint.capture_percentage}: use a whole number of 0 (off) to 100 percent."
+  }
+  validation {
+    condition     = var.endpoint.serverless == null || var.endpoint.capture_percentage == 0
+    error_message = "endpoint.capture_percentage is ${var.endpoint.capture_percentage} and endpoint.serverless is set: SageMaker captures no data on serverless endpoints; set capture_percentage = 0, or remove serverless."
+  }
+}
+
+# Who hears about it
+
+variable "subscribers" {
+  type        = map(list(string))
+  default     = {}
+  description = "E-mail addresses and the categories of alerts each receives: low_confidence, rejected, system, alarm, batch, drift. Whoever receives \"alarm\" also hears of a broken alert path. Each address must confirm once, by the mail that AWS sends."
+
+  validation {
+    condition     = alltrue([for address in keys(var.subscribers) : can(regex("^[^@\\s]+@[^@\\s]+[.][^@\\s]+$", address))])
+    error_message = "subscribers names ${jsonencode(keys(var.subscribers))}: each key must be an e-mail address."
+  }
+  validation {
+    condition     = alltrue([for categories in values(var.subscribers) : length(categories) > 0 && length(setsubtract(categories, ["low_confidence", "rejected", "system", "alarm", "batch", "drift"])) == 0])
+    error_message = "subscribers is ${jsonencode(var.subscribers)}: each address needs at least one of low_confidence, rejected, system, alarm, batch, drift; a misspelt category would never be delivered."
+  }
+}
+
+variable "runbook_url" {
+  type        = string
+  default     = "docs/operations.md"
+  description = "Where alerts send their readers: the address of docs/operations.md as your team reads it, without a fragment. The default is the file's place in this repository, which a phone cannot open."
+
+  validation {
+    condition     = length(trimspace(var.runbook_url)) > 0 && !strcontains(var.runbook_url, "#")
+    error_message = "runbook_url is \"${var.runbook_url}\": give the page's address without \"#...\"; each alert adds its own section."
+  }
+}
+
+# How long, how safe
+
+variable "log_retention_days" {
+  type        = number
+  default     = 30
+  description = "Days that logs are kept. 30 covers an incident found after a holiday; failures stay in the ledger for longer."
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days is ${var.log_retention_days}, which CloudWatch Logs does not offer: use 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
+}
+
+variable "ledger_retention_days" {
+  type        = number
+  default     = 365
+  description = "Days that a picture's row in the ledger is kept, and with it the captured requests and batch results. 365 lets this year's figures be held against last year's."
+
+  validation {
+    condition     = var.ledger_retention_days >= 1 && floor(var.ledger_retention_days) == var.ledger_retention_days
+    error_message = "ledger_retention_days is ${var.ledger_retention_days}: use a whole number of days, 1 or more."
+  }
+}
+
+variable "protect_data" {
+  type        = bool
+  default     = true
+  description = "true, the default: terraform destroy refuses to delete a bucket or image repository that still holds something and a ledger at all, and a deleted key can be rescued for 30 days. false: destroy leaves nothing behind."
+}
+
+variable "existing_key_arn" {
+  type        = string
+  default     = null
+  description = "ARN of a symmetric KMS key to use in place of one of the project's own (null, the default, creates one with rotation for about $1 a month). Its policy must let IAM policies of this account decide, and admit CloudWatch Logs and CloudWatch as modules/key does."
+
+  validation {
+    condition     = var.existing_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.existing_key_arn))
+    error_message = "existing_key_arn is \"${coalesce(var.existing_key_arn, "null")}\": give the ARN of a key, not of an alias; see: aws kms describe-key --key-id alias/NAME --query KeyMetadata.Arn."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  type        = string
+  default     = null
+  description = "ARN of the IAM policy that bounds every role created here, where your organisation demands one. null, the default, sets none."
+
+  validation {
+    condition     = var.permissions_boundary_arn == null || can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn is \"${coalesce(var.permissions_boundary_arn, "null")}\": give the ARN of an IAM policy; see: aws iam list-policies --scope Local --query 'Policies[].Arn'."
+  }
+}
+
+# Build
+
+variable "package_dir" {
+  type        = string
+  default     = "../build/aws"
+  description = "Folder of the packaged functions (zips and manifest.json), relative to terraform/. The default is built for Lambda by `make package`; the one-machine AWS uses ../build/local."
+
+  validation {
+    condition     = fileexists("${var.package_dir}/manifest.json") && alltrue([for name in keys(local.names.functions) : fileexists("${var.package_dir}/${name}.zip")])
+    error_message = "package_dir is \"${var.package_dir}\", where manifest.json or a function's zip is missing: run `make package` first."
+  }
+}

@@ -1,0 +1,14 @@
+terraform {
+  # 1.10 brought state locks kept in S3 itself (use_lockfile).
+  required_version = ">= 1.10"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+
+  # Completed by: terraform init -backend-config=environments/<environment>.s3.tfbackend
+  backend "s3" {}
+}
