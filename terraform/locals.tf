@@ -6,6 +6,9 @@ data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
 locals {
+  # Each folder of functions/ is one zip and one function.
+  folders = ["serialize_image_data", "classify_image", "filter_inferences", "send_alert"]
+
   prefix    = "${var.project}-${var.environment}"
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
@@ -20,11 +23,8 @@ locals {
     alarms_topic         = "${local.prefix}-alarms"
     alert_dead_letters   = "${local.prefix}-alert-dead-letters"
     trigger_dead_letters = "${local.prefix}-trigger-dead-letters"
-    functions = {
-      for folder in ["serialize_image_data", "classify_image", "filter_inferences", "send_alert"] :
-      folder => "${local.prefix}-${replace(folder, "_", "-")}"
-    }
-    state_machines = { for name in ["classify"] : name => "${local.prefix}-${name}" }
+    functions            = { for folder in local.folders : folder => "${local.prefix}-${replace(folder, "_", "-")}" }
+    state_machines       = { for name in ["classify"] : name => "${local.prefix}-${name}" }
   }
 
   # "live" is the alias that everything calls; its version moves with each change of a function.

@@ -218,7 +218,7 @@ variable "existing_key_arn" {
 
   validation {
     condition     = var.existing_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.existing_key_arn))
-    error_message = "existing_key_arn is \"${coalesce(var.existing_key_arn, "null")}\": give the ARN of a key, not of an alias; see: aws kms describe-key --key-id alias/NAME --query KeyMetadata.Arn."
+    error_message = "existing_key_arn is ${jsonencode(var.existing_key_arn)}: give the ARN of a key, not of an alias; see: aws kms describe-key --key-id alias/NAME --query KeyMetadata.Arn."
   }
 }
 
@@ -229,7 +229,7 @@ variable "permissions_boundary_arn" {
 
   validation {
     condition     = var.permissions_boundary_arn == null || can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
-    error_message = "permissions_boundary_arn is \"${coalesce(var.permissions_boundary_arn, "null")}\": give the ARN of an IAM policy; see: aws iam list-policies --scope Local --query 'Policies[].Arn'."
+    error_message = "permissions_boundary_arn is ${jsonencode(var.permissions_boundary_arn)}: give the ARN of an IAM policy; see: aws iam list-policies --scope Local --query 'Policies[].Arn'."
   }
 }
 
@@ -241,7 +241,7 @@ variable "package_dir" {
   description = "Folder of the packaged functions (zips and manifest.json), relative to terraform/. The default is built for Lambda by `make package`; the one-machine AWS uses ../build/local."
 
   validation {
-    condition     = fileexists("${var.package_dir}/manifest.json") && alltrue([for name in keys(local.names.functions) : fileexists("${var.package_dir}/${name}.zip")])
+    condition     = fileexists("${var.package_dir}/manifest.json") && alltrue([for name in local.folders : fileexists("${var.package_dir}/${name}.zip")])
     error_message = "package_dir is \"${var.package_dir}\", where manifest.json or a function's zip is missing: run `make package` first."
   }
 }

@@ -15,3 +15,17 @@ class ServiceError(Exception):
         self.code = code
         self.message = message
         self.status = status
+
+
+class StatesError(Exception):
+    """The failure of a task or a state of an execution.
+
+    Args:
+        error: the error name that Retry and Catch match, e.g. `Lambda.TooManyRequestsException`.
+        cause: the explanation; a function's error payload as JSON text, for instance.
+    """
+
+    def __init__(self, error: str | None, cause: str | None = None) -> None:
+        super().__init__(f"{error}: {cause}")
+        self.error = error
+        self.cause = cause

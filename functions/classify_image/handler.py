@@ -1,0 +1,111 @@
+"""Asks the endpoint for the probabilities of one picture."""
+
+import base64
+import binascii
+import json
+import math
+import re
+from typing import Any
+
+from functions.common import settings
+from functions.common.aws import client, named_error, read_body
+from functions.common.errors import (
+    EndpointUnavailable,
+    InvalidInference,
+    InvalidInput,
+    Misconfigured,
+    WorkflowError,
+)
+from functions.common.labels import labels_hash
+from functions.common.telemetry import observed
+
+READ_TIMEOUT_SECONDS = 20
+MAX_ANSWER_BYTES = 65_536
+SUM_TOLERANCE = 1e-3
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+ERRORS_BY_CODE = {
+    # "Endpoint ... not found", and a request that the service itself cannot accept.
+    "ValidationError": Misconfigured,
+    "ModelNotReadyException": EndpointUnavailable,
+    "InternalDependencyException": EndpointUnavailable,
+}
+
+
+@observed
+def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
+    """Send {"image_data": base64 of a PNG} to ENDPOINT_NAME.
+
+    Returns inferences (one probability for each of LABELS, in that order) and model (the name that the
+    endpoint gives). Raises InvalidInput, EndpointUnavailable, InvalidInference, Misconfigured.
+    """
+    labels = settings.labels("LABELS")
+    body, attributes = _invoke(settings.text("ENDPOINT_NAME"), _image_bytes(event))
+    model = _model(attributes, labels)
+    return {"inferences": _probabilities(body, len(labels)), "model": model}
+
+
+def _image_bytes(event: Any) -> bytes:
+    image_data = event.get("image_data") if isinstance(event, dict) else None
+    if not (isinstance(image_data, str) and image_data):
+        raise InvalidInput("image_data is missing, empty or no string; run serialize_image_data first.")
+    try:
+        return base64.b64decode(image_data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidInput(f"image_data is no base64 ({error}); run serialize_image_data first.") from error
+
+
+def _invoke(endpoint: str, image: bytes) -> tuple[bytes, str]:
+    """The answer's body and its custom attributes."""
+    try:
+        response = client("sagemaker-runtime", READ_TIMEOUT_SECONDS).invoke_endpoint(
+            EndpointName=endpoint, ContentType="image/png", Accept="application/json", Body=image
+        )
+        with response["Body"] as body:
+            return read_body(body, MAX_ANSWER_BYTES), response.get("CustomAttributes", "")
+    except Exception as error:
+        raise _endpoint_error(error, endpoint) from error
+
+
+def _endpoint_error(error: Exception, endpoint: str) -> WorkflowError:
+    """ModelError (HTTP 424) carries the container's own status: 4xx means that it understood and refused."""
+    response = getattr(error, "response", {})
+    container_status = response.get("OriginalStatusCode", 0)
+    if response.get("Error", {}).get("Code") == "ModelError":
+        said = f"{container_status} {response.get('OriginalMessage', '')[:200]}"
+        if 400 <= container_status < 500 and container_status not in (408, 429):
+            return InvalidInference(
+                f"The model's server refused the picture ({said}); check that function and model belong together."
+            )
+        return EndpointUnavailable(f"The model's server failed ({said}); it can be tried again.")
+    return named_error(error, f"Asking the endpoint {endpoint}", EndpointUnavailable, ERRORS_BY_CODE)
+
+
+def _model(attributes: str, labels: list[str]) -> str:
+    """The model's name from `model=<name>;labels=<hash>`, once the hash proves the order of the answer."""
+    found = dict(re.findall(r"(\w+)=([^;]*)", attributes))
+    if not found.get("model") or found.get("labels") != labels_hash(labels):
+        raise InvalidInference(
+            f"The endpoint's model says {attributes[:200]!r} where labels={labels_hash(labels)} is expected;"
+            " promote the model again and apply, so that endpoint and functions know the same labels."
+        )
+    return found["model"]
+
+
+def _probabilities(body: bytes, count: int) -> list[float]:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not (isinstance(answer, list) and all(type(value) in (int, float) for value in answer)):
+        raise InvalidInference(
+            f"The endpoint answered {body[:100]!r}, not a JSON list of numbers; check the serving program."
+        )
+    if len(answer) != count:
+        raise InvalidInference(f"The endpoint answered {len(answer)} numbers for {count} labels; check the model.")
+    probable = all(math.isfinite(value) and 0 <= value <= 1 for value in answer)
+    if not (probable and abs(math.fsum(answer) - 1) <= SUM_TOLERANCE):
+        raise InvalidInference(
+            f"The endpoint answered {answer}, no probabilities that add up to 1; check the model's last layer."
+        )
+    return [float(value) for value in answer]

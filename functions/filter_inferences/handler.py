@@ -1,0 +1,52 @@
+"""Decides whether the model is sure enough of something that we look for."""
+
+import math
+from typing import Any
+
+from functions.common import settings
+from functions.common.errors import InvalidInference, InvalidInput, Misconfigured, ThresholdConfidenceNotMet
+from functions.common.telemetry import count, observed
+
+
+@observed
+def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
+    """Accept {"inferences": probabilities in the order of LABELS} or raise ThresholdConfidenceNotMet.
+
+    Accepted when the most probable label is one of CLASSES_OF_INTEREST and its probability reaches THRESHOLD
+    (exactly equal is enough). Returns inferences, label, confidence, threshold; ThresholdConfidenceNotMet
+    carries the last three. Also raises InvalidInput, InvalidInference, Misconfigured.
+    """
+    labels = settings.labels("LABELS")
+    of_interest = settings.labels("CLASSES_OF_INTEREST")
+    threshold = settings.probability("THRESHOLD")
+    unknown = sorted(set(of_interest) - set(labels))
+    if unknown:
+        raise Misconfigured(f"CLASSES_OF_INTEREST names {unknown}, which LABELS does not know; promote a model again.")
+
+    inferences = _inferences(event, len(labels))
+    confidence = max(inferences)
+    label = labels[inferences.index(confidence)]
+    decision = {"label": label, "confidence": confidence, "threshold": threshold}
+    count("Confidence", confidence, "None")
+    if label not in of_interest:
+        raise ThresholdConfidenceNotMet(
+            f"The model takes the picture for {label}, which is not what this workflow looks for; look at the picture.",
+            **decision,
+        )
+    if confidence < threshold:
+        raise ThresholdConfidenceNotMet(
+            f"The model is not sure enough that this is a {label}; look at the picture.", **decision
+        )
+    count("Accepted")
+    return {"inferences": inferences, **decision}
+
+
+def _inferences(event: Any, expected: int) -> list[float]:
+    values = event.get("inferences") if isinstance(event, dict) else None
+    if not isinstance(values, list):
+        raise InvalidInput("inferences is missing or no list; run classify_image first.")
+    if len(values) != expected or not all(
+        type(value) in (int, float) and math.isfinite(value) and 0 <= value <= 1 for value in values
+    ):
+        raise InvalidInference(f"inferences is not a list of {expected} numbers from 0 to 1; run classify_image again.")
+    return values

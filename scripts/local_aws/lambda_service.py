@@ -1,0 +1,471 @@
+"""AWS Lambda: invoking functions. moto keeps their configuration, versions and aliases.
+
+https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import logging
+import os
+import re
+import shutil
+import threading
+import uuid
+import zipfile
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from moto.awslambda.exceptions import LambdaClientError
+
+from scripts.local_aws import backends
+from scripts.local_aws.background import Background
+from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.lambda_runtime import FunctionProcess, Invocation, Outcome, error_payload, link_runtime
+from scripts.local_aws.log_writer import LogWriter
+from scripts.local_aws.protocol import Answer, Request, json_answer
+
+logger = logging.getLogger(__name__)
+
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html; asynchronous events as they were
+# before AWS raised that limit, so that what passes here passes there.
+SYNCHRONOUS_BYTES = 6 * 1024 * 1024
+ASYNCHRONOUS_BYTES = 256 * 1024
+LOG_TAIL_BYTES = 4096
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html, in seconds
+RETRY_DELAYS = (60, 120)
+THROTTLE_DELAY = 1
+PROCESSES_PER_FUNCTION = max(2, os.cpu_count() or 2)
+
+INVOCATIONS = re.compile(r"^/2015-03-31/functions/(?P<name>.+)/invocations/?$")
+INVOKE_CONFIG = re.compile(r"^/2019-09-25/functions/(?P<name>[^/]+)/event-invoke-config(?P<list>/list)?/?$")
+
+
+@dataclass
+class Result:
+    """What an invocation gave: `payload` is the function's answer or, with `error`, its error object."""
+
+    payload: bytes
+    error: bool
+    version: str
+    log_tail: bytes
+    request_id: str
+
+
+class Sandbox:
+    """A function process with its log stream."""
+
+    def __init__(self, function: Any, folder: Path, runtime: Path, logs: LogWriter) -> None:
+        day = datetime.now(UTC).strftime("%Y/%m/%d")
+        self._stream = f"{day}/[{function.version}]{uuid.uuid4().hex}"
+        self._group = function.logs_group_name
+        self._logs = logs
+        self._version = str(function.version)
+        self._memory = function.memory_size
+        self._tail: deque[str] = deque(maxlen=200)
+        logs.open_stream(self._group, self._stream)
+        self.process = FunctionProcess(folder, self._environment(function, folder, runtime), self._write)
+
+    def invoke(self, invocation: Invocation) -> tuple[Outcome, bytes]:
+        """Run one invocation. Returns its outcome and the last 4 KB of its log."""
+        self._write([f"START RequestId: {invocation.request_id} Version: {self._version}"])
+        outcome = self.process.invoke(invocation)
+        duration = outcome.seconds * 1000
+        report = f"REPORT RequestId: {invocation.request_id}\tDuration: {duration:.2f} ms\tMemory Size: {self._memory} MB"
+        self._write([f"END RequestId: {invocation.request_id}", report])
+        text = "\n".join(self._tail).encode()[-LOG_TAIL_BYTES:]
+        self._tail.clear()
+        return outcome, text
+
+    def _write(self, lines: list[str]) -> None:
+        self._tail.extend(lines)
+        self._logs.write(self._group, self._stream, lines)
+
+    def _environment(self, function: Any, folder: Path, runtime: Path) -> dict[str, str]:
+        """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime"""
+        reserved = {
+            "_HANDLER": function.handler,
+            "AWS_ACCESS_KEY_ID": os.environ.get("AWS_ACCESS_KEY_ID", "local"),
+            "AWS_DEFAULT_REGION": backends.REGION,
+            "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"],
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
+            "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+            "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": self._group,
+            "AWS_LAMBDA_LOG_STREAM_NAME": self._stream,
+            "AWS_REGION": backends.REGION,
+            "AWS_SECRET_ACCESS_KEY": os.environ.get("AWS_SECRET_ACCESS_KEY", "local"),
+            "LAMBDA_RUNTIME_DIR": str(runtime),
+            "LAMBDA_TASK_ROOT": str(folder),
+            "LANG": "en_US.UTF-8",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "TZ": ":UTC",
+        }
+        return {**{name: str(value) for name, value in function.environment_vars.items()}, **reserved}
+
+
+class Pool:
+    """The sandboxes of one version of a function: made on demand, kept, and handed out one by one."""
+
+    def __init__(self, fingerprint: str, start: Callable[[], Sandbox], size: int) -> None:
+        self.fingerprint = fingerprint
+        self._start = start
+        self._size = size
+        self._idle: list[Sandbox] = []
+        self._all: set[Sandbox] = set()
+        self._starting = 0
+        self._changed = threading.Condition()
+        self._retired = False
+
+    def take(self) -> Sandbox:
+        with self._changed:
+            while not self._idle and len(self._all) + self._starting >= self._size:
+                self._changed.wait()
+            if self._idle:
+                return self._idle.pop()
+            self._starting += 1
+        sandbox = None
+        try:
+            sandbox = self._start()
+        finally:
+            with self._changed:
+                self._starting -= 1
+                if sandbox:
+                    self._all.add(sandbox)
+                self._changed.notify()
+        return sandbox
+
+    def give_back(self, sandbox: Sandbox, alive: bool) -> None:
+        with self._changed:
+            keep = alive and not self._retired
+            if keep:
+                self._idle.append(sandbox)
+            else:
+                self._all.discard(sandbox)
+            self._changed.notify()
+        if alive and not keep:
+            sandbox.process.stop()
+
+    def retire(self, at_once: bool = False) -> None:
+        """End idle sandboxes now and busy ones after their invocation, or all `at_once`."""
+        with self._changed:
+            self._retired = True
+            idle = list(self._all) if at_once else self._idle
+            self._idle = []
+            self._all.difference_update(idle)
+        for sandbox in idle:
+            sandbox.process.stop()
+
+
+class LambdaService:
+    """Lambda's data plane and its configuration of asynchronous invocation.
+
+    Args:
+        state_dir: packages are unpacked below it.
+        background: runs asynchronous invocations and their retries.
+    """
+
+    def __init__(self, state_dir: Path, background: Background) -> None:
+        self._folder = state_dir / "functions"
+        self._background = background
+        self._logs = LogWriter()
+        self._lock = threading.Lock()
+        self._runtime: Path | None = None
+        self._pools: dict[tuple[str, str], Pool] = {}
+        self._in_flight: dict[str, int] = {}
+        self._invoke_configs: dict[tuple[str, str], dict[str, Any]] = {}
+        self.call_service: Callable[[str, dict[str, Any]], Any] | None = None
+
+    def answer(self, request: Request) -> Answer | None:
+        """Answer an Invoke or an event-invoke-config call; None leaves the request to moto."""
+        if match := INVOCATIONS.match(request.path):
+            return self._answer_invoke(request, match["name"])
+        if match := INVOKE_CONFIG.match(request.path):
+            return self._answer_invoke_config(request, match["name"], bool(match["list"]))
+        return None
+
+    def _answer_invoke(self, request: Request, name: str) -> Answer:
+        payload, qualifier = request.body() or b"{}", request.query.get("Qualifier")
+        kind = request.header("X-Amz-Invocation-Type", "RequestResponse")
+        if kind == "DryRun":
+            self._resolve(name, qualifier)
+            return Answer(status=204)
+        if kind == "Event":
+            request_id = self.invoke_async(name, payload, qualifier)
+            return Answer(status=202, headers={"x-amzn-RequestId": request_id})
+        result = self.invoke(name, payload, qualifier)
+        headers = {
+            "Content-Type": "application/json",
+            "X-Amz-Executed-Version": result.version,
+            "x-amzn-RequestId": result.request_id,
+        }
+        if result.error:
+            headers["X-Amz-Function-Error"] = "Unhandled"
+        if request.header("X-Amz-Log-Type") == "Tail":
+            headers["X-Amz-Log-Result"] = base64.b64encode(result.log_tail).decode()
+        return Answer(result.payload, 200, headers)
+
+    def invoke(self, name: str, payload: bytes, qualifier: str | None = None) -> Result:
+        """Run a function and wait for it.
+
+        Args:
+            name: function name or ARN, with or without a qualifier.
+            payload: the event, JSON.
+
+        Raises ServiceError ResourceNotFoundException, TooManyRequestsException,
+        InvalidRequestContentException or RequestTooLargeException.
+        """
+        function = self._resolve(name, qualifier)
+        _check_payload(payload, SYNCHRONOUS_BYTES)
+        return self._run(function, name, qualifier, payload, str(uuid.uuid4()))
+
+    def invoke_async(self, name: str, payload: bytes, qualifier: str | None = None) -> str:
+        """Queue an event for a function and return the request's id. Raises like `invoke`.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
+        """
+        self._resolve(name, qualifier)
+        _check_payload(payload, ASYNCHRONOUS_BYTES)
+        request_id = str(uuid.uuid4())
+        self._background.submit(self._attempt, name, payload, qualifier, request_id, 1)
+        return request_id
+
+    def sweep(self) -> None:
+        """End the processes of functions that were deleted or changed."""
+        with self._lock:
+            outdated = [key for key, pool in self._pools.items() if self._fingerprint_of(*key) != pool.fingerprint]
+            pools = [self._pools.pop(key) for key in outdated]
+        for pool in pools:
+            pool.retire()
+
+    def stop(self) -> None:
+        with self._lock:
+            pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            pool.retire(at_once=True)
+        self._logs.stop()
+
+    def _resolve(self, name: str, qualifier: str | None) -> Any:
+        try:
+            return backends.functions().get_function(name, qualifier)
+        except LambdaClientError as error:
+            raise ServiceError("ResourceNotFoundException", str(error.description), 404) from error
+
+    def _fingerprint_of(self, name: str, version: str) -> str | None:
+        try:
+            return _fingerprint(self._resolve(name, version))
+        except ServiceError:
+            return None
+
+    def _run(self, function: Any, name: str, qualifier: str | None, payload: bytes, request_id: str) -> Result:
+        self._enter(function)
+        try:
+            pool = self._pool(function)
+            sandbox = pool.take()
+            alive = False
+            try:
+                arn = _invoked_arn(name, qualifier)
+                outcome, tail = sandbox.invoke(Invocation(request_id, arn, payload, float(function.timeout)))
+                alive = outcome.alive
+            finally:
+                pool.give_back(sandbox, alive)
+        finally:
+            self._leave(function)
+        if len(outcome.payload) > SYNCHRONOUS_BYTES + 100:
+            message = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
+            outcome = Outcome(error_payload("Function.ResponseSizeTooLarge", message), error=True)
+        return Result(outcome.payload, outcome.error, str(function.version), tail, request_id)
+
+    def _enter(self, function: Any) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
+        latest = self._resolve(function.function_name, None)
+        reserved = latest.reserved_concurrency
+        with self._lock:
+            running = self._in_flight.get(function.function_name, 0)
+            if reserved is not None and running >= int(reserved):
+                raise ServiceError("TooManyRequestsException", "Rate Exceeded.", 429)
+            self._in_flight[function.function_name] = running + 1
+
+    def _leave(self, function: Any) -> None:
+        with self._lock:
+            self._in_flight[function.function_name] -= 1
+
+    def _pool(self, function: Any) -> Pool:
+        key, fingerprint = (function.function_name, str(function.version)), _fingerprint(function)
+        with self._lock:
+            old = self._pools.get(key)
+            if old and old.fingerprint == fingerprint:
+                return old
+            pool = Pool(fingerprint, lambda: self._start(function), PROCESSES_PER_FUNCTION)
+            self._pools[key] = pool
+        if old:
+            old.retire()
+        return pool
+
+    def _start(self, function: Any) -> Sandbox:
+        with self._lock:
+            folder = self._unpack(function)
+            self._runtime = self._runtime or link_runtime(self._folder / "runtime")
+        return Sandbox(function, folder, self._runtime, self._logs)
+
+    def _unpack(self, function: Any) -> Path:
+        """The package's folder, one per content."""
+        digest = hashlib.sha256(function.code_bytes).hexdigest()[:16]
+        folder = self._folder / function.function_name / digest
+        if not folder.exists():
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as package:
+                package.extractall(partial)
+            partial.rename(folder)
+        return folder
+
+    def _attempt(self, name: str, payload: bytes, qualifier: str | None, request_id: str, attempt: int) -> None:
+        try:
+            function = self._resolve(name, qualifier)
+            result = self._run(function, name, qualifier, payload, request_id)
+        except ServiceError as error:
+            if error.code == "TooManyRequestsException":
+                self._background.submit(
+                    self._attempt, name, payload, qualifier, request_id, attempt, delay=THROTTLE_DELAY
+                )
+            return
+        config = self._invoke_config(function, name, qualifier)
+        if result.error and attempt <= min(config.get("MaximumRetryAttempts", 2), len(RETRY_DELAYS)):
+            delay = RETRY_DELAYS[attempt - 1]
+            self._background.submit(self._attempt, name, payload, qualifier, request_id, attempt + 1, delay=delay)
+            return
+        outcome = "OnFailure" if result.error else "OnSuccess"
+        destination = config.get("DestinationConfig", {}).get(outcome, {}).get("Destination")
+        if destination:
+            arn = _invoked_arn(name, qualifier)
+            self._deliver(destination, json.dumps(_invocation_record(arn, payload, result, attempt)))
+        if result.error and function.dead_letter_config.get("TargetArn"):
+            self._deliver_dead_letter(function.dead_letter_config["TargetArn"], payload, result)
+
+    def _deliver(self, destination: str, text: str) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
+        assert self.call_service is not None
+        service = destination.split(":")[2]
+        if service == "sqs":
+            self.call_service(
+                "arn:aws:states:::sqs:sendMessage", {"QueueUrl": queue_url(destination), "MessageBody": text}
+            )
+        elif service == "sns":
+            self.call_service("arn:aws:states:::sns:publish", {"TopicArn": destination, "Message": text})
+        elif service == "lambda":
+            self.invoke_async(destination, text.encode())
+        else:
+            logger.error("The destination %s is of a kind that is not emulated", destination)
+
+    def _deliver_dead_letter(self, destination: str, payload: bytes, result: Result) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq"""
+        assert self.call_service is not None
+        message = json.loads(result.payload).get("errorMessage", "")[:1024]
+        attributes = {
+            "RequestID": {"DataType": "String", "StringValue": result.request_id},
+            "ErrorCode": {"DataType": "Number", "StringValue": "200"},
+            "ErrorMessage": {"DataType": "String", "StringValue": message or "-"},
+        }
+        content = {"MessageAttributes": attributes}
+        if destination.split(":")[2] == "sqs":
+            content |= {"QueueUrl": queue_url(destination), "MessageBody": payload.decode()}
+            self.call_service("arn:aws:states:::sqs:sendMessage", content)
+        else:
+            content |= {"TopicArn": destination, "Message": payload.decode()}
+            self.call_service("arn:aws:states:::sns:publish", content)
+
+    def _invoke_config(self, function: Any, name: str, qualifier: str | None) -> dict[str, Any]:
+        used = qualifier or _qualifier_in(name) or "$LATEST"
+        return self._invoke_configs.get((function.function_name, used), {})
+
+    def _answer_invoke_config(self, request: Request, name: str, list_all: bool) -> Answer:
+        """https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html"""
+        qualifier = request.query.get("Qualifier") or _qualifier_in(name) or "$LATEST"
+        function = self._resolve(name, qualifier)
+        key = (function.function_name, qualifier)
+        if list_all:
+            found = [value for (owner, _), value in self._invoke_configs.items() if owner == key[0]]
+            return json_answer({"FunctionEventInvokeConfigs": found})
+        if request.method in ("PUT", "POST"):
+            base = self._invoke_configs.get(key, {}) if request.method == "POST" else {}
+            arn = backends.arn("lambda", f"function:{key[0]}:{qualifier}")
+            facts = {"FunctionArn": arn, "LastModified": datetime.now(UTC).timestamp()}
+            self._invoke_configs[key] = {"DestinationConfig": {}, **base, **request.json(), **facts}
+        elif key not in self._invoke_configs:
+            message = f"The function {function.function_arn} doesn't have an EventInvokeConfig"
+            raise ServiceError("ResourceNotFoundException", message, 404)
+        if request.method == "DELETE":
+            del self._invoke_configs[key]
+            return Answer(status=204)
+        return json_answer(self._invoke_configs[key])
+
+
+def queue_url(arn: str) -> str:
+    """The URL that a queue's ARN stands for, as moto understands it."""
+    return f"{os.environ['AWS_ENDPOINT_URL']}/{arn.split(':')[4]}/{arn.split(':')[5]}"
+
+
+def _fingerprint(function: Any) -> str:
+    """Changes with everything a running process was started with."""
+    parts = (
+        function.code_sha_256,
+        function.handler,
+        function.run_time,
+        function.memory_size,
+        function.role,
+        function.logs_group_name,
+        sorted(function.environment_vars.items()),
+    )
+    return repr(parts)
+
+
+def _check_payload(payload: bytes, limit: int) -> None:
+    if len(payload) > limit:
+        message = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
+        raise ServiceError("RequestTooLargeException", message, 413)
+    try:
+        json.loads(payload)
+    except ValueError as error:
+        message = f"Could not parse request body into json: {error}"
+        raise ServiceError("InvalidRequestContentException", message) from error
+
+
+def _qualifier_in(name: str) -> str | None:
+    parts = name.split(":")
+    if name.startswith("arn:"):
+        return parts[7] if len(parts) > 7 else None
+    return parts[1] if len(parts) == 2 else None
+
+
+def _invoked_arn(name: str, qualifier: str | None) -> str:
+    arn = name if name.startswith("arn:") else backends.arn("lambda", f"function:{name}")
+    return f"{arn}:{qualifier}" if qualifier and not _qualifier_in(name) else arn
+
+
+def _invocation_record(arn: str, payload: bytes, result: Result, attempts: int) -> dict[str, Any]:
+    context: dict[str, Any] = {"statusCode": 200, "executedVersion": result.version}
+    if result.error:
+        context["functionError"] = "Unhandled"
+    return {
+        "version": "1.0",
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "requestContext": {
+            "requestId": result.request_id,
+            "functionArn": arn if _qualifier_in(arn) else f"{arn}:$LATEST",
+            "condition": "RetriesExhausted" if result.error else "Success",
+            "approximateInvokeCount": attempts,
+        },
+        "requestPayload": json.loads(payload),
+        "responseContext": context,
+        "responsePayload": json.loads(result.payload or b"null"),
+    }

@@ -1,0 +1,429 @@
+"""An interpreter of the Amazon States Language with JSONata (https://states-language.net).
+
+One `Interpreter` runs one execution as coroutines, so that a thousand waiting executions cost no thread. It
+reports every step in the event types of GetExecutionHistory
+(https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.html).
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from scripts.local_aws.errors import StatesError
+from scripts.local_aws.jsonata_queries import QueryError, evaluate, to_jsonata
+
+logger = logging.getLogger(__name__)
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+PAYLOAD_BYTES = 262_144
+HISTORY_EVENTS = 25_000
+INLINE_MAP_CONCURRENCY = 40
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+UNCATCHABLE_BY_WILDCARD = ("States.DataLimitExceeded", "States.Runtime")
+RETRY_INTERVAL_SECONDS, RETRY_ATTEMPTS, RETRY_BACKOFF = 1, 3, 2.0
+STATES_WITH_ABORTED_EVENT = ("Task", "Wait", "Parallel", "Map")
+
+
+class Surroundings(Protocol):
+    """What an execution needs from the service that runs it."""
+
+    def record(self, event_type: str, previous: int, details: dict[str, Any] | None = None) -> int:
+        """Adds an event to the history and returns its id."""
+
+    async def call(
+        self, resource: str, arguments: Any, seconds: float | None, on_start: Callable[[], None]
+    ) -> Any:
+        """Performs a task; raises StatesError when it fails and TimeoutError after `seconds`."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits in the time of the state machine, which may run faster than the clock."""
+
+
+class Scope:
+    """The states of a machine, of one Parallel branch or of one Map iteration: variables and last event.
+
+    An inner scope sees the outer variables and keeps its own assignments
+    (https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html).
+    """
+
+    def __init__(self, variables: dict[str, Any], context: dict[str, Any], last_event: int) -> None:
+        self.variables = dict(variables)
+        self.context = context
+        self.last_event = last_event
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A JSON value on its way between states, with its text as history and limits need it."""
+
+    value: Any
+    text: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a state ended: what it passes on, and to which state (None: it was the last one)."""
+
+    output: Payload
+    following: str | None
+
+
+class Visit:
+    """One stay of an execution in one state."""
+
+    def __init__(self, name: str, state: dict[str, Any], payload: Payload, scope: Scope) -> None:
+        self.name = name
+        self.state = state
+        self.input = payload
+        self.scope = scope
+        self.entered_event = 0
+        self.entered_time = iso_time(datetime.now(UTC))
+        self.retry_count = 0
+        self._jsonata_input = to_jsonata(payload.value)
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The context object: https://docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html."""
+        state = {"EnteredTime": self.entered_time, "Name": self.name, "RetryCount": self.retry_count}
+        return {**self.scope.context, "State": state}
+
+    def query(self, template: Any, location: str, **states: Any) -> Any:
+        """Evaluates a field; `states` are further members of $states (result, errorOutput, context)."""
+        if isinstance(template, int | float | bool) or template is None:
+            return template
+        known = {"context": self.context, **states}
+        names = {"states": {"input": self._jsonata_input, **{key: to_jsonata(known[key]) for key in known}}}
+        return evaluate(template, {**self.scope.variables, **names}, location)
+
+    def field(self, name: str, default: Any = None) -> Any:
+        return self.query(self.state[name], name) if name in self.state else default
+
+    def number(self, name: str, default: int | None = None) -> int | None:
+        """A field that must be a whole number, zero or more."""
+        value = self.field(name, default)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            raise self.unexpected(name, "non-negative integer", value)
+        return value
+
+    def unexpected(self, location: str, expected: str, value: Any) -> QueryError:
+        return QueryError(
+            f"The field '{location}' returned an unexpected result type. Expected '{expected}', "
+            f"but was '{type(value).__name__}' for value: {json_text(value)}",
+            location,
+        )
+
+    def failure(self, error: str, cause: str) -> StatesError:
+        """A failure that the interpreter itself finds, told in AWS's words."""
+        where = f"'{self.name}' (entered at the event id #{self.entered_event})"
+        return StatesError(error, f"An error occurred while executing the state {where}. {cause}")
+
+
+class Interpreter:
+    """Runs one execution of a valid definition.
+
+    Args:
+        definition: the parsed state machine.
+        context: the members Execution and StateMachine of the context object.
+        surroundings: history, tasks and time.
+    """
+
+    def __init__(self, definition: dict[str, Any], context: dict[str, Any], surroundings: Surroundings) -> None:
+        self._definition = definition
+        self._context = context
+        self._surroundings = surroundings
+        # Set before the whole execution is cancelled: then no state reports that it was aborted.
+        self.stopping = False
+
+    async def run(self, payload: Payload) -> Payload:
+        """Returns the execution's output; raises StatesError when it fails."""
+        return await self._run(self._definition, payload, Scope({}, self._context, 0))
+
+    async def _run(self, machine: dict[str, Any], payload: Payload, scope: Scope) -> Payload:
+        following: str | None = machine["StartAt"]
+        while following is not None:
+            visit = Visit(following, machine["States"][following], payload, scope)
+            step = await self._visit(visit)
+            payload, following = step.output, step.following
+            # Gives other executions their turn, and a timeout the chance to end a loop of Pass states.
+            await asyncio.sleep(0)
+        return payload
+
+    async def _visit(self, visit: Visit) -> Step:
+        kind = visit.state["Type"]
+        entered = {"name": visit.name, **_data("input", visit.input.text)}
+        visit.entered_event = self._record(visit.scope, f"{kind}StateEntered", entered)
+        try:
+            return await self._handlers[kind](self, visit)
+        except QueryError as error:
+            raise self._evaluation_failure(visit, error) from error
+        except asyncio.CancelledError:
+            if not self.stopping and kind in STATES_WITH_ABORTED_EVENT:
+                self._record(visit.scope, f"{kind}StateAborted")
+            raise
+
+    async def _pass(self, visit: Visit) -> Step:
+        return self._leave(visit, visit.state, visit.input.value)
+
+    async def _succeed(self, visit: Visit) -> Step:
+        return self._leave(visit, visit.state, visit.input.value)
+
+    async def _fail(self, visit: Visit) -> Step:
+        texts = {name: visit.field(name) for name in ("Error", "Cause")}
+        for name, text in texts.items():
+            if text is not None and not isinstance(text, str):
+                raise visit.unexpected(name, "string", text)
+        raise StatesError(texts["Error"], texts["Cause"])
+
+    async def _choice(self, visit: Visit) -> Step:
+        for index, rule in enumerate(visit.state["Choices"]):
+            location = f"Choices[{index}]"
+            matches = visit.query(rule["Condition"], f"{location}/Condition")
+            if not isinstance(matches, bool):
+                raise visit.unexpected(f"{location}/Condition", "boolean", matches)
+            if matches:
+                return self._leave(visit, rule, visit.input.value, location=f"{location}/")
+        if "Default" not in visit.state:
+            raise visit.failure("States.NoChoiceMatched", "No choice rule matched and there is no Default.")
+        return self._leave(visit, {**visit.state, "Next": visit.state["Default"]}, visit.input.value)
+
+    async def _wait(self, visit: Visit) -> Step:
+        seconds: float | None = visit.number("Seconds")
+        if seconds is None:
+            timestamp = visit.field("Timestamp")
+            try:
+                seconds = (datetime.fromisoformat(timestamp) - datetime.now(UTC)).total_seconds()
+            except (TypeError, ValueError) as error:
+                raise visit.unexpected("Timestamp", "timestamp with a time zone", timestamp) from error
+        await self._surroundings.sleep(max(0.0, seconds))
+        return self._leave(visit, visit.state, visit.input.value)
+
+    async def _task(self, visit: Visit) -> Step:
+        return await self._attempts(visit, self._perform)
+
+    async def _parallel(self, visit: Visit) -> Step:
+        return await self._attempts(visit, self._branches)
+
+    async def _map(self, visit: Visit) -> Step:
+        return await self._attempts(visit, self._iterations)
+
+    _handlers: dict[str, Callable[["Interpreter", Visit], Awaitable[Step]]] = {
+        "Pass": _pass,
+        "Succeed": _succeed,
+        "Fail": _fail,
+        "Choice": _choice,
+        "Wait": _wait,
+        "Task": _task,
+        "Parallel": _parallel,
+        "Map": _map,
+    }
+
+    async def _attempts(self, visit: Visit, work: Callable[[Visit], Awaitable[Any]]) -> Step:
+        """Does the work of a state until it succeeds, no retrier is left, or a catcher takes over."""
+        attempts = [0] * len(visit.state.get("Retry", []))
+        while True:
+            try:
+                result = await work(visit)
+                return self._leave(visit, visit.state, result, result=result)
+            except QueryError as error:
+                failure = self._evaluation_failure(visit, error)
+            except StatesError as error:
+                failure = error
+            delay = _retry_delay(visit.state.get("Retry", []), attempts, failure)
+            if delay is None:
+                return self._catch(visit, failure)
+            await self._surroundings.sleep(delay)
+            visit.retry_count += 1
+
+    def _catch(self, visit: Visit, failure: StatesError) -> Step:
+        if visit.state["Type"] in ("Parallel", "Map"):
+            self._record(visit.scope, f"{visit.state['Type']}StateFailed")
+        for index, catcher in enumerate(visit.state.get("Catch", [])):
+            if matches(catcher["ErrorEquals"], failure.error):
+                output = {"Error": failure.error or "", "Cause": failure.cause or ""}
+                return self._leave(visit, catcher, output, f"Catch[{index}]/", errorOutput=output)
+        raise failure
+
+    async def _perform(self, visit: Visit) -> Any:
+        resource, scope = visit.state["Resource"], visit.scope
+        arguments = self._payload(visit, visit.field("Arguments", visit.input.value), visit.name)
+        seconds = visit.number("TimeoutSeconds")
+        kind, action = integration(resource)
+        about = {"resourceType": kind, "resource": action}
+        scheduled = {**about, "region": resource_region(self._context), "parameters": arguments.text}
+        if seconds is not None:
+            scheduled["timeoutInSeconds"] = seconds
+        self._record(scope, "TaskScheduled", scheduled)
+        try:
+            result = await self._surroundings.call(
+                resource, arguments.value, seconds, lambda: _ignore(self._record(scope, "TaskStarted", about))
+            )
+        except TimeoutError as error:
+            self._record(scope, "TaskTimedOut", {**about, "error": "States.Timeout"})
+            raise StatesError("States.Timeout") from error
+        except StatesError as error:
+            self._record(scope, "TaskFailed", {**about, "error": error.error, "cause": error.cause})
+            raise
+        answer = self._payload(visit, result, resource)
+        self._record(scope, "TaskSucceeded", {**about, **_data("output", answer.text)})
+        return answer.value
+
+    async def _branches(self, visit: Visit) -> list[Any]:
+        arguments = self._payload(visit, visit.field("Arguments", visit.input.value), visit.name)
+        started = self._record(visit.scope, "ParallelStateStarted")
+        scopes = [Scope(visit.scope.variables, visit.scope.context, started) for _ in visit.state["Branches"]]
+        runs = zip(visit.state["Branches"], scopes, strict=True)
+        try:
+            results = await _together(self._run(branch, arguments, scope) for branch, scope in runs)
+        finally:
+            visit.scope.last_event = max(scope.last_event for scope in scopes)
+        self._record_beside(visit.scope, "ParallelStateSucceeded")
+        return [result.value for result in results]
+
+    async def _iterations(self, visit: Visit) -> list[Any]:
+        items = visit.field("Items", visit.input.value)
+        if isinstance(items, dict):
+            items = [{"Key": key, "Value": value} for key, value in items.items()]
+        if not isinstance(items, list):
+            raise visit.unexpected("Items", "array", items)
+        limit = visit.number("MaxConcurrency") or INLINE_MAP_CONCURRENCY
+        started = self._record(visit.scope, "MapStateStarted", {"length": len(items)})
+        results: list[Any] = [None] * len(items)
+        pending = iter(enumerate(items))
+
+        async def work_off() -> None:
+            for index, item in pending:
+                results[index] = await self._iteration(visit, started, index, item)
+
+        await _together(work_off() for _ in range(min(limit, INLINE_MAP_CONCURRENCY, len(items))))
+        self._record_beside(visit.scope, "MapStateSucceeded")
+        return results
+
+    async def _iteration(self, visit: Visit, started: int, index: int, item: Any) -> Any:
+        context = {**visit.scope.context, "Map": {"Item": {"Index": index, "Value": item}}}
+        scope = Scope(visit.scope.variables, context, started)
+        about = {"name": visit.name, "index": index}
+        self._record(scope, "MapIterationStarted", about)
+        outcome = "Failed"
+        try:
+            if "ItemSelector" in visit.state:
+                selector, known = visit.state["ItemSelector"], {**visit.context, **context}
+                item = visit.query(selector, "ItemSelector", context=known)
+            payload = self._payload(visit, item, visit.name)
+            result = (await self._run(visit.state["ItemProcessor"], payload, scope)).value
+            outcome = "Succeeded"
+            return result
+        except asyncio.CancelledError:
+            outcome = "Aborted"
+            raise
+        finally:
+            if not self.stopping:
+                self._record_beside(scope, f"MapIteration{outcome}", about)
+            visit.scope.last_event = max(visit.scope.last_event, scope.last_event)
+
+    def _leave(self, visit: Visit, fields: dict[str, Any], default: Any, location: str = "", **states: Any) -> Step:
+        """Evaluates Assign and Output of a state, choice rule or catcher; both see the old variables."""
+        assigned = visit.query(fields.get("Assign", {}), f"{location}Assign", **states) if "Assign" in fields else {}
+        if "Output" in fields:
+            default = visit.query(fields["Output"], f"{location}Output", **states)
+        output = self._payload(visit, default, visit.name)
+        exited: dict[str, Any] = {"name": visit.name, **_data("output", output.text)}
+        if assigned:
+            self._payload(visit, assigned, visit.name)
+            exited["assignedVariables"] = {name: json_text(value) for name, value in assigned.items()}
+            exited["assignedVariablesDetails"] = {"truncated": False}
+        self._record(visit.scope, f"{visit.state['Type']}StateExited", exited)
+        visit.scope.variables.update((name, to_jsonata(value)) for name, value in assigned.items())
+        return Step(output, fields.get("Next"))
+
+    def _payload(self, visit: Visit, value: Any, source: str) -> Payload:
+        if value is visit.input.value:
+            return visit.input
+        text = json_text(value)
+        if len(text) > PAYLOAD_BYTES or len(text.encode()) > PAYLOAD_BYTES:
+            cause = f"The state/task '{source}' returned a result with a size exceeding the maximum number of bytes"
+            raise visit.failure("States.DataLimitExceeded", f"{cause} service limit.")
+        return Payload(value, text)
+
+    def _evaluation_failure(self, visit: Visit, error: QueryError) -> StatesError:
+        failure = visit.failure("States.QueryEvaluationError", str(error))
+        about = {"error": failure.error, "cause": failure.cause, "location": error.location, "state": visit.name}
+        self._record(visit.scope, "EvaluationFailed", about)
+        return failure
+
+    def _record(self, scope: Scope, event_type: str, details: dict[str, Any] | None = None) -> int:
+        scope.last_event = self._record_beside(scope, event_type, details)
+        return scope.last_event
+
+    def _record_beside(self, scope: Scope, event_type: str, details: dict[str, Any] | None = None) -> int:
+        """Records an event that its successor passes by, as AWS does for the end of branches and iterations."""
+        return self._surroundings.record(event_type, scope.last_event, details)
+
+
+def matches(names: list[str], error: str | None) -> bool:
+    """Whether the ErrorEquals of a retrier or catcher covers an error name."""
+    if error == "States.Runtime":
+        return False
+    if error in names or ("States.Timeout" in names and error == "States.HeartbeatTimeout"):
+        return True
+    wildcard = "States.ALL" in names or ("States.TaskFailed" in names and error != "States.Timeout")
+    return wildcard and error not in UNCATCHABLE_BY_WILDCARD
+
+
+def _retry_delay(retriers: list[dict[str, Any]], attempts: list[int], failure: StatesError) -> float | None:
+    """Seconds until the next attempt by the first retrier that matches; None when it has none left."""
+    for index, retrier in enumerate(retriers):
+        if not matches(retrier["ErrorEquals"], failure.error):
+            continue
+        if attempts[index] >= retrier.get("MaxAttempts", RETRY_ATTEMPTS):
+            return None
+        growth = retrier.get("BackoffRate", RETRY_BACKOFF) ** attempts[index]
+        delay = retrier.get("IntervalSeconds", RETRY_INTERVAL_SECONDS) * growth
+        delay = min(delay, retrier.get("MaxDelaySeconds", delay))
+        attempts[index] += 1
+        return random.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay
+    return None
+
+
+async def _together(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Runs all at once; the first failure cancels the others and is raised once they have ended."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def integration(resource: str) -> tuple[str, str]:
+    """Splits `arn:aws:states:::aws-sdk:sfn:startSyncExecution` into `aws-sdk:sfn` and `startSyncExecution`."""
+    words = resource.partition(":::")[2].split(":")
+    service = 2 if words[0] == "aws-sdk" else 1
+    return ":".join(words[:service]), ":".join(words[service:])
+
+
+def resource_region(context: dict[str, Any]) -> str:
+    return context["StateMachine"]["Id"].split(":")[3]
+
+
+def json_text(value: Any) -> str:
+    """Compact JSON text, as Step Functions writes it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def iso_time(moment: datetime) -> str:
+    """A time as the context object writes it: UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _data(name: str, text: str) -> dict[str, Any]:
+    return {name: text, f"{name}Details": {"truncated": False}}
+
+
+def _ignore(_: Any) -> None:
+    return None

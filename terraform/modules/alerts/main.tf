@@ -1,0 +1,62 @@
+locals {
+  # A denial must cover every principal to mean anything; SNS refuses "sns:*" in a topic's policy.
+  deny_without_tls = {
+    Sid       = "DenyWithoutTLS"
+    Effect    = "Deny"
+    Principal = "*"
+    Action    = "sns:Publish"
+    Condition = { Bool = { "aws:SecureTransport" = "false" } }
+  }
+}
+
+# send_alert is the only publisher and is let in by its own role.
+resource "aws_sns_topic" "alerts" {
+  name              = var.alerts_topic
+  kms_master_key_id = var.key_arn
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [merge(local.deny_without_tls, { Resource = var.alerts_topic_arn })]
+  })
+}
+
+resource "aws_sns_topic" "alarms" {
+  name              = var.alarms_topic
+  kms_master_key_id = var.key_arn
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      merge(local.deny_without_tls, { Resource = var.alarms_topic_arn }),
+      {
+        Sid       = "LetAlarmsPublish"
+        Effect    = "Allow"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
+        Action    = "sns:Publish"
+        Resource  = var.alarms_topic_arn
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = var.account }
+          ArnLike      = { "aws:SourceArn" = var.alarms_arn_pattern }
+        }
+      },
+    ]
+  })
+}
+
+resource "aws_sns_topic_subscription" "alerts" {
+  for_each = var.subscribers
+
+  topic_arn     = aws_sns_topic.alerts.arn
+  protocol      = "email"
+  endpoint      = each.key
+  filter_policy = jsonencode({ category = sort(each.value) })
+}
+
+# Alarms carry no attributes: a filter would drop them silently.
+resource "aws_sns_topic_subscription" "alarms" {
+  for_each = { for address, categories in var.subscribers : address => categories if contains(categories, "alarm") }
+
+  topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "email"
+  endpoint  = each.key
+}

@@ -1,0 +1,71 @@
+# Required
+
+variable "alerts_topic" {
+  type        = string
+  description = "Name of the topic that send_alert publishes to; its subscriptions are filtered by category."
+}
+
+variable "alerts_topic_arn" {
+  type        = string
+  description = "ARN of that topic."
+}
+
+variable "alarms_topic" {
+  type        = string
+  description = "Name of the unfiltered topic for alarms on the alert path itself."
+}
+
+variable "alarms_topic_arn" {
+  type        = string
+  description = "ARN of that topic."
+}
+
+variable "dead_letters" {
+  type        = string
+  description = "Name of the queue that keeps alerts which could not be sent."
+}
+
+variable "dead_letters_arn" {
+  type        = string
+  description = "ARN of that queue."
+}
+
+variable "unfinished_rule" {
+  type        = string
+  description = "Name of the rule for executions that ended without reaching a state of their own."
+}
+
+variable "unfinished_rule_arn" {
+  type        = string
+  description = "ARN of that rule."
+}
+
+variable "alarms_arn_pattern" {
+  type        = string
+  description = "ARN pattern of the alarms that may publish to the alarms topic."
+}
+
+variable "state_machine_arns" {
+  type        = list(string)
+  description = "State machines whose timed-out and aborted executions raise an alert."
+}
+
+variable "send_alert" {
+  type        = object({ name = string, alias = string, arn = string })
+  description = "The function that sends alerts: its name, the alias to invoke, and that alias' ARN."
+}
+
+variable "subscribers" {
+  type        = map(list(string))
+  description = "E-mail addresses and the categories each receives."
+}
+
+variable "account" {
+  type        = string
+  description = "Account whose alarms may publish."
+}
+
+variable "key_arn" {
+  type        = string
+  description = "ARN of the KMS key that encrypts the topics."
+}

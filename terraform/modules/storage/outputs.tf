@@ -1,0 +1,9 @@
+output "bucket" {
+  description = "Name of the bucket."
+  value       = aws_s3_bucket.this.id
+}
+
+output "ledger" {
+  description = "Name of the ledger table."
+  value       = aws_dynamodb_table.ledger.name
+}

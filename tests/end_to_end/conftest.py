@@ -1,0 +1,68 @@
+"""What the end-to-end tests share: pictures to send, and readers of what came of them."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.local_stack import LocalStack
+from scripts.workflow import Workflow
+from training_scripts import drawings
+
+
+@pytest.fixture
+def bicycle(tmp_path: Path) -> Path:
+    """A drawn bicycle that the model is sure of."""
+    path = tmp_path / "bicycle.jpg"
+    drawings.draw("bicycle", 1).save(path, quality=90)
+    return path
+
+
+@pytest.fixture
+def doubtful(tmp_path: Path) -> Path:
+    """A drawn moped: half bicycle, half motorcycle."""
+    path = tmp_path / "moped.jpg"
+    drawings.draw("ambiguous", 1).save(path, quality=90)
+    return path
+
+
+@pytest.fixture
+def execute(workflow: Workflow) -> Callable[[Any], dict[str, Any]]:
+    """Starts the state machine with any JSON value and returns the ended execution's description."""
+
+    def run(value: Any) -> dict[str, Any]:
+        started = workflow.states.start_execution(
+            stateMachineArn=workflow.deployment.state_machine_arn, name=f"test-{uuid.uuid4()}", input=json.dumps(value)
+        )
+        return workflow.wait(started["executionArn"])
+
+    return run
+
+
+@pytest.fixture
+def alerts_of(stack: LocalStack) -> Callable[[str], list[dict[str, Any]]]:
+    """The messages that name an execution, as a subscriber received them."""
+
+    def read(execution: str) -> list[dict[str, Any]]:
+        name = execution.rsplit(":", 1)[-1]
+        return [message for message in stack.outbox() if name in message["message"]]
+
+    return read
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """Waits until a probe returns something true and returns that; fails with what it last returned."""
+
+    def wait(probe: Callable[[], Any], seconds: float = 30) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (value := probe()):
+            assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
+            time.sleep(0.05)
+        return value
+
+    return wait

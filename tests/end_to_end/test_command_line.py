@@ -1,0 +1,72 @@
+"""scones classify, as a person and as a script use it."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from scripts.scones import console
+from scripts.scones.cli import app
+
+
+@pytest.fixture
+def scones(stack, monkeypatch):
+    """Calls the command line against the running stack."""
+    monkeypatch.setattr(console, "DEFAULT_FOLDER", stack.folder)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_an_accepted_picture_is_one_line_and_exit_code_0(scones, bicycle):
+    result = scones("classify", bicycle)
+
+    assert result.exit_code == 0
+    (line,) = result.stdout.splitlines()
+    assert line.split()[:2] == ["bicycle.jpg", "bicycle"]
+    assert "accepted" in line
+
+
+def test_a_refused_picture_says_why_and_exits_with_3(scones, doubtful):
+    result = scones("classify", doubtful)
+
+    assert result.exit_code == 3
+    assert "low confidence" in result.stdout
+    assert "ThresholdConfidenceNotMet" in result.stdout
+
+
+def test_json_is_one_object_a_line(scones, bicycle, doubtful):
+    result = scones("classify", "--json", bicycle, doubtful)
+
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert (first["status"], second["status"]) == ("ACCEPTED", "LOW_CONFIDENCE")
+    assert first["source"] == str(bicycle)
+
+
+def test_path_shows_the_states_with_their_times(scones, bicycle):
+    result = scones("classify", "--path", bicycle)
+
+    assert "SerializeImageData" in result.stdout
+    assert "RecordAccepted" in result.stdout
+
+
+def test_an_object_in_the_bucket_needs_no_upload(scones, workflow, bicycle):
+    picture = workflow.submit(str(bicycle))
+
+    result = scones("classify", "--json", picture.uri)
+
+    assert json.loads(result.stdout)["version"] == picture.s3_version_id
+
+
+def test_a_missing_file_is_one_clear_line(scones, tmp_path):
+    result = scones("classify", tmp_path / "nowhere.jpg")
+
+    assert result.exit_code == 1
+    assert "nowhere.jpg cannot be read" in result.stderr
+
+
+def test_without_a_stack_the_next_command_is_named(monkeypatch, tmp_path, bicycle):
+    monkeypatch.setattr(console, "DEFAULT_FOLDER", tmp_path / "none")
+
+    result = CliRunner().invoke(app, ["classify", str(bicycle)])
+
+    assert result.exit_code == 1
+    assert "scones up" in result.stderr

@@ -1,0 +1,138 @@
+"""The main job: a picture goes in, a decision comes out, and doubt reaches a person."""
+
+import json
+from pathlib import Path
+
+from scripts.workflow import Workflow
+
+
+def test_a_sure_picture_passes_with_its_label_and_nobody_is_alerted(workflow, bicycle, alerts_of):
+    outcome = workflow.classify(str(bicycle))
+
+    assert (outcome.status, outcome.label, outcome.execution_status) == ("ACCEPTED", "bicycle", "SUCCEEDED")
+    assert outcome.confidence >= outcome.threshold
+    assert alerts_of(outcome.execution) == []
+
+
+def test_an_accepted_execution_hands_its_inferences_on(workflow, bicycle):
+    outcome = workflow.classify(str(bicycle))
+
+    output = json.loads(workflow.wait(outcome.execution)["output"])
+
+    assert output["label"] == "bicycle"
+    assert max(output["inferences"]) == output["confidence"]
+    assert abs(sum(output["inferences"]) - 1) < 1e-3
+    assert output["s3_version_id"] == outcome.version
+
+
+def test_a_doubtful_picture_fails_loudly_by_its_name(workflow, doubtful, alerts_of):
+    outcome = workflow.classify(str(doubtful))
+
+    assert (outcome.status, outcome.execution_status) == ("LOW_CONFIDENCE", "FAILED")
+    assert outcome.error == "ThresholdConfidenceNotMet"
+    assert outcome.confidence < outcome.threshold or outcome.label == "neither"
+    (alert,) = alerts_of(outcome.execution)
+    assert alert["attributes"]["category"] == "low_confidence"
+    assert "moped.jpg" in alert["subject"]
+
+
+def test_a_file_that_is_no_picture_is_rejected_by_its_name(workflow, tmp_path, alerts_of):
+    path = tmp_path / "invoice.jpg"
+    path.write_bytes(b"%PDF-1.7 not a picture")
+
+    outcome = workflow.classify(str(path))
+
+    assert (outcome.status, outcome.error, outcome.execution_status) == ("REJECTED", "ImageRejected", "FAILED")
+    (alert,) = alerts_of(outcome.execution)
+    assert alert["attributes"]["category"] == "rejected"
+
+
+def test_a_rerun_of_a_decided_picture_with_the_same_run_ends_quietly(workflow, doubtful, alerts_of):
+    first = workflow.classify(str(doubtful))
+
+    second = workflow.classify(first.uri)
+
+    assert second.execution_status == "SUCCEEDED"
+    assert second.status == "LOW_CONFIDENCE"
+    assert alerts_of(second.execution) == []
+
+
+def test_a_higher_run_decides_again_and_the_row_keeps_its_history(workflow, doubtful):
+    first = workflow.classify(str(doubtful))
+    picture = workflow.submit(first.uri)
+
+    described = workflow.wait(workflow.start(picture, run=1))
+
+    row = workflow.row(first.uri, first.version)
+    assert described["status"] == "FAILED"
+    assert row["run"] == 1
+    assert [entry["run"] for entry in row["history"]] == [0, 1]
+
+
+def test_the_ledger_tells_the_whole_story_of_an_accepted_picture(workflow, bicycle):
+    outcome = workflow.classify(str(bicycle))
+
+    row = workflow.row(outcome.uri, outcome.version)
+
+    assert row["status"] == "ACCEPTED"
+    assert row["execution"] == outcome.execution
+    assert row["image"]["width"] > 0
+    assert row["image"]["format"] == "JPEG"
+    assert row["model"]
+    assert row["expiry"] > 1_700_000_000
+    assert "attention" not in row
+
+
+def test_what_needs_attention_is_found_by_the_index_until_it_is_settled(workflow, doubtful):
+    outcome = workflow.classify(str(doubtful))
+
+    waiting = workflow.dynamodb.query(
+        TableName=workflow.deployment.ledger_table,
+        IndexName="attention",
+        KeyConditionExpression="attention = :status",
+        ExpressionAttributeValues={":status": {"S": "LOW_CONFIDENCE"}},
+    )
+
+    assert outcome.uri in {item["picture"]["S"] for item in waiting["Items"]}
+
+
+def test_no_bytes_of_the_picture_are_left_after_classification(workflow: Workflow, bicycle: Path):
+    outcome = workflow.classify(str(bicycle))
+
+    history = workflow.states.get_execution_history(executionArn=outcome.execution, maxResults=1000)["events"]
+
+    entered = [event["stateEnteredEventDetails"] for event in history if "stateEnteredEventDetails" in event]
+    later = [details for details in entered if details["name"] not in ("SerializeImageData", "ClassifyImage")]
+    assert [details["name"] for details in entered if "iVBOR" in details["input"]] == ["ClassifyImage"]
+    assert not any("iVBOR" in details["input"] for details in later)
+
+
+def test_a_photo_of_twelve_megapixels_passes_where_base64_of_it_never_could(workflow, tmp_path):
+    from training_scripts import drawings
+
+    path = tmp_path / "photo.jpg"
+    drawings.draw("motorcycle", 3).resize((4000, 3000)).save(path, quality=95)
+    assert path.stat().st_size > 190_000
+
+    outcome = workflow.classify(str(path))
+
+    assert (outcome.status, outcome.label) == ("ACCEPTED", "motorcycle")
+
+
+def test_the_path_of_an_execution_can_be_read_state_by_state(workflow, bicycle):
+    outcome = workflow.classify(str(bicycle))
+
+    path = workflow.path(outcome.execution)
+
+    assert [step.state for step in path] == [
+        "NormaliseInput",
+        "NamesAPicture",
+        "ClassifyPicture",
+        "SerializeImageData",
+        "ClassifyImage",
+        "FilterInferences",
+        "RecordAccepted",
+        "Decide",
+        "Accepted",
+    ]
+    assert all(step.seconds >= 0 for step in path)

@@ -1,0 +1,89 @@
+"""The promises that hold for every state machine on disk, whatever it does."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.common import errors
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "statemachine"
+FILES = sorted(FOLDER.glob("*.asl.json"))
+RETRYABLE = {"ImageUnavailable", "EndpointUnavailable"}
+
+
+def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, state in definition["States"].items():
+        yield name, state
+        for branch in state.get("Branches", []):
+            if isinstance(branch, dict):
+                yield from states(branch)
+
+
+def all_states() -> list[Any]:
+    return [
+        pytest.param(state, id=f"{path.name.split('.')[0]}.{name}")
+        for path in FILES
+        for name, state in states(json.loads(path.read_text(encoding="utf-8")))
+    ]
+
+
+def tasks() -> list[Any]:
+    return [parameter for parameter in all_states() if parameter.values[0]["Type"] == "Task"]
+
+
+def named_errors() -> set[str]:
+    return {cls.__name__ for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.WorkflowError)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_state_is_reachable_and_every_target_exists(path):
+    definition = json.loads(path.read_text(encoding="utf-8"))
+    reached = {definition["StartAt"]}
+    for state in definition["States"].values():
+        hops = [state.get("Next"), state.get("Default")]
+        hops += [hop["Next"] for hop in (*state.get("Choices", []), *state.get("Catch", []))]
+        reached |= {hop for hop in hops if hop}
+
+    assert reached == set(definition["States"])
+
+
+def test_a_whole_machine_times_out():
+    definition = json.loads((FOLDER / "classify.asl.json").read_text(encoding="utf-8"))
+
+    assert 0 < definition["TimeoutSeconds"] <= 3600
+
+
+@pytest.mark.parametrize("state", tasks())
+def test_every_task_times_out_long_before_its_machine(state):
+    assert 0 < state["TimeoutSeconds"] <= 60
+
+
+@pytest.mark.parametrize("state", tasks())
+def test_every_retry_has_jitter_and_a_cap(state):
+    for retry in state["Retry"]:
+        assert retry["JitterStrategy"] == "FULL"
+        assert 0 < retry["MaxDelaySeconds"] <= 30
+        assert 0 < retry["MaxAttempts"] <= 6
+
+
+@pytest.mark.parametrize("state", tasks())
+def test_of_the_named_errors_exactly_the_retryable_ones_are_retried(state):
+    retried = {name for retry in state["Retry"] for name in retry["ErrorEquals"]}
+
+    assert retried & named_errors() <= RETRYABLE
+
+
+def test_each_retryable_error_is_retried_somewhere():
+    retried = {name for parameter in tasks() for retry in parameter.values[0]["Retry"] for name in retry["ErrorEquals"]}
+
+    assert retried >= RETRYABLE
+
+
+@pytest.mark.parametrize("state", tasks())
+def test_functions_are_called_by_tokens_that_terraform_fills(state):
+    if state["Resource"] == "arn:aws:states:::lambda:invoke":
+        assert re.fullmatch(r"<<[a-z_]+>>", state["Arguments"]["FunctionName"])

@@ -1,0 +1,201 @@
+"""Reads labelled pictures: CIFAR archives, archives of picture files, folders of picture files.
+
+The official CIFAR files are pickles, and a pickle can name any code to run. This module reads them with
+stand-ins of its own for the three names the format needs and admits no other; members of an archive are
+read, never extracted, so no path inside one reaches the file system.
+"""
+
+import hashlib
+import io
+import lzma
+import pickle
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from functions.common.errors import ImageRejected
+from functions.common.picture import read_picture
+
+OFFICIAL_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
+SIDE = 32
+_LARGEST_MEMBER = 400_000_000
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+class StageError(Exception):
+    """The source cannot be read as labelled pictures; the message names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class LabelledPicture:
+    """One picture: uint8 [S, S, 3], RGB, with the name of its class and of its file."""
+
+    pixels: NDArray[np.uint8]
+    label: str
+    filename: str
+
+
+def read_pictures(source: Path, split: str, side: int = SIDE) -> Iterator[LabelledPicture]:
+    """Yield the pictures of one split ("train" or "test").
+
+    Args:
+        source: an archive in the format of cifar-100-python.tar.gz (complete or cut down), an archive of
+            picture files `.../<split>/<class>/<file>`, or a folder of `<class>/<file>` or
+            `<split>/<class>/<file>`; a folder without splits is all "train".
+        split: "train" or "test".
+        side: width and height of the arrays that picture files are reduced to, in pixels.
+
+    Raises:
+        StageError: missing, damaged, tampered with, no pictures in it, or a picture that cannot be read.
+    """
+    if source.is_dir():
+        found = _folder(source, split, side)
+    elif source.is_file():
+        found = _cifar(source, split) if _is_cifar(source) else _picture_archive(source, split, side)
+    else:
+        raise StageError(f"{source}: no such file or folder")
+    empty = True
+    for picture in found:
+        empty = False
+        yield picture
+    if empty:
+        raise StageError(f"{source}: no pictures of the split {split!r} in it")
+
+
+def is_official(archive: Path) -> bool:
+    """Whether the file has the md5 that its authors publish for cifar-100-python.tar.gz."""
+    with archive.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() == OFFICIAL_MD5
+
+
+def _members(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    try:
+        with tarfile.open(archive, "r|*") as tar:
+            for member in tar:
+                if not (member.isreg() and wanted(member.name)):
+                    continue
+                if member.size > _LARGEST_MEMBER:
+                    raise StageError(f"{archive}: {member.name} claims {member.size} bytes, too many to read")
+                file = tar.extractfile(member)
+                assert file is not None  # a regular member always has content
+                yield member.name, file.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise StageError(f"{archive}: no readable tar archive ({error})") from error
+
+
+def _is_cifar(archive: Path) -> bool:
+    for name, _ in _members(archive, lambda _: True):
+        return Path(name).parent.name == "cifar-100-python"
+    return False
+
+
+def _cifar(archive: Path, split: str) -> Iterator[LabelledPicture]:
+    wanted = {f"cifar-100-python/{name}": name for name in ("meta", split)}
+    tables = {wanted[name]: _table(archive, name, data) for name, data in _members(archive, wanted.__contains__)}
+    for name in wanted.values():
+        if name not in tables:
+            raise StageError(f"{archive}: the member cifar-100-python/{name} is missing")
+    names = _texts(archive, tables["meta"], b"fine_label_names")
+    table = tables[split]
+    labels, files, data = table.get(b"fine_labels"), _texts(archive, table, b"filenames"), table.get(b"data")
+    if not (
+        isinstance(data, _Array)
+        and data.values is not None
+        and isinstance(labels, list)
+        and data.values.shape == (len(labels), 3 * SIDE * SIDE)
+        and len(files) == len(labels)
+        and all(type(label) is int and 0 <= label < len(names) for label in labels)
+    ):
+        raise StageError(f"{archive}: the labels, file names and pictures of {split} do not fit each other")
+    pixels = data.values.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    for picture, label, filename in zip(pixels, labels, files, strict=True):
+        yield LabelledPicture(np.ascontiguousarray(picture), names[label], filename)
+
+
+def _texts(archive: Path, table: dict[Any, Any], key: bytes) -> list[str]:
+    values = table.get(key)
+    if not (isinstance(values, list) and all(isinstance(value, bytes) for value in values)):
+        raise StageError(f"{archive}: {key.decode()} is no list of names")
+    return [value.decode("utf-8", "replace") for value in values]
+
+
+def _table(archive: Path, member: str, data: bytes) -> dict[Any, Any]:
+    try:
+        table = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    # a damaged pickle can raise nearly any exception out of the unpickling machine
+    except Exception as error:
+        raise StageError(f"{archive}: {member} is damaged or was tampered with ({error})") from error
+    if not isinstance(table, dict):
+        raise StageError(f"{archive}: {member} holds a {type(table).__name__}, no table")
+    return table
+
+
+class _Dtype:
+    """Stand-in for numpy.dtype: unsigned bytes and nothing else."""
+
+    def __init__(self, code: Any) -> None:
+        if code not in (b"u1", "u1"):
+            raise pickle.UnpicklingError(f"an array of {code!r}, only bytes are expected")
+
+    def __setstate__(self, state: Any) -> None:
+        """Byte order and flags mean nothing for bytes."""
+
+
+class _Array:
+    """Stand-in for numpy.ndarray: a C-ordered array of bytes, built from the pickled state alone."""
+
+    values: NDArray[np.uint8] | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, raw = state
+        if fortran or not isinstance(dtype, _Dtype) or not isinstance(raw, bytes):
+            raise pickle.UnpicklingError("an array in an unexpected layout")
+        self.values = np.frombuffer(raw, np.uint8).reshape(shape)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows three names. Each look-up makes a new object, so a pickle cannot change a shared one."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        match module, name:
+            case ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct"):
+                return lambda *_: _Array()
+            case ("numpy", "ndarray"):
+                return object()
+            case ("numpy", "dtype"):
+                return lambda code, *_: _Dtype(code)
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which the format does not need")
+
+
+def _picture_archive(archive: Path, split: str, side: int) -> Iterator[LabelledPicture]:
+    def wanted(name: str) -> bool:
+        path = Path(name)
+        return path.suffix.lower() in _SUFFIXES and path.parent.parent.name == split
+
+    for name, data in _members(archive, wanted):
+        yield _decoded(f"{archive}: {name}", data, Path(name), side)
+
+
+def _folder(folder: Path, split: str, side: int) -> Iterator[LabelledPicture]:
+    root = folder
+    if (folder / "train").is_dir() or (folder / "test").is_dir():
+        root = folder / split
+    elif split != "train":
+        return
+    for path in sorted(root.glob("*/*")):
+        if path.suffix.lower() in _SUFFIXES:
+            yield _decoded(str(path), path.read_bytes(), path, side)
+
+
+def _decoded(place: str, data: bytes, path: Path, side: int) -> LabelledPicture:
+    try:
+        picture = read_picture(data, side)
+    except ImageRejected as error:
+        raise StageError(f"{place}: {error.reason}") from error
+    return LabelledPicture(np.asarray(picture), path.parent.name, path.name)
