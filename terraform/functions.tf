@@ -4,10 +4,10 @@
 locals {
   functions = {
     serialize_image_data = {
-      description = "Reads a picture and makes the small PNG that the model takes."
-      memory_mb   = 2048 # a picture of 50 megapixels is 150 MB of RGB, twice while it is converted
-      timeout     = 28
-      environment = merge({ BUCKET = local.names.bucket }, { for model in var.model[*] : "INPUT_SIZE" => model.input_size })
+      description     = "Reads a picture and makes the small PNG that the model takes."
+      memory_mb       = 2048 # a picture of 50 megapixels is 150 MB of RGB, twice while it is converted
+      timeout_seconds = 28
+      environment     = merge({ BUCKET = local.names.bucket }, { for model in var.model[*] : "INPUT_SIZE" => model.input_size })
       statements = [
         {
           sid       = "ReadPictures"
@@ -29,10 +29,10 @@ locals {
       ]
     }
     classify_image = {
-      description = "Asks the endpoint for the probabilities of a picture's classes."
-      memory_mb   = 256
-      timeout     = 28
-      environment = merge({ ENDPOINT_NAME = local.names.endpoint }, { for model in var.model[*] : "LABELS" => jsonencode(model.labels) })
+      description     = "Asks the endpoint for the probabilities of a picture's classes."
+      memory_mb       = 256
+      timeout_seconds = 28
+      environment     = merge({ ENDPOINT_NAME = local.names.endpoint }, { for model in var.model[*] : "LABELS" => jsonencode(model.labels) })
       statements = [
         {
           sid       = "InvokeEndpoint"
@@ -42,9 +42,9 @@ locals {
       ]
     }
     filter_inferences = {
-      description = "Accepts a picture when a class of interest reaches the threshold, and raises otherwise."
-      memory_mb   = 256
-      timeout     = 10
+      description     = "Accepts a picture when a class of interest reaches the threshold, and raises otherwise."
+      memory_mb       = 256
+      timeout_seconds = 10
       environment = merge([for model in var.model[*] : {
         LABELS              = jsonencode(model.labels)
         CLASSES_OF_INTEREST = jsonencode(model.classes_of_interest)
@@ -53,9 +53,9 @@ locals {
       statements = []
     }
     send_alert = {
-      description = "Turns what happened into an alert that people can act on."
-      memory_mb   = 256
-      timeout     = 28
+      description     = "Turns what happened into an alert that people can act on."
+      memory_mb       = 256
+      timeout_seconds = 28
       environment = {
         TOPIC_ARN   = local.arns.alerts_topic
         ENVIRONMENT = local.prefix

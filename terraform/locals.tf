@@ -23,6 +23,8 @@ locals {
     alarms_topic         = "${local.prefix}-alarms"
     alert_dead_letters   = "${local.prefix}-alert-dead-letters"
     trigger_dead_letters = "${local.prefix}-trigger-dead-letters"
+    trigger_rule         = "${local.prefix}-object-created"
+    unfinished_rule      = "${local.prefix}-unfinished"
     functions            = { for folder in local.folders : folder => "${local.prefix}-${replace(folder, "_", "-")}" }
     state_machines       = { for name in ["classify"] : name => "${local.prefix}-${name}" }
   }
@@ -30,7 +32,7 @@ locals {
   # "live" is the alias that everything calls; its version moves with each change of a function.
   live = "live"
 
-  arn_base = { for service in ["dynamodb", "ecr", "events", "kms", "lambda", "logs", "sagemaker", "sns", "sqs", "states"] :
+  arn_base = { for service in ["cloudwatch", "dynamodb", "ecr", "events", "kms", "lambda", "logs", "sagemaker", "sns", "sqs", "states"] :
     service => "arn:${local.partition}:${service}:${var.region}:${local.account}"
   }
   arns = {
@@ -41,6 +43,9 @@ locals {
     alarms_topic         = "${local.arn_base.sns}:${local.names.alarms_topic}"
     alert_dead_letters   = "${local.arn_base.sqs}:${local.names.alert_dead_letters}"
     trigger_dead_letters = "${local.arn_base.sqs}:${local.names.trigger_dead_letters}"
+    alarms               = "${local.arn_base.cloudwatch}:alarm:${local.prefix}-*"
+    trigger_rule         = "${local.arn_base.events}:rule/${local.names.trigger_rule}"
+    unfinished_rule      = "${local.arn_base.events}:rule/${local.names.unfinished_rule}"
     live_functions       = { for folder, name in local.names.functions : folder => "${local.arn_base.lambda}:function:${name}:${local.live}" }
     state_machines       = { for key, name in local.names.state_machines : key => "${local.arn_base.states}:stateMachine:${name}" }
   }

@@ -195,7 +195,7 @@ def _folder(folder: Path, split: str, side: int) -> Iterator[LabelledPicture]:
 
 def _decoded(place: str, data: bytes, path: Path, side: int) -> LabelledPicture:
     try:
-        picture = read_picture(data, side)
+        pixels = np.asarray(read_picture(data, side).image)
     except ImageRejected as error:
         raise StageError(f"{place}: {error.reason}") from error
-    return LabelledPicture(np.asarray(picture), path.parent.name, path.name)
+    return LabelledPicture(pixels, path.parent.name, path.name)

@@ -2,13 +2,14 @@
 
 import base64
 import binascii
+import contextlib
 import json
 import math
 import re
 from typing import Any
 
 from functions.common import settings
-from functions.common.aws import client, named_error, read_body
+from functions.common.aws import ErrorsByCode, client, named_error, read_body
 from functions.common.errors import (
     EndpointUnavailable,
     InvalidInference,
@@ -24,11 +25,10 @@ MAX_ANSWER_BYTES = 65_536
 SUM_TOLERANCE = 1e-3
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
-ERRORS_BY_CODE = {
-    # "Endpoint ... not found", and a request that the service itself cannot accept.
-    "ValidationError": Misconfigured,
-    "ModelNotReadyException": EndpointUnavailable,
-    "InternalDependencyException": EndpointUnavailable,
+ERRORS_BY_CODE: ErrorsByCode = {
+    "ValidationError": (Misconfigured, "promote a model and apply, so that the endpoint exists and takes requests"),
+    "ModelNotReadyException": (EndpointUnavailable, "it can be tried again"),
+    "InternalDependencyException": (EndpointUnavailable, "it can be tried again"),
 }
 
 
@@ -61,7 +61,7 @@ def _invoke(endpoint: str, image: bytes) -> tuple[bytes, str]:
         response = client("sagemaker-runtime", READ_TIMEOUT_SECONDS).invoke_endpoint(
             EndpointName=endpoint, ContentType="image/png", Accept="application/json", Body=image
         )
-        with response["Body"] as body:
+        with contextlib.closing(response["Body"]) as body:
             return read_body(body, MAX_ANSWER_BYTES), response.get("CustomAttributes", "")
     except Exception as error:
         raise _endpoint_error(error, endpoint) from error

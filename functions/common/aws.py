@@ -12,6 +12,9 @@ from functions.common.errors import Misconfigured, WorkflowError
 
 CONNECT_TIMEOUT_SECONDS = 3
 
+# Service error code: what it means for this call, and what to do.
+ErrorsByCode = Mapping[str, tuple[type[WorkflowError], str]]
+
 # botocore's own list of what is worth another try (botocore.retries.standard), and Lambda's, S3's and
 # SageMaker's names that it leaves to the HTTP status.
 RETRYABLE_CODES = frozenset(
@@ -65,15 +68,15 @@ def named_error(
     error: Exception,
     action: str,
     unavailable: type[WorkflowError],
-    by_code: Mapping[str, type[WorkflowError]],
+    by_code: ErrorsByCode,
     **details: Any,
 ) -> WorkflowError:
     """Translate what boto3 raised into a named error.
 
     `action` says what was tried ("Reading s3://bucket/key"), `unavailable` is the retryable error of this
-    call, `by_code` what particular service error codes mean here. Throttling, 5xx and every failure between
-    here and the service are `unavailable`; any other refusal, or a request that could not even be built or
-    signed, is Misconfigured. Exceptions that are not boto3's are raised again as they are.
+    call, `by_code` what particular service error codes mean here and what to do about them. Throttling, 5xx
+    and every failure between here and the service are `unavailable`; any other refusal, or a request that
+    could not even be built or signed, is Misconfigured. Exceptions that are not boto3's are raised again.
     """
     import botocore.exceptions
     import botocore.parsers
@@ -99,7 +102,7 @@ def _from_response(
     response: Mapping[str, Any],
     action: str,
     unavailable: type[WorkflowError],
-    by_code: Mapping[str, type[WorkflowError]],
+    by_code: ErrorsByCode,
     details: dict[str, Any],
 ) -> WorkflowError:
     code = str(response.get("Error", {}).get("Code", ""))
@@ -107,7 +110,8 @@ def _from_response(
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     said = f"{code}: {message}"
     if code in by_code:
-        return by_code[code](f"{action} was refused ({said}).", **details)
+        named, advice = by_code[code]
+        return named(f"{action} was refused ({said}); {advice}.", **details)
     if code in RETRYABLE_CODES or status == 429 or status >= 500:
         return unavailable(f"{action} is not possible at this moment ({said}); it can be tried again.", **details)
     return Misconfigured(

@@ -57,5 +57,5 @@ def observed(handler: Handler) -> Handler:
 def _correlation(event: Any) -> dict[str, Any]:
     if not isinstance(event, dict):
         return {}
-    names = ("execution", "s3_bucket", "s3_key", "s3_version_id")
+    names = ("execution", "category", "s3_bucket", "s3_key", "s3_version_id")
     return {name: event[name] for name in names if isinstance(event.get(name), str) and event[name]}

@@ -1,11 +1,12 @@
 """Reads one object from S3 and returns it as the small picture that the model takes."""
 
 import base64
+import contextlib
 import hashlib
 from typing import Any
 
 from functions.common import settings
-from functions.common.aws import client, named_error, read_body
+from functions.common.aws import ErrorsByCode, client, named_error, read_body
 from functions.common.errors import (
     ImageNotFound,
     ImageRejected,
@@ -19,16 +20,15 @@ from functions.common.telemetry import count, observed
 READ_TIMEOUT_SECONDS = 10
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-ERRORS_BY_CODE = {
-    "NoSuchKey": ImageNotFound,
-    "NoSuchVersion": ImageNotFound,
-    # A delete marker named by its version id can be listed but not read.
-    "MethodNotAllowed": ImageNotFound,
-    "InvalidArgument": InvalidInput,
-    "KeyTooLongError": InvalidInput,
-    # Archived by a lifecycle rule: readable again only after a restore that takes hours.
-    "InvalidObjectState": ImageRejected,
-    "NoSuchBucket": Misconfigured,
+ERRORS_BY_CODE: ErrorsByCode = {
+    "NoSuchKey": (ImageNotFound, "it may have been deleted or renamed; upload it again"),
+    "NoSuchVersion": (ImageNotFound, "that version may have expired; start again without s3_version_id"),
+    # The version id of a delete marker: it can be listed but not read.
+    "MethodNotAllowed": (ImageNotFound, "that version is a delete marker; upload the picture again"),
+    "InvalidArgument": (InvalidInput, "start again with the object's own key and version id"),
+    "KeyTooLongError": (InvalidInput, "start again with the object's own key"),
+    "InvalidObjectState": (ImageRejected, "it is archived; restore it and start again"),
+    "NoSuchBucket": (Misconfigured, "apply the Terraform module again"),
 }
 
 
@@ -99,7 +99,7 @@ def _read_object(bucket: str, key: str, version: str) -> tuple[bytes, str]:
         arguments = {"Bucket": bucket, "Key": key} | ({"VersionId": version} if version else {})
         response = client("s3", READ_TIMEOUT_SECONDS).get_object(**arguments)
         details["s3_version_id"] = response.get("VersionId", "null")
-        with response["Body"] as body:
+        with contextlib.closing(response["Body"]) as body:
             check_size(response["ContentLength"])
             return read_body(body, MAX_BYTES), details["s3_version_id"]
     except ImageRejected as error:

@@ -36,7 +36,7 @@ class Surroundings(Protocol):
         """Adds an event to the history and returns its id."""
 
     async def call(
-        self, resource: str, arguments: Any, seconds: float | None, on_start: Callable[[], None]
+        self, resource: str, arguments: Any, seconds: float | None, on_start: Callable[[], object]
     ) -> Any:
         """Performs a task; raises StatesError when it fails and TimeoutError after `seconds`."""
 
@@ -88,17 +88,15 @@ class Visit:
 
     @property
     def context(self) -> dict[str, Any]:
-        """The context object: https://docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html."""
+        """https://docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html"""
         state = {"EnteredTime": self.entered_time, "Name": self.name, "RetryCount": self.retry_count}
         return {**self.scope.context, "State": state}
 
     def query(self, template: Any, location: str, **states: Any) -> Any:
-        """Evaluates a field; `states` are further members of $states (result, errorOutput, context)."""
-        if isinstance(template, int | float | bool) or template is None:
-            return template
-        known = {"context": self.context, **states}
-        names = {"states": {"input": self._jsonata_input, **{key: to_jsonata(known[key]) for key in known}}}
-        return evaluate(template, {**self.scope.variables, **names}, location)
+        """Evaluates a field; `states` are further members of $states: result or errorOutput."""
+        known = {"input": self._jsonata_input, "context": self.context}
+        known.update((name, to_jsonata(value)) for name, value in states.items())
+        return evaluate(template, {**self.scope.variables, "states": known}, location)
 
     def field(self, name: str, default: Any = None) -> Any:
         return self.query(self.state[name], name) if name in self.state else default
@@ -134,7 +132,7 @@ class Interpreter:
 
     def __init__(self, definition: dict[str, Any], context: dict[str, Any], surroundings: Surroundings) -> None:
         self._definition = definition
-        self._context = context
+        self._context = to_jsonata(context)
         self._surroundings = surroundings
         # Set before the whole execution is cancelled: then no state reports that it was aborted.
         self.stopping = False
@@ -182,11 +180,11 @@ class Interpreter:
     async def _choice(self, visit: Visit) -> Step:
         for index, rule in enumerate(visit.state["Choices"]):
             location = f"Choices[{index}]"
-            matches = visit.query(rule["Condition"], f"{location}/Condition")
-            if not isinstance(matches, bool):
-                raise visit.unexpected(f"{location}/Condition", "boolean", matches)
-            if matches:
-                return self._leave(visit, rule, visit.input.value, location=f"{location}/")
+            holds = visit.query(rule["Condition"], f"{location}/Condition")
+            if not isinstance(holds, bool):
+                raise visit.unexpected(f"{location}/Condition", "boolean", holds)
+            if holds:
+                return self._leave(visit, rule, visit.input.value, f"{location}/")
         if "Default" not in visit.state:
             raise visit.failure("States.NoChoiceMatched", "No choice rule matched and there is no Default.")
         return self._leave(visit, {**visit.state, "Next": visit.state["Default"]}, visit.input.value)
@@ -260,7 +258,7 @@ class Interpreter:
         self._record(scope, "TaskScheduled", scheduled)
         try:
             result = await self._surroundings.call(
-                resource, arguments.value, seconds, lambda: _ignore(self._record(scope, "TaskStarted", about))
+                resource, arguments.value, seconds, lambda: self._record(scope, "TaskStarted", about)
             )
         except TimeoutError as error:
             self._record(scope, "TaskTimedOut", {**about, "error": "States.Timeout"})
@@ -304,15 +302,15 @@ class Interpreter:
         return results
 
     async def _iteration(self, visit: Visit, started: int, index: int, item: Any) -> Any:
-        context = {**visit.scope.context, "Map": {"Item": {"Index": index, "Value": item}}}
+        context = {**visit.scope.context, "Map": {"Item": {"Index": index, "Value": to_jsonata(item)}}}
         scope = Scope(visit.scope.variables, context, started)
         about = {"name": visit.name, "index": index}
         self._record(scope, "MapIterationStarted", about)
         outcome = "Failed"
         try:
             if "ItemSelector" in visit.state:
-                selector, known = visit.state["ItemSelector"], {**visit.context, **context}
-                item = visit.query(selector, "ItemSelector", context=known)
+                selecting = Visit(visit.name, visit.state, visit.input, scope)
+                item = selecting.field("ItemSelector")
             payload = self._payload(visit, item, visit.name)
             result = (await self._run(visit.state["ItemProcessor"], payload, scope)).value
             outcome = "Succeeded"
@@ -344,7 +342,7 @@ class Interpreter:
         if value is visit.input.value:
             return visit.input
         text = json_text(value)
-        if len(text) > PAYLOAD_BYTES or len(text.encode()) > PAYLOAD_BYTES:
+        if byte_length(text) > PAYLOAD_BYTES:
             cause = f"The state/task '{source}' returned a result with a size exceeding the maximum number of bytes"
             raise visit.failure("States.DataLimitExceeded", f"{cause} service limit.")
         return Payload(value, text)
@@ -416,6 +414,11 @@ def json_text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def byte_length(text: str) -> int:
+    """Length in UTF-8; JSON may hold half a surrogate pair, which UTF-8 itself does not know."""
+    return len(text.encode(errors="surrogatepass"))
+
+
 def iso_time(moment: datetime) -> str:
     """A time as the context object writes it: UTC with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -423,7 +426,3 @@ def iso_time(moment: datetime) -> str:
 
 def _data(name: str, text: str) -> dict[str, Any]:
     return {name: text, f"{name}Details": {"truncated": False}}
-
-
-def _ignore(_: Any) -> None:
-    return None

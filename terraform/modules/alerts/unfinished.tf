@@ -31,11 +31,10 @@ resource "aws_cloudwatch_event_target" "send_alert" {
 }
 
 resource "aws_lambda_permission" "unfinished" {
-  statement_id   = "LetUnfinishedRuleInvoke"
-  action         = "lambda:InvokeFunction"
-  function_name  = var.send_alert.name
-  qualifier      = var.send_alert.alias
-  principal      = "events.amazonaws.com"
-  source_arn     = var.unfinished_rule_arn
-  source_account = var.account
+  statement_id  = "LetUnfinishedRuleInvoke"
+  action        = "lambda:InvokeFunction"
+  function_name = var.send_alert.name
+  qualifier     = var.send_alert.alias
+  principal     = "events.amazonaws.com"
+  source_arn    = var.unfinished_rule_arn
 }

@@ -1,0 +1,40 @@
+"""Sends an alert: the only place that knows what alerts say."""
+
+from typing import Any
+
+from aws_lambda_powertools.metrics import single_metric
+
+from functions.common import settings
+from functions.common.aws import client, named_error
+from functions.common.errors import AlertUnavailable
+from functions.common.telemetry import logger, observed
+from functions.send_alert.message import compose
+from functions.send_alert.occurrence import understand
+
+READ_TIMEOUT_SECONDS = 10
+
+
+@observed
+def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
+    """Publish what happened to TOPIC_ARN, with the message attribute `category` for filter policies.
+
+    Takes {category, error, reason, execution, picture, ...} from the workflow, or an EventBridge event "Step
+    Functions Execution Status Change" or "CloudWatch Alarm State Change" as it is. Returns message_id. Raises
+    InvalidInput, AlertUnavailable, Misconfigured.
+    """
+    topic = settings.text("TOPIC_ARN")
+    occurrence = understand(event)
+    logger.append_keys(category=occurrence.category, execution=occurrence.execution, s3_key=occurrence.key)
+    message = compose(occurrence, topic, settings.text("ENVIRONMENT"), settings.text("RUNBOOK_URL"))
+    try:
+        response = client("sns", READ_TIMEOUT_SECONDS).publish(
+            TopicArn=topic,
+            Subject=message.subject,
+            Message=message.text,
+            MessageAttributes={"category": {"DataType": "String", "StringValue": occurrence.category}},
+        )
+    except Exception as error:
+        raise named_error(error, f"Publishing to {topic}", AlertUnavailable, {}) from error
+    with single_metric(name="Alerts", unit="Count", value=1) as metric:
+        metric.add_dimension(name="category", value=occurrence.category)
+    return {"message_id": response["MessageId"]}

@@ -1,0 +1,114 @@
+"""An alert's subject and text, made from the category's template for the screen of a phone.
+
+A template's first line is the subject. Fields are strict: an unknown name in a template is an error.
+"""
+
+import functools
+import string
+import unicodedata
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from functions.send_alert.occurrence import Occurrence
+
+# SNS: ASCII, no line break, under 100 characters: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+MAX_SUBJECT = 99
+MAX_TEXT = 999
+MAX_REASON = 300
+MAX_NAME = 80
+MAX_LINK = 300
+
+CONSOLES = {"aws": "console.aws.amazon.com", "aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+
+
+class Message(NamedTuple):
+    subject: str
+    text: str
+
+
+def compose(occurrence: Occurrence, topic_arn: str, environment: str, runbook_url: str) -> Message:
+    """The message about `occurrence`; the topic's ARN tells partition and region for the console's links."""
+    fields = {
+        "environment": environment,
+        "error": _printable(occurrence.error, 60) or "UnknownError",
+        "verdict": _verdict(occurrence),
+        "alarm": _printable(occurrence.alarm.removeprefix(f"{environment}-"), 60) or "an unnamed alarm",
+        "state": {"OK": "Alarm over", "INSUFFICIENT_DATA": "Alarm without data"}.get(occurrence.alarm_state, "Alarm"),
+        "description": _printable(occurrence.alarm_description, MAX_REASON),
+        "links": _links(occurrence, topic_arn, runbook_url),
+    }
+    subject, text = _template(occurrence.category)
+    name = _printable(occurrence.key, 1024).rsplit("/", 1)[-1] or "no picture"
+    return Message(_subject(subject, fields, name), _text(text, fields, name, occurrence.reason))
+
+
+@functools.cache
+def _template(category: str) -> tuple[string.Template, string.Template]:
+    subject, _, text = (Path(__file__).parent / "templates" / f"{category}.txt").read_text("utf-8").partition("\n")
+    return string.Template(subject), string.Template(text)
+
+
+def _subject(template: string.Template, fields: dict[str, str], name: str) -> str:
+    room = MAX_SUBJECT - len(_ascii(template.substitute(fields, name="")))
+    return _ascii(template.substitute(fields, name=_end_of(_ascii(name), room)))[:MAX_SUBJECT]
+
+
+def _text(template: string.Template, fields: dict[str, str], name: str, reason: str) -> str:
+    fields = fields | {"name": _end_of(name, MAX_NAME)}
+    room = MAX_TEXT - len(template.substitute(fields, reason=""))
+    reason = _printable(reason, min(room, MAX_REASON)) or "no reason was given."
+    return template.substitute(fields, reason=reason)
+
+
+def _verdict(occurrence: Occurrence) -> str:
+    """Such as "motorcycle 0.61 < 0.93"; rounded down, so that it never reads "0.93 < 0.93"."""
+    if not occurrence.label or occurrence.confidence is None or occurrence.threshold is None:
+        return "the model is not sure"
+    label = _printable(occurrence.label, 30)
+    confidence = f"{occurrence.confidence:.12f}"[:4]
+    if occurrence.confidence < occurrence.threshold:
+        return f"{label} {confidence} < {occurrence.threshold:g}"
+    return f"{label} {confidence}, not looked for"
+
+
+def _links(occurrence: Occurrence, topic_arn: str, runbook_url: str) -> str:
+    _, partition, _, region, *_ = topic_arn.split(":")
+    console = f"https://{region}.{CONSOLES.get(partition, CONSOLES['aws'])}"
+    links = {
+        "Picture": _object_link(console, region, occurrence),
+        "Execution": occurrence.execution
+        and f"{console}/states/home?region={region}#/v2/executions/details/{quote(occurrence.execution, safe=':/')}",
+        "Alarm": occurrence.alarm
+        and f"{console}/cloudwatch/home?region={region}#alarmsV2:alarm/{quote(occurrence.alarm, safe='')}",
+        "Help": f"{runbook_url}#{occurrence.category.replace('_', '-')}",
+        "Time": _printable(occurrence.time, 40),
+    }
+    return "\n".join(f"{name}: {link}" for name, link in links.items() if link and len(link) <= MAX_LINK)
+
+
+def _object_link(console: str, region: str, occurrence: Occurrence) -> str:
+    """The object's console page; the bucket's for a key that would fill the screen."""
+    if not occurrence.bucket or not occurrence.key:
+        return ""
+    bucket = quote(occurrence.bucket, safe="")
+    link = f"{console}/s3/object/{bucket}?region={region}&prefix={quote(occurrence.key, safe='/', errors='replace')}"
+    if occurrence.version not in ("", "null", "unknown"):
+        link += f"&versionId={quote(occurrence.version, safe='')}"
+    return link if len(link) <= MAX_LINK else f"{console}/s3/buckets/{bucket}?region={region}"
+
+
+def _printable(text: str, limit: int) -> str:
+    """One line without control characters, line breaks or direction marks, cut to `limit` characters."""
+    line = " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."
+
+
+def _end_of(name: str, limit: int) -> str:
+    """A long name's end tells more than its beginning: number and extension."""
+    return name if len(name) <= limit else f"...{name[len(name) - limit + 3 :]}"
+
+
+def _ascii(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text)
+    return "".join(c if " " <= c <= "~" else "?" for c in decomposed if not unicodedata.combining(c))

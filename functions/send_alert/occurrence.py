@@ -1,0 +1,125 @@
+"""What happened, read from any of the inputs that `send_alert` takes.
+
+An alert is the last thing that can go wrong, so beyond the category nothing is required: a field that is
+missing or of another type than promised becomes empty.
+"""
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+from functions.common.errors import InvalidInput
+
+CATEGORIES = ("low_confidence", "rejected", "system", "alarm", "batch", "drift")
+
+
+@dataclasses.dataclass(frozen=True)
+class Occurrence:
+    category: str
+    error: str = ""
+    reason: str = ""
+    execution: str = ""
+    bucket: str = ""
+    key: str = ""
+    version: str = ""
+    label: str = ""
+    confidence: float | None = None
+    threshold: float | None = None
+    time: str = ""
+    alarm: str = ""
+    alarm_state: str = ""
+    alarm_description: str = ""
+
+
+def understand(event: Any) -> Occurrence:
+    """Raises InvalidInput for anything but an alert of a known category or one of the two EventBridge events."""
+    if not isinstance(event, dict):
+        raise InvalidInput("The alert is no JSON object; send {category, error, reason, execution, picture}.")
+    detail = event.get("detail")
+    if event.get("detail-type") == "Step Functions Execution Status Change" and isinstance(detail, dict):
+        return _execution_status(detail, _text(event, "time"))
+    if event.get("detail-type") == "CloudWatch Alarm State Change" and isinstance(detail, dict):
+        return _alarm(detail, _text(event, "time"))
+    if event.get("category") not in CATEGORIES:
+        raise InvalidInput(f"The alert's category must be one of {', '.join(CATEGORIES)}.")
+    picture = event.get("picture")
+    return Occurrence(
+        category=event["category"],
+        error=_text(event, "error"),
+        reason=plain(_text(event, "reason")),
+        execution=_text(event, "execution"),
+        bucket=_text(picture, "s3_bucket"),
+        key=_text(picture, "s3_key"),
+        version=_text(picture, "s3_version_id"),
+        label=_text(event, "label"),
+        confidence=_number(event, "confidence"),
+        threshold=_number(event, "threshold"),
+        time=_text(event, "time"),
+    )
+
+
+def _execution_status(detail: dict[str, Any], time: str) -> Occurrence:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
+    status = _text(detail, "status")
+    error, reason = {
+        "TIMED_OUT": ("TimedOut", "The execution took longer than the state machine allows and was stopped."),
+        "ABORTED": ("Aborted", "Somebody stopped the execution before its end."),
+    }.get(status, (_text(detail, "error") or status, plain(_text(detail, "cause"))))
+    bucket, key, version = _picture_of_input(_text(detail, "input"))
+    return Occurrence(
+        category="system",
+        error=error,
+        reason=reason,
+        execution=_text(detail, "executionArn"),
+        bucket=bucket,
+        key=key,
+        version=version,
+        time=time,
+    )
+
+
+def _picture_of_input(text: str) -> tuple[str, str, str]:
+    """Bucket, key and version in an execution's input, which is S3's event or {s3_bucket, s3_key, ...}."""
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError):  # long inputs are left out of the event
+        return "", "", ""
+    detail = given.get("detail") if isinstance(given, dict) else None
+    if isinstance(detail, dict):
+        stored = detail.get("object")
+        return _text(detail.get("bucket"), "name"), _text(stored, "key"), _text(stored, "version-id")
+    return _text(given, "s3_bucket"), _text(given, "s3_key"), _text(given, "s3_version_id")
+
+
+def _alarm(detail: dict[str, Any], time: str) -> Occurrence:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html"""
+    state = detail.get("state")
+    return Occurrence(
+        category="alarm",
+        reason=_text(state, "reason"),
+        time=time,
+        alarm=_text(detail, "alarmName"),
+        alarm_state=_text(state, "value"),
+        alarm_description=_text(detail.get("configuration"), "description"),
+    )
+
+
+def _text(source: Any, name: str) -> str:
+    value = source.get(name) if isinstance(source, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _number(source: dict[str, Any], name: str) -> float | None:
+    value = source.get(name)
+    return float(value) if type(value) in (int, float) else None
+
+
+def plain(cause: str) -> str:
+    """The words inside a cause: of Lambda's {"errorMessage": ...}, of our own {"reason": ...}, also cut short."""
+    while found := re.search(r'"(?:reason|errorMessage)"\s*:\s*"((?:[^"\\]|\\.)*)', cause):
+        try:
+            cause = json.loads(f'"{found[1]}"', strict=False)
+        except ValueError:
+            return found[1]
+    return cause

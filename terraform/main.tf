@@ -1,0 +1,123 @@
+module "key" {
+  source   = "./modules/key"
+  for_each = var.existing_key_arn == null ? toset(["project"]) : toset([])
+
+  alias                  = local.names.key_alias
+  account                = local.account
+  partition              = local.partition
+  region                 = var.region
+  log_groups_arn_pattern = "${local.arn_base.logs}:log-group:/aws/*${local.prefix}-*"
+  alarms_arn_pattern     = local.arns.alarms
+  deletion_window_days   = var.protect_data ? 30 : 7
+}
+
+module "storage" {
+  source = "./modules/storage"
+
+  bucket         = local.names.bucket
+  bucket_arn     = local.arns.bucket
+  ledger         = local.names.ledger
+  key_arn        = local.key_arn
+  retention_days = var.ledger_retention_days
+  protect_data   = var.protect_data
+}
+
+module "function" {
+  source   = "./modules/function"
+  for_each = local.functions
+
+  name                     = local.names.functions[each.key]
+  description              = each.value.description
+  handler                  = "functions.${each.key}.handler.lambda_handler"
+  package                  = "${var.package_dir}/${each.key}.zip"
+  runtime                  = local.packages.runtime
+  architecture             = local.packages.architecture
+  memory_mb                = each.value.memory_mb
+  timeout_seconds          = each.value.timeout_seconds
+  statements               = each.value.statements
+  alias                    = local.live
+  log_group_arn            = "${local.arn_base.logs}:log-group:/aws/lambda/${local.names.functions[each.key]}"
+  log_retention_days       = var.log_retention_days
+  key_arn                  = local.key_arn
+  permissions_boundary_arn = var.permissions_boundary_arn
+
+  environment = merge(each.value.environment, {
+    POWERTOOLS_LOG_LEVEL         = "INFO"
+    POWERTOOLS_METRICS_NAMESPACE = local.prefix
+    POWERTOOLS_SERVICE_NAME      = each.key
+  })
+}
+
+module "endpoint" {
+  source = "./modules/endpoint"
+
+  name                     = local.names.endpoint
+  account                  = local.account
+  partition                = local.partition
+  region                   = var.region
+  repository               = local.names.repository
+  repository_arn           = "${local.arn_base.ecr}:repository/${local.names.repository}"
+  log_group_arn            = "${local.arn_base.logs}:log-group:/aws/sagemaker/Endpoints/${local.names.endpoint}"
+  bucket                   = module.storage.bucket
+  bucket_arn               = local.arns.bucket
+  model                    = var.model
+  hosting                  = var.endpoint
+  log_retention_days       = var.log_retention_days
+  protect_data             = var.protect_data
+  permissions_boundary_arn = var.permissions_boundary_arn
+
+  key = {
+    arn        = local.key_arn
+    reference  = coalesce(var.existing_key_arn, local.names.key_alias)
+    resources  = local.key_resources
+    conditions = local.key_conditions
+  }
+}
+
+module "state_machine" {
+  source   = "./modules/state_machine"
+  for_each = local.state_machines
+
+  name                     = local.names.state_machines[each.key]
+  arn                      = local.arns.state_machines[each.key]
+  account                  = local.account
+  definition_file          = "${path.root}/../statemachine/${each.key}.asl.json"
+  statements               = each.value.statements
+  trigger                  = each.value.trigger
+  log_retention_days       = var.log_retention_days
+  key_arn                  = local.key_arn
+  permissions_boundary_arn = var.permissions_boundary_arn
+
+  tokens = merge(local.arns.live_functions, {
+    ledger_table           = local.names.ledger
+    ledger_retention_days  = var.ledger_retention_days
+    alert_dead_letters_url = local.alert_dead_letters_url
+  })
+
+  # The trigger must not start the machine before what it calls is there.
+  depends_on = [module.endpoint, module.function]
+}
+
+module "alerts" {
+  source = "./modules/alerts"
+
+  alerts_topic        = local.names.alerts_topic
+  alerts_topic_arn    = local.arns.alerts_topic
+  alarms_topic        = local.names.alarms_topic
+  alarms_topic_arn    = local.arns.alarms_topic
+  dead_letters        = local.names.alert_dead_letters
+  dead_letters_arn    = local.arns.alert_dead_letters
+  unfinished_rule     = local.names.unfinished_rule
+  unfinished_rule_arn = local.arns.unfinished_rule
+  alarms_arn_pattern  = local.arns.alarms
+  state_machine_arns  = values(local.arns.state_machines)
+  subscribers         = var.subscribers
+  account             = local.account
+  key_arn             = local.key_arn
+
+  send_alert = {
+    name  = module.function["send_alert"].name
+    alias = module.function["send_alert"].alias
+    arn   = local.arns.live_functions["send_alert"]
+  }
+}

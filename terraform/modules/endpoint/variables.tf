@@ -1,0 +1,85 @@
+# Required
+
+variable "name" {
+  type        = string
+  description = "Name of the endpoint; it stays the same through every change of model."
+}
+
+variable "account" {
+  type        = string
+  description = "Account that the execution role may be assumed from."
+}
+
+variable "partition" {
+  type        = string
+  description = "AWS partition, such as aws."
+}
+
+variable "region" {
+  type        = string
+  description = "AWS region, whose S3 the key is used through."
+}
+
+variable "repository" {
+  type        = string
+  description = "Name of the repository of serving images."
+}
+
+variable "repository_arn" {
+  type        = string
+  description = "ARN of that repository."
+}
+
+variable "log_group_arn" {
+  type        = string
+  description = "ARN of the endpoint's log group, /aws/sagemaker/Endpoints/<name>."
+}
+
+variable "bucket" {
+  type        = string
+  description = "Bucket with the artifacts under models/; captured requests go under capture/."
+}
+
+variable "bucket_arn" {
+  type        = string
+  description = "ARN of that bucket."
+}
+
+variable "key" {
+  type        = object({ arn = string, reference = string, resources = list(string), conditions = map(map(list(string))) })
+  description = "The KMS key: its ARN; a reference known before it exists, which names the configuration; and how policies recognise it."
+}
+
+variable "model" {
+  type        = object({ artifact_uri = string, sha256 = string, image_uri = string })
+  description = "What is served; null switches the endpoint off."
+}
+
+variable "hosting" {
+  type = object({
+    instance_type      = string
+    instance_count     = number
+    scaling            = object({ min = number, max = number, target = number })
+    serverless         = object({ memory_mb = number, max_concurrency = number })
+    capture_percentage = number
+  })
+  description = "How it is hosted, as the root's variable endpoint says."
+}
+
+variable "log_retention_days" {
+  type        = number
+  description = "Days that logs are kept."
+}
+
+variable "protect_data" {
+  type        = bool
+  description = "Whether destroy keeps a repository that still holds images."
+}
+
+# Optional
+
+variable "permissions_boundary_arn" {
+  type        = string
+  default     = null
+  description = "ARN of the policy that bounds the role; null sets none."
+}

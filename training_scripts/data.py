@@ -1,0 +1,153 @@
+"""Turns labelled and drawn pictures into what a training run needs: rows, targets, folds."""
+
+import hashlib
+import io
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from functions.common.picture import read_picture
+from training_scripts import drawings, stage
+
+NEITHER = "neither"
+# Demo and tests draw with other seeds; see DRAWN_SEEDS.
+DRAWN_SEEDS = 1_000_000
+_DRAWN_SIZES = (32, 64, 96, 128, 256, 384)
+
+
+class DataError(Exception):
+    """The data cannot be trained on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Pictures uint8 [N, S, S, 3], class numbers [N] (-1: ambiguous, half of each class of interest)."""
+
+    pixels: NDArray[np.uint8]
+    truth: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def rows_of(pictures: Sequence[stage.LabelledPicture], truth: Sequence[int]) -> Rows:
+    pixels = np.stack([p.pixels for p in pictures]) if pictures else np.zeros((0, stage.SIDE, stage.SIDE, 3), np.uint8)
+    return Rows(pixels, np.asarray(truth, np.int64))
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    return Rows(np.concatenate([p.pixels for p in parts]), np.concatenate([p.truth for p in parts]))
+
+
+def foreign_classes(pictures: Sequence[stage.LabelledPicture], interest: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The other classes in the alphabet's order, taken in turn: (trained on as "neither", kept for judging)."""
+    others = sorted({p.label for p in pictures} - set(interest))
+    return others[0::2], others[1::2]
+
+
+def split_rows(pictures: Sequence[stage.LabelledPicture], interest: Sequence[str]) -> tuple[Rows, Rows, Rows]:
+    """(the classes of interest, "neither" to train on, foreign pictures that only judge).
+
+    Raises:
+        DataError: fewer than two classes of interest, or one without pictures.
+    """
+    if len(interest) < 2:
+        raise DataError(f"only {len(interest)} class to tell apart ({', '.join(interest)}): name at least two")
+    trained, judging = foreign_classes(pictures, interest)
+    neither = len(interest)
+    targets = [p for p in pictures if p.label in interest]
+    for name in interest:
+        if not any(p.label == name for p in targets):
+            known = ", ".join(sorted({p.label for p in pictures})[:8])
+            raise DataError(f"the data has no picture of the class {name!r} (it has: {known} ...)")
+    outliers, foreign = ([p for p in pictures if p.label in names] for names in (set(trained), set(judging)))
+    return (
+        rows_of(targets, [list(interest).index(p.label) for p in targets]),
+        rows_of(outliers, [neither] * len(outliers)),
+        rows_of(foreign, [neither] * len(foreign)),
+    )
+
+
+def drawn_rows(interest: Sequence[str], count: int, first_seed: int) -> Rows:
+    """Drawn pictures of several sizes, read by the product's decoder: 30 % of each vehicle, 27 % other, 13 % ambiguous.
+
+    Classes that the generator cannot draw get none; ambiguous ones need both vehicles.
+    """
+    plan: list[tuple[str, int, int]] = []
+    for label in set(interest) & {"bicycle", "motorcycle"}:
+        plan.append((label, list(interest).index(label), round(count * 0.3)))
+    plan = sorted(plan, key=lambda entry: entry[1])
+    plan.append(("other", len(interest), round(count * 0.27)))
+    if set(interest) == {"bicycle", "motorcycle"}:
+        plan.append(("ambiguous", -1, round(count * 0.13)))
+    pixels, truth = [], []
+    for label, number, amount in plan:
+        for seed in range(first_seed, first_seed + amount):
+            pixels.append(drawn_pixels(label, seed, random.Random(seed).choice(_DRAWN_SIZES)))
+            truth.append(number)
+    return Rows(np.stack(pixels), np.asarray(truth, np.int64))
+
+
+def drawn_pixels(label: str, seed: int, size: int) -> NDArray[np.uint8]:
+    """One drawn picture as the model sees it: through a file and the product's decoder, uint8 [S, S, 3]."""
+    buffer = io.BytesIO()
+    drawings.draw(label, seed, size).save(buffer, "PNG", compress_level=1)
+    return np.asarray(read_picture(buffer.getvalue(), stage.SIDE).image)
+
+
+def targets(rows: Rows, classes: int) -> NDArray[np.float32]:
+    """Target distributions [N, classes]; an ambiguous row is shared among the classes of interest."""
+    table = np.eye(classes, dtype=np.float32)
+    shared = np.full((1, classes), 1 / (classes - 1), np.float32)
+    shared[0, -1] = 0
+    return np.concatenate((table, shared))[rows.truth]
+
+
+def folds(rows: Rows, count: int, seed: int) -> NDArray[np.int64]:
+    """A fold number per row, balanced by class; near-duplicates share a fold.
+
+    Raises:
+        DataError: fewer pictures of some class than folds.
+    """
+    groups = near_duplicates(rows.pixels)
+    assigned = np.zeros(len(rows), np.int64)
+    rng = np.random.default_rng(seed)
+    for number in np.unique(rows.truth):
+        of_class = rng.permutation(np.unique(groups[rows.truth == number]))
+        if len(of_class) < count:
+            raise DataError(f"only {len(of_class)} different pictures of class number {number} for {count} folds")
+        for place, group in enumerate(of_class):
+            assigned[groups == group] = place % count
+    return assigned
+
+
+def near_duplicates(pixels: NDArray[np.uint8], correlation: float = 0.95) -> NDArray[np.int64]:
+    """A group number per picture [N]: pictures that correlate, mirrored or not, at 8 x 8 pixels share one."""
+    grey = pixels.mean(3)
+    side = grey.shape[1] // 8
+    small = grey[:, : side * 8, : side * 8].reshape(-1, 8, side, 8, side).mean((2, 4))
+
+    def standard(pictures: NDArray) -> NDArray:
+        flat = pictures.reshape(len(pictures), -1)
+        flat = flat - flat.mean(1, keepdims=True)
+        return flat / (np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9)
+
+    likeness = np.maximum(standard(small) @ standard(small).T, standard(small) @ standard(small[:, :, ::-1]).T)
+    groups = np.arange(len(pixels))
+    for left, right in np.argwhere(np.triu(likeness > correlation, 1)):
+        groups[groups == groups[right]] = groups[left]
+    return groups
+
+
+def digest(*sources: Path) -> str:
+    """Hex SHA-256 over the sources' contents (files of a folder in the order of their names)."""
+    whole = hashlib.sha256()
+    for source in sources:
+        for file in sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]:
+            with file.open("rb") as opened:
+                whole.update(hashlib.file_digest(opened, "sha256").digest())
+    return whole.hexdigest()
