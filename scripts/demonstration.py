@@ -53,19 +53,21 @@ def from_folder(folder: Path) -> list[Sample]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     if not files:
         raise NoPictures(f"{folder} holds no files: name a folder of pictures.")
-    return [Sample(path, path.parent.name if path.parent.name in CLASSES else None, DECIDED) for path in files]
+    return [
+        Sample(path, path.parent.name if path.parent.name in CLASSES else None, DECIDED) for path in files
+    ]
 
 
 def from_archive(archive: Path, folder: Path) -> list[Sample]:
     """The test rows of the two classes from a CIFAR-100 archive, and one file that was cut short.
 
-    Raises NoPictures, and training_scripts.stage's errors for an archive that is none.
+    Raises NoPictures, and training_scripts.stage.StageError for an archive that is none.
     """
     samples = []
-    for row in stage.read_cifar100(archive, "test"):
-        if row.label in CLASSES:
-            path = _save(Image.fromarray(row.pixels), folder / f"{Path(row.name).stem}.png")
-            samples.append(Sample(path, row.label, DECIDED))
+    for picture in stage.read_pictures(archive, "test"):
+        if picture.label in CLASSES:
+            path = folder / f"{picture.label}-{Path(picture.filename).stem}.png"
+            samples.append(Sample(_save(Image.fromarray(picture.pixels), path), picture.label, DECIDED))
     if not samples:
         raise NoPictures(f"{archive} holds no test rows of {' or '.join(CLASSES)}.")
     return [*samples, _cut_short(samples[0].path)]

@@ -50,16 +50,18 @@ def read_outputs(variables: dict[str, str]) -> dict[str, Any]:
     except (terraform_cli.TerraformFailed, json.JSONDecodeError) as error:
         raise NotDeployed(f"terraform/ has no readable state: {error}") from error
     if not outputs:
-        raise NotDeployed("Nothing is deployed: run `scones up` for one machine, or `terraform apply` for AWS.")
+        raise NotDeployed(
+            "Nothing is deployed: run `scones up` for one machine, or `terraform apply` for AWS."
+        )
     return outputs
 
 
 def on_aws(environment: str) -> Deployment:
     """The stack that terraform/ is initialised for, checked to be `environment`. Raises NotDeployed."""
     outputs = read_outputs({})
-    if outputs.get("environment") != environment:
+    if not outputs["prefix"].endswith(f"-{environment}"):
         raise NotDeployed(
-            f"terraform/ is initialised for {outputs.get('environment')!r}, not {environment!r}: run "
+            f"terraform/ is initialised for {outputs['prefix']}, not for the environment {environment}: run "
             f"`terraform -chdir=terraform init -reconfigure -backend-config=environments/{environment}.s3.tfbackend`."
         )
     return Deployment(outputs, dict(os.environ))

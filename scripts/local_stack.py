@@ -1,5 +1,6 @@
 """The whole stack on one machine: starts the one-machine AWS and applies the same Terraform to it."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -33,6 +34,10 @@ STOP_SECONDS = 20
 
 # Step by step progress: (what is being done, share done between 0 and 1 or None where unknown).
 Progress = Callable[[str, float | None], None]
+
+
+def silent(_text: str, _share: float | None) -> None:
+    """A Progress that shows nothing."""
 
 
 class StackFailed(Exception):
@@ -70,7 +75,9 @@ class LocalStack:
         """What was applied here. Raises NotDeployed."""
         path = self.folder / "outputs.json"
         if not path.exists():
-            raise NotDeployed("The one-machine AWS runs, but nothing is applied yet: wait for `scones up` to end.")
+            raise NotDeployed(
+                "The one-machine AWS runs, but nothing is applied yet: wait for `scones up` to end."
+            )
         return deployment.from_file(path, self.variables)
 
     def is_running(self) -> bool:
@@ -88,7 +95,9 @@ class LocalStack:
     def start_server(self, wait_scale: float = 1.0) -> None:
         """Starts the one-machine AWS in the background, in a fresh folder. Raises StackFailed."""
         if self.is_running():
-            raise StackFailed(f"A stack already runs at {self.server['endpoint_url']}: stop it with `scones down`.")
+            raise StackFailed(
+                f"A stack already runs at {self.server['endpoint_url']}: stop it with `scones down`."
+            )
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         log = self.folder / "local_aws.log"
@@ -96,14 +105,21 @@ class LocalStack:
         command += ["--image", f"{SERVING_REPOSITORY}={SERVING_COMMAND}", "--wait-scale", str(wait_scale)]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, cwd=terraform_cli.ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                command,
+                cwd=terraform_cli.ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
         while not self.is_running():
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
                 last_words = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-                raise StackFailed(f"The one-machine AWS did not start; its log ({log}) ends with:\n{last_words}")
+                raise StackFailed(
+                    f"The one-machine AWS did not start; its log ({log}) ends with:\n{last_words}"
+                )
             time.sleep(0.05)
 
     def stop_server(self) -> None:
@@ -118,10 +134,14 @@ class LocalStack:
         while _is_alive(pid):
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
-                raise StackFailed(f"The one-machine AWS (process {pid}) did not end by itself and was killed.")
+                raise StackFailed(
+                    f"The one-machine AWS (process {pid}) did not end by itself and was killed."
+                )
             time.sleep(0.05)
 
-    def terraform(self, *arguments: str, on_line: Callable[[str], None] | None = None, accept: tuple[int, ...] = (0,)):
+    def terraform(
+        self, *arguments: str, on_line: Callable[[str], None] | None = None, accept: tuple[int, ...] = (0,)
+    ):
         """Runs Terraform's root module against this stack; returns (exit code, output)."""
         return terraform_cli.run(*arguments, extra_environment=self.variables, on_line=on_line, accept=accept)
 
@@ -142,7 +162,7 @@ class LocalStack:
         backend = terraform_cli.MODULE / "environments" / f"{ENVIRONMENT}.s3.tfbackend"
         self.terraform("init", f"-backend-config={backend}", "-lockfile=readonly")
 
-    def apply(self, progress: Progress = lambda text, share: None) -> Deployment:
+    def apply(self, progress: Progress = silent) -> Deployment:
         """Applies the root module and saves its outputs."""
         counter = _ApplyCounter(progress)
         options = ["-auto-approve", "-no-color", "-parallelism=40"]
@@ -164,8 +184,7 @@ class LocalStack:
 
     def bring_up(self, progress: Progress, wait_scale: float = 1.0) -> Deployment:
         """Packages, starts, applies, publishes the shipped model and applies again: the first run on AWS, in small."""
-        progress("Packaging the functions", None)
-        packaging.build("local")
+        packaging.build("local", report=lambda text: progress(f"Packaging the functions: {text}", None))
         progress("Starting the one-machine AWS", None)
         self.start_server(wait_scale)
         try:
@@ -191,7 +210,7 @@ class _ApplyCounter:
             self.planned = sum(int(word) for word in line.split() if word.isdigit())
         if " complete after " in line:
             self.done += 1
-            self.progress(line.split(":")[0], self.done / self.planned if self.planned else None)
+            self.progress(line.partition(":")[0], self.done / self.planned if self.planned else None)
 
 
 def serving_digest() -> str:
@@ -210,10 +229,8 @@ def _client_arguments(variables: dict[str, str]) -> dict[str, str]:
 
 
 def _is_alive(pid: int) -> bool:
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -17,7 +17,15 @@ WORK = ROOT / ".scones"
 MINIMUM = (1, 10)
 PROVIDER = Path("registry.terraform.io/hashicorp/aws")
 REGISTRY = "https://registry.terraform.io/.well-known/terraform.json"
-MIRROR_PLACES = ("~/.terraform.d", "/opt", "/usr/local/share", "/usr/share", "/usr/local/lib", "/var/lib", "/srv")
+MIRROR_PLACES = (
+    "~/.terraform.d",
+    "/opt",
+    "/usr/local/share",
+    "/usr/share",
+    "/usr/local/lib",
+    "/var/lib",
+    "/srv",
+)
 MIRROR_DEPTH = 3
 
 
@@ -111,7 +119,8 @@ def environment() -> dict[str, str]:
     WORK.mkdir(exist_ok=True)
     configuration = WORK / "terraform.rc"
     configuration.write_text(
-        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n', encoding="utf-8"
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n',
+        encoding="utf-8",
     )
     return variables | {"TF_CLI_CONFIG_FILE": str(configuration)}
 

@@ -106,7 +106,9 @@ class Workflow:
         event = {"s3_bucket": picture.s3_bucket, "s3_key": picture.s3_key, "image_data": ""}
         event |= {"s3_version_id": picture.s3_version_id, "run": run}
         answer = self.states.start_execution(
-            stateMachineArn=self.deployment.state_machine_arn, name=f"scones-{uuid.uuid4()}", input=json.dumps(event)
+            stateMachineArn=self.deployment.state_machine_arn,
+            name=f"scones-{uuid.uuid4()}",
+            input=json.dumps(event),
         )
         return answer["executionArn"]
 

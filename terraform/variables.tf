@@ -81,8 +81,8 @@ variable "model" {
     error_message = "model.threshold is ${try(var.model.threshold, "null")}: it is a probability above 0 and at most 1."
   }
   validation {
-    condition     = var.model == null || try(var.model.input_size >= 8 && var.model.input_size <= 512 && floor(var.model.input_size) == var.model.input_size, false)
-    error_message = "model.input_size is ${try(var.model.input_size, "null")}: it is the side of the model's square input, a whole number of 8 to 512 pixels (a larger PNG would not fit the 256 KiB between two states)."
+    condition     = var.model == null || try(var.model.input_size >= 8 && var.model.input_size <= 240 && floor(var.model.input_size) == var.model.input_size, false)
+    error_message = "model.input_size is ${try(var.model.input_size, "null")}: it is the side of the model's square input, a whole number of 8 to 240 pixels (the PNG of a larger one may not fit the 256 KiB between two states)."
   }
 }
 

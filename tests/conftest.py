@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local_stack import LocalStack
+from scripts.local_stack import LocalStack, silent
 from scripts.workflow import Workflow
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,7 +19,9 @@ def shared_data() -> Path:
     """The folder of real pictures, which is no part of the repository."""
     folder = Path(os.environ.get("SCONES_TEST_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
-        pytest.skip("no real pictures here: set SCONES_TEST_DATA to a folder with cifar-100-python.tar.gz, photos/, awkward/")
+        pytest.skip(
+            "no real pictures here: set SCONES_TEST_DATA to a folder with cifar-100-python.tar.gz, photos/, awkward/"
+        )
     return folder
 
 
@@ -27,7 +29,7 @@ def shared_data() -> Path:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """The applied stack, shared by the whole run."""
     running = LocalStack(tmp_path_factory.mktemp("stack") / "local")
-    running.bring_up(lambda text, share: None, WAIT_SCALE)
+    running.bring_up(silent, WAIT_SCALE)
     yield running
     running.stop_server()
 
@@ -42,4 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker("stack")
-    items.sort(key=lambda item: (item.get_closest_marker("last") is not None, item.get_closest_marker("stack") is not None))
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("last") is not None,
+            item.get_closest_marker("stack") is not None,
+        )
+    )

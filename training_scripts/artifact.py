@@ -30,7 +30,9 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], bytes]:
     """
     for name in (DESCRIPTION, NETWORK):
         if not (folder / name).is_file():
-            raise ArtifactError(f"{folder / name} is missing: unpack a model.tar.gz there or set SM_MODEL_DIR")
+            raise ArtifactError(
+                f"{folder / name} is missing: unpack a model.tar.gz there or set SM_MODEL_DIR"
+            )
     return described((folder / DESCRIPTION).read_bytes(), str(folder)), (folder / NETWORK).read_bytes()
 
 
@@ -45,7 +47,9 @@ def read_archive(archive: Path) -> tuple[dict[str, Any], bytes]:
             members = {m.name.removeprefix("./"): m for m in tar if m.isreg() and m.size <= 10 * LARGEST}
             contents = {n: tar.extractfile(members[n]).read() for n in (DESCRIPTION, NETWORK)}  # type: ignore[union-attr]
     except (tarfile.TarError, EOFError, OSError, KeyError) as error:
-        raise ArtifactError(f"{archive} is no model artifact ({error}): train one or take the shipped one") from error
+        raise ArtifactError(
+            f"{archive} is no model artifact ({error}): train one or take the shipped one"
+        ) from error
     return described(contents[DESCRIPTION], str(archive)), contents[NETWORK]
 
 
@@ -99,14 +103,19 @@ def pack(folder: Path) -> Path:
     """
     read_folder(folder)
     buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
         for name in (DESCRIPTION, NETWORK):
             content = (folder / name).read_bytes()
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o644
             tar.addfile(member, io.BytesIO(content))
     if buffer.tell() > LARGEST:
-        raise ArtifactError(f"the artifact has {buffer.tell()} bytes, the limit is {LARGEST}: train a narrower network")
+        raise ArtifactError(
+            f"the artifact has {buffer.tell()} bytes, the limit is {LARGEST}: train a narrower network"
+        )
     _replace(folder / "model.tar.gz", buffer.getvalue())
     return folder / "model.tar.gz"
 

@@ -41,7 +41,14 @@ def _move(pixels: Tensor, strength: float, generator: Generator) -> Tensor:
     mirror = _chosen(count, 0.5, generator, device).float() * -2 + 1
     across, down = (_uniform(count, -0.2, 0.2, generator, device) * strength for _ in range(2))
     c, s = torch.cos(turn), torch.sin(turn)
-    rows = (mirror * c * zoom * stretch, (shear - s) * zoom, across, mirror * s * zoom * stretch, c * zoom, down)
+    rows = (
+        mirror * c * zoom * stretch,
+        (shear - s) * zoom,
+        across,
+        mirror * s * zoom * stretch,
+        c * zoom,
+        down,
+    )
     grid = F.affine_grid(torch.stack(rows, 1).view(count, 2, 3), list(pixels.shape), align_corners=False)
     return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Share = dict[str, float | int | list[float] | None]
 
 
 def softmax(logits: NDArray, temperature: float = 1.0) -> Array:
@@ -45,19 +46,20 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
     return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)
 
 
-def share(successes: int, count: int) -> dict[str, float | int | list[float] | None]:
-    """A share as it stands in model.json: value, 95 % interval, sample size."""
+def share(hits: NDArray) -> Share:
+    """The share of true values as it stands in model.json: value, 95 % interval, sample size."""
+    successes, count = int(np.sum(hits)), len(hits)
     low, high = wilson(successes, count)
     value = round(successes / count, 4) if count else None
     return {"value": value, "interval": [round(low, 4), round(high, 4)], "count": count}
 
 
 def calibration_error(probabilities: Array, truth: NDArray, bins: int = 15) -> float:
-    """Expected calibration error of the best class over equally filled bins."""
+    """Expected calibration error of the best class over equally filled bins; 0 without rows."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
     parts = np.array_split(np.argsort(confidence, kind="stable"), bins)
     gaps = [len(p) * abs(confidence[p].mean() - right[p].mean()) for p in parts if len(p)]
-    return float(sum(gaps) / len(truth))
+    return float(sum(gaps) / max(1, len(truth)))
 
 
 def confidence_of_interest(probabilities: Array, interest: int) -> Array:

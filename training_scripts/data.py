@@ -14,7 +14,9 @@ from functions.common.picture import read_picture
 from training_scripts import drawings, stage
 
 NEITHER = "neither"
-# Demo and tests draw with other seeds; see DRAWN_SEEDS.
+# The class number of a picture that is half of each class of interest.
+AMBIGUOUS = -1
+# Seeds from here on are trained on; demo and tests draw with lower ones.
 DRAWN_SEEDS = 1_000_000
 _DRAWN_SIZES = (32, 64, 96, 128, 256, 384)
 
@@ -25,7 +27,7 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class Rows:
-    """Pictures uint8 [N, S, S, 3], class numbers [N] (-1: ambiguous, half of each class of interest)."""
+    """Pictures uint8 [N, S, S, 3], class numbers [N], or AMBIGUOUS."""
 
     pixels: NDArray[np.uint8]
     truth: NDArray[np.int64]
@@ -35,7 +37,11 @@ class Rows:
 
 
 def rows_of(pictures: Sequence[stage.LabelledPicture], truth: Sequence[int]) -> Rows:
-    pixels = np.stack([p.pixels for p in pictures]) if pictures else np.zeros((0, stage.SIDE, stage.SIDE, 3), np.uint8)
+    pixels = (
+        np.stack([p.pixels for p in pictures])
+        if pictures
+        else np.zeros((0, stage.SIDE, stage.SIDE, 3), np.uint8)
+    )
     return Rows(pixels, np.asarray(truth, np.int64))
 
 
@@ -43,7 +49,9 @@ def joined(parts: Sequence[Rows]) -> Rows:
     return Rows(np.concatenate([p.pixels for p in parts]), np.concatenate([p.truth for p in parts]))
 
 
-def foreign_classes(pictures: Sequence[stage.LabelledPicture], interest: Sequence[str]) -> tuple[list[str], list[str]]:
+def foreign_classes(
+    pictures: Sequence[stage.LabelledPicture], interest: Sequence[str]
+) -> tuple[list[str], list[str]]:
     """The other classes in the alphabet's order, taken in turn: (trained on as "neither", kept for judging)."""
     others = sorted({p.label for p in pictures} - set(interest))
     return others[0::2], others[1::2]
@@ -56,7 +64,9 @@ def split_rows(pictures: Sequence[stage.LabelledPicture], interest: Sequence[str
         DataError: fewer than two classes of interest, or one without pictures.
     """
     if len(interest) < 2:
-        raise DataError(f"only {len(interest)} class to tell apart ({', '.join(interest)}): name at least two")
+        raise DataError(
+            f"only {len(interest)} class to tell apart ({', '.join(interest)}): name at least two"
+        )
     trained, judging = foreign_classes(pictures, interest)
     neither = len(interest)
     targets = [p for p in pictures if p.label in interest]
@@ -73,29 +83,30 @@ def split_rows(pictures: Sequence[stage.LabelledPicture], interest: Sequence[str
 
 
 def drawn_rows(interest: Sequence[str], count: int, first_seed: int) -> Rows:
-    """Drawn pictures of several sizes, read by the product's decoder: 30 % of each vehicle, 27 % other, 13 % ambiguous.
-
-    Classes that the generator cannot draw get none; ambiguous ones need both vehicles.
-    """
-    plan: list[tuple[str, int, int]] = []
-    for label in set(interest) & {"bicycle", "motorcycle"}:
-        plan.append((label, list(interest).index(label), round(count * 0.3)))
-    plan = sorted(plan, key=lambda entry: entry[1])
-    plan.append(("other", len(interest), round(count * 0.27)))
+    """Drawn pictures for the classes of interest that the generator knows, for "neither" and for in between."""
+    shares = {label: 0.3 for label in interest if label in ("bicycle", "motorcycle")}
+    numbers = {label: number for number, label in enumerate(interest)} | {"other": len(interest)}
+    shares["other"] = 0.27
     if set(interest) == {"bicycle", "motorcycle"}:
-        plan.append(("ambiguous", -1, round(count * 0.13)))
-    pixels, truth = [], []
-    for label, number, amount in plan:
-        for seed in range(first_seed, first_seed + amount):
-            pixels.append(drawn_pixels(label, seed, random.Random(seed).choice(_DRAWN_SIZES)))
-            truth.append(number)
-    return Rows(np.stack(pixels), np.asarray(truth, np.int64))
+        shares["ambiguous"], numbers["ambiguous"] = 0.13, AMBIGUOUS
+    drawn = [
+        (drawn_pixels(label, seed), numbers[label])
+        for label, share in shares.items()
+        for seed in range(first_seed, first_seed + round(count * share))
+    ]
+    return Rows(
+        np.stack([pixels for pixels, _ in drawn]), np.array([number for _, number in drawn], np.int64)
+    )
 
 
-def drawn_pixels(label: str, seed: int, size: int) -> NDArray[np.uint8]:
+def drawn_pixels(label: str, seed: int) -> NDArray[np.uint8]:
     """One drawn picture as the model sees it: through a file and the product's decoder, uint8 [S, S, 3]."""
-    buffer = io.BytesIO()
-    drawings.draw(label, seed, size).save(buffer, "PNG", compress_level=1)
+    rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
+    picture, buffer = drawings.draw(label, seed, rng.choice(_DRAWN_SIZES)), io.BytesIO()
+    if rng.random() < 0.5:
+        picture.save(buffer, "PNG", compress_level=1)
+    else:
+        picture.save(buffer, "JPEG", quality=rng.randint(60, 95))
     return np.asarray(read_picture(buffer.getvalue(), stage.SIDE).image)
 
 
@@ -119,7 +130,9 @@ def folds(rows: Rows, count: int, seed: int) -> NDArray[np.int64]:
     for number in np.unique(rows.truth):
         of_class = rng.permutation(np.unique(groups[rows.truth == number]))
         if len(of_class) < count:
-            raise DataError(f"only {len(of_class)} different pictures of class number {number} for {count} folds")
+            raise DataError(
+                f"only {len(of_class)} different pictures of class number {number} for {count} folds"
+            )
         for place, group in enumerate(of_class):
             assigned[groups == group] = place % count
     return assigned
@@ -136,7 +149,9 @@ def near_duplicates(pixels: NDArray[np.uint8], correlation: float = 0.95) -> NDA
         flat = flat - flat.mean(1, keepdims=True)
         return flat / (np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9)
 
-    likeness = np.maximum(standard(small) @ standard(small).T, standard(small) @ standard(small[:, :, ::-1]).T)
+    likeness = np.maximum(
+        standard(small) @ standard(small).T, standard(small) @ standard(small[:, :, ::-1]).T
+    )
     groups = np.arange(len(pixels))
     for left, right in np.argwhere(np.triu(likeness > correlation, 1)):
         groups[groups == groups[right]] = groups[left]

@@ -53,7 +53,9 @@ class Pen:
         """Draw a circle's line; `radius` is its outer edge."""
         x, y = self._pixel(centre)
         r = radius * self._scale
-        self._draw.ellipse((x - r, y - r, x + r, y + r), outline=colour, width=max(1, round(width * self._scale)))
+        self._draw.ellipse(
+            (x - r, y - r, x + r, y + r), outline=colour, width=max(1, round(width * self._scale))
+        )
 
     def oval(self, centre: Point, across: float, up: float, colour: Colour, tilt: float = 0.0) -> None:
         steps = [i * math.tau / 40 for i in range(40)]
@@ -61,12 +63,20 @@ class Pen:
         shape = [(across * math.cos(t), up * math.sin(t)) for t in steps]
         self.polygon([(centre[0] + x * c - y * s, centre[1] + x * s + y * c) for x, y in shape], colour)
 
-    def arc(self, centre: Point, radius: float, start: float, end: float, width: float, colour: Colour) -> None:
-        """Draw part of a circle, angles in degrees, counter-clockwise from the right."""
+    def arc(self, centre: Point, radius: float, degrees: tuple[float, float], width: float, colour: Colour) -> None:
+        """Draw part of a circle between two angles, counter-clockwise from the right."""
+        start, end = degrees
         turns = [math.radians(start + (end - start) * i / 14) for i in range(15)]
         self.line(
-            [(centre[0] + radius * math.cos(t), centre[1] + radius * math.sin(t)) for t in turns], width, colour
+            [(centre[0] + radius * math.cos(t), centre[1] + radius * math.sin(t)) for t in turns],
+            width,
+            colour,
         )
+
+    def spokes(self, hub: Point, radius: float, count: int, width: float, colour: Colour) -> None:
+        for i in range(count):
+            turn = math.tau * i / count + 0.2
+            self.line([hub, (hub[0] + radius * math.cos(turn), hub[1] + radius * math.sin(turn))], width, colour)
 
 
 def draw(label: str, seed: int, size: int = 256) -> Image.Image:
@@ -125,7 +135,9 @@ def _vehicle_pen(rng: random.Random, image: Image.Image) -> Pen:
 def _thing_pen(rng: random.Random, image: Image.Image) -> Pen:
     side = image.width
     origin = side * rng.uniform(0.42, 0.58), side * rng.uniform(0.80, 0.92)
-    return Pen(image, origin, side * rng.uniform(0.55, 0.85), math.radians(rng.gauss(0, 4)), rng.random() < 0.5)
+    return Pen(
+        image, origin, side * rng.uniform(0.55, 0.85), math.radians(rng.gauss(0, 4)), rng.random() < 0.5
+    )
 
 
 def _background(rng: random.Random, side: int) -> Image.Image:
@@ -161,7 +173,11 @@ def _outdoors(pen: Pen, rng: random.Random) -> None:
     for _ in range(rng.randint(0, 3)):
         x, height = rng.random(), rng.uniform(0.15, 0.4)
         pen.rectangle((x - 0.012, horizon - 0.05), (x + 0.012, horizon + height), (100, 75, 50))
-        pen.disc((x, horizon + height), rng.uniform(0.07, 0.15), _mixed((40, 110, 50), (120, 160, 60), rng.random()))
+        pen.disc(
+            (x, horizon + height),
+            rng.uniform(0.07, 0.15),
+            _mixed((40, 110, 50), (120, 160, 60), rng.random()),
+        )
 
 
 def _street(pen: Pen, rng: random.Random) -> None:
@@ -174,7 +190,9 @@ def _street(pen: Pen, rng: random.Random) -> None:
         for column in (0.2, 0.6):
             for row in range(3):
                 left, low = x + width * column, kerb + 0.1 + row * 0.16
-                pen.rectangle((left, low), (left + width * 0.2, low + 0.09), _mixed(front, (50, 70, 100), 0.6))
+                pen.rectangle(
+                    (left, low), (left + width * 0.2, low + 0.09), _mixed(front, (50, 70, 100), 0.6)
+                )
         x += width
     pen.rectangle((0, 0), (1, kerb), _grey(rng, 90, 190))
 
@@ -189,14 +207,12 @@ def _wall(pen: Pen, rng: random.Random, colour: Colour) -> None:
     pen.rectangle((0, 0), (1, rng.uniform(0.1, 0.25)), _grey(rng, 90, 210))
 
 
-def _spokes(pen: Pen, hub: Point, radius: float, count: int, width: float, colour: Colour) -> None:
-    for i in range(count):
-        turn = math.tau * i / count + 0.2
-        pen.line([hub, (hub[0] + radius * math.cos(turn), hub[1] + radius * math.sin(turn))], width, colour)
-
-
 def _rider(pen: Pen, rng: random.Random, seat: Point, hands: Point, foot: Point, helmet: bool) -> None:
-    shirt, trousers, skin = _colour(rng), _colour(rng, (0.1, 0.6)), _mixed((245, 210, 180), (95, 60, 40), rng.random())
+    shirt, trousers, skin = (
+        _colour(rng),
+        _colour(rng, (0.1, 0.6)),
+        _mixed((245, 210, 180), (95, 60, 40), rng.random()),
+    )
     hip = seat[0], seat[1] + 0.06
     lean = rng.uniform(0.35, 0.7)
     shoulder = hip[0] + 0.42 * (hands[0] - hip[0]) * lean + 0.08, hip[1] + 0.42
@@ -212,7 +228,7 @@ def _rider(pen: Pen, rng: random.Random, seat: Point, hands: Point, foot: Point,
         pen.disc((head[0] - 0.01, head[1] + 0.02), 0.125, _colour(rng))
         pen.oval((head[0] + 0.07, head[1]), 0.06, 0.045, _grey(rng, 20, 90))
     else:
-        pen.arc((head[0], head[1] + 0.01), 0.09, 20, 200, 0.06, _colour(rng, (0.1, 0.5)))
+        pen.arc((head[0], head[1] + 0.01), 0.09, (20, 200), 0.06, _colour(rng, (0.1, 0.5)))
 
 
 def _bicycle(pen: Pen, rng: random.Random) -> None:
@@ -221,7 +237,7 @@ def _bicycle(pen: Pen, rng: random.Random) -> None:
     tube, paint, dark = rng.uniform(0.028, 0.05), _colour(rng), _grey(rng, 5, 70)
     metal, tyre = _grey(rng, 110, 220), rng.uniform(0.022, 0.05)
     for hub in (rear, front):
-        _spokes(pen, hub, wheel, rng.choice((12, 16, 20, 24)), 0.006, metal)
+        pen.spokes(hub, wheel, rng.choice((12, 16, 20, 24)), 0.006, metal)
         pen.ring(hub, wheel, tyre, dark)
         if rng.random() < 0.5:
             pen.ring(hub, wheel - tyre, 0.012, metal)
@@ -247,7 +263,7 @@ def _bicycle(pen: Pen, rng: random.Random) -> None:
     pen.line([(pedal[0] - 0.05, pedal[1]), (pedal[0] + 0.05, pedal[1])], 0.03, dark)
     if rng.random() < 0.3:
         for hub in (rear, front):
-            pen.arc(hub, wheel + 0.025, 20, 165, 0.02, paint)
+            pen.arc(hub, wheel + 0.025, (20, 165), 0.02, paint)
     if rng.random() < 0.15:
         basket = _colour(rng, (0.4, 0.8), (0.3, 0.6))
         pen.polygon([(head[0] + 0.06, head[1] + 0.1), (head[0] + 0.36, head[1] + 0.1),
@@ -260,7 +276,7 @@ def _handlebar(pen: Pen, rng: random.Random, head: Point, dark: Colour) -> Point
     grip = head[0] + rng.uniform(0.0, 0.1), head[1] + rng.uniform(0.08, 0.16)
     pen.line([head, (head[0] - 0.02, grip[1]), grip], 0.025, dark)
     if rng.random() < 0.4:
-        pen.arc((grip[0], grip[1] - 0.07), 0.07, 90, -90, 0.028, dark)
+        pen.arc((grip[0], grip[1] - 0.07), 0.07, (90, -90), 0.028, dark)
     else:
         pen.line([grip, (grip[0] - rng.uniform(0.05, 0.2), grip[1] + 0.03)], 0.032, dark)
     return grip
@@ -273,12 +289,14 @@ def _motorcycle(pen: Pen, rng: random.Random) -> None:
     for hub, tyre in ((rear, rng.uniform(0.1, 0.14)), (front, rng.uniform(0.08, 0.12))):
         pen.disc(hub, wheel, dark)
         pen.disc(hub, wheel - tyre, _grey(rng, 90, 200) if rng.random() < 0.6 else _grey(rng, 40, 110))
-        _spokes(pen, hub, wheel - tyre, rng.choice((5, 6, 10)), 0.03, metal if rng.random() < 0.5 else dark)
+        pen.spokes(hub, wheel - tyre, rng.choice((5, 6, 10)), 0.03, metal if rng.random() < 0.5 else dark)
         pen.disc(hub, 0.07, metal)
     head = base * 0.27, wheel + 0.5
     pen.line([(head[0] - 0.02, head[1] + 0.08), front], rng.uniform(0.05, 0.075), metal)
     pen.line([rear, (-0.05, wheel + 0.02)], 0.07, dark)
-    pen.polygon([(-0.28, wheel - 0.1), (0.22, wheel - 0.12), (0.3, wheel + 0.26), (-0.25, wheel + 0.28)], dark)
+    pen.polygon(
+        [(-0.28, wheel - 0.1), (0.22, wheel - 0.12), (0.3, wheel + 0.26), (-0.25, wheel + 0.28)], dark
+    )
     _engine(pen, rng, wheel, metal)
     pen.line([(0.2, wheel), (0.1, wheel - 0.16), (-0.45, wheel - 0.14)], 0.05, metal)
     pen.line([(-0.35, wheel - 0.13), (-base / 2 - 0.12, wheel - rng.uniform(0.0, 0.1))], 0.1, metal)
@@ -288,7 +306,7 @@ def _motorcycle(pen: Pen, rng: random.Random) -> None:
     pen.line([head, (head[0] + 0.0, head[1] + 0.12), grip], 0.045, dark)
     pen.disc((head[0] + 0.13, head[1] + 0.04), 0.085, metal)
     pen.disc((head[0] + 0.16, head[1] + 0.04), 0.06, (250, 245, 200))
-    pen.arc(front, wheel + 0.04, 35, 145, 0.06, paint)
+    pen.arc(front, wheel + 0.04, (35, 145), 0.06, paint)
     if rng.random() < 0.3:
         _rider(pen, rng, seat, grip, (0.0, wheel - 0.1), True)
 
@@ -324,7 +342,7 @@ def _motorcycle_body(
         pen.polygon([(head[0] + 0.24, head[1] - 0.02), (head[0] + 0.06, head[1] + 0.26), (head[0] - 0.06, head[1] + 0.1),
                      (0.0, wheel + 0.2), (0.1, wheel - 0.08), (head[0] + 0.04, wheel + 0.18)], paint)  # fmt: skip
     if style == "cruiser":
-        pen.arc((-base / 2, wheel), wheel + 0.05, 20, 165, 0.07, paint)
+        pen.arc((-base / 2, wheel), wheel + 0.05, (20, 165), 0.07, paint)
         pen.line([(-0.02, wheel - 0.02), (-base / 2 - 0.2, wheel - 0.02)], 0.07, metal)
     return -0.2, seat_y + 0.06
 
@@ -335,7 +353,7 @@ def _moped(pen: Pen, rng: random.Random) -> None:
     rear, front = (-base / 2, wheel), (base / 2, wheel)
     paint, dark, metal = _colour(rng), _grey(rng, 5, 60), _grey(rng, 110, 220)
     for hub in (rear, front):
-        _spokes(pen, hub, wheel, rng.choice((12, 16)), 0.012, metal)
+        pen.spokes(hub, wheel, rng.choice((12, 16)), 0.012, metal)
         pen.ring(hub, wheel, rng.uniform(0.06, 0.075), dark)
         pen.disc(hub, 0.05, metal)
     crank = -0.08, wheel - 0.05
@@ -345,7 +363,10 @@ def _moped(pen: Pen, rng: random.Random) -> None:
     pen.line([head, crank], 0.055, paint)
     pen.line([head, (-0.2, crank[1] + 0.38), saddle], 0.05, paint)
     pen.oval((0.08, crank[1] + 0.44), 0.2, 0.08, paint, tilt=0.2)
-    pen.polygon([(-0.18, crank[1] - 0.02), (0.1, crank[1] - 0.04), (0.15, crank[1] + 0.2), (-0.15, crank[1] + 0.2)], dark)
+    pen.polygon(
+        [(-0.18, crank[1] - 0.02), (0.1, crank[1] - 0.04), (0.15, crank[1] + 0.2), (-0.15, crank[1] + 0.2)],
+        dark,
+    )
     pen.disc((-0.05, crank[1] + 0.04), 0.09, metal)
     pen.line([(0.08, crank[1]), (-0.1, crank[1] - 0.1), (-base / 2 - 0.05, wheel - 0.1)], 0.045, metal)
     pen.line([(saddle[0] - 0.18, saddle[1] + 0.02), (saddle[0] + 0.14, saddle[1])], 0.08, dark)
@@ -356,7 +377,11 @@ def _moped(pen: Pen, rng: random.Random) -> None:
 
 
 def _car(pen: Pen, rng: random.Random) -> None:
-    paint, glass, tall = _colour(rng), _mixed((170, 210, 235), (50, 60, 80), rng.random()), rng.uniform(0.2, 0.32)
+    paint, glass, tall = (
+        _colour(rng),
+        _mixed((170, 210, 235), (50, 60, 80), rng.random()),
+        rng.uniform(0.2, 0.32),
+    )
     pen.polygon([(-0.3, 0.3), (-0.18, 0.3 + tall), (0.14, 0.3 + tall), (0.32, 0.3)], paint)
     pen.polygon([(-0.24, 0.31), (-0.15, 0.27 + tall), (-0.03, 0.27 + tall), (-0.03, 0.31)], glass)
     pen.polygon([(0.0, 0.31), (0.0, 0.27 + tall), (0.12, 0.27 + tall), (0.25, 0.31)], glass)
@@ -389,7 +414,10 @@ def _tree(pen: Pen, rng: random.Random) -> None:
     pen.rectangle((-0.06, 0), (0.06, 0.45), (110, 78, 50))
     if rng.random() < 0.4:
         for i in range(3):
-            pen.polygon([(-0.34 + i * 0.07, 0.2 + i * 0.2), (0, 0.55 + i * 0.2), (0.34 - i * 0.07, 0.2 + i * 0.2)], green)
+            pen.polygon(
+                [(-0.34 + i * 0.07, 0.2 + i * 0.2), (0, 0.55 + i * 0.2), (0.34 - i * 0.07, 0.2 + i * 0.2)],
+                green,
+            )
         return
     for _ in range(7):
         spot = rng.uniform(-0.22, 0.22), rng.uniform(0.45, 0.75)
@@ -406,7 +434,7 @@ def _face(pen: Pen, rng: random.Random) -> None:
         if rng.random() < 0.3:
             pen.ring((x, 0.53), 0.09, 0.015, (30, 30, 30))
     pen.line([(0, 0.5), (0.03, 0.4), (0, 0.39)], 0.015, _mixed(skin, (60, 30, 20), 0.4))
-    pen.arc((0, 0.33), 0.1, 200, 340, 0.025, (170, 50, 60))
+    pen.arc((0, 0.33), 0.1, (200, 340), 0.025, (170, 50, 60))
 
 
 def _flower(pen: Pen, rng: random.Random) -> None:
@@ -439,7 +467,7 @@ def _fish(pen: Pen, rng: random.Random) -> None:
 
 def _cat(pen: Pen, rng: random.Random) -> None:
     fur = _mixed(_grey(rng, 30, 230), (200, 130, 60), rng.random() * 0.7)
-    pen.arc((0.3, 0.2), 0.2, -60, 120, 0.06, fur)
+    pen.arc((0.3, 0.2), 0.2, (-60, 120), 0.06, fur)
     pen.oval((0, 0.25), 0.26, 0.28, fur)
     pen.disc((0, 0.62), 0.2, fur)
     for x in (-1, 1):
@@ -464,7 +492,6 @@ def _chair(pen: Pen, rng: random.Random) -> None:
 def _clock(pen: Pen, rng: random.Random) -> None:
     pen.disc((0, 0.45), 0.4, _colour(rng))
     pen.disc((0, 0.45), 0.34, (245, 245, 240))
-    _spokes(pen, (0, 0.45), 0.0, 1, 0.01, (0, 0, 0))
     for i in range(12):
         turn = math.tau * i / 12
         pen.line([(0.28 * math.cos(turn), 0.45 + 0.28 * math.sin(turn)),
@@ -491,7 +518,7 @@ def _glasses(pen: Pen, rng: random.Random) -> None:
         pen.disc((x, 0.45), radius - 0.02, _mixed((200, 220, 235), (60, 60, 70), rng.random()))
         pen.ring((x, 0.45), radius, 0.03, frame)
         pen.line([(x * 1.75, 0.5), (x * 2.1, 0.58)], 0.03, frame)
-    pen.arc((0, 0.44), 0.09, 20, 160, 0.03, frame)
+    pen.arc((0, 0.44), 0.09, (20, 160), 0.03, frame)
 
 
 def _stick_figure(pen: Pen, rng: random.Random) -> None:
@@ -504,14 +531,21 @@ def _stick_figure(pen: Pen, rng: random.Random) -> None:
 
 def _shapes(pen: Pen, rng: random.Random) -> None:
     for _ in range(rng.randint(3, 8)):
-        spot, reach, colour = (rng.uniform(-0.4, 0.4), rng.uniform(0, 0.9)), rng.uniform(0.05, 0.25), _colour(rng)
+        spot, reach, colour = (
+            (rng.uniform(-0.4, 0.4), rng.uniform(0, 0.9)),
+            rng.uniform(0.05, 0.25),
+            _colour(rng),
+        )
         kind = rng.randrange(4)
         if kind == 0:
             pen.disc(spot, reach, colour)
         elif kind == 1:
             pen.rectangle(spot, (spot[0] + reach, spot[1] + reach * rng.uniform(0.3, 1.5)), colour)
         elif kind == 2:
-            pen.polygon([(spot[0] + rng.uniform(-reach, reach), spot[1] + rng.uniform(-reach, reach)) for _ in "abc"], colour)
+            pen.polygon(
+                [(spot[0] + rng.uniform(-reach, reach), spot[1] + rng.uniform(-reach, reach)) for _ in "abc"],
+                colour,
+            )
         else:
             pen.ring(spot, reach, rng.uniform(0.02, 0.06), colour)
 

@@ -83,7 +83,9 @@ def fit(
     begin = _resume(checkpoint, network, average, optimisers, device)
     for epoch in range(begin, schedule.epochs):
         generator = Generator().manual_seed(seed * 1_000_003 + epoch)
-        loss = _epoch(network, average, optimisers, examples, sample(generator), schedule, epoch, generator, device)
+        loss = _epoch(
+            network, average, optimisers, examples, sample(generator), schedule, epoch, generator, device
+        )
         _save(checkpoint, epoch + 1, network, average, optimisers)
         report(epoch + 1, schedule.epochs, loss)
     return average.eval()
@@ -114,9 +116,13 @@ def _epoch(
     for number, batch in enumerate(rows.chunk(batches)):
         _set_rates(optimisers, schedule, (epoch + number / batches) / schedule.epochs)
         pixels = augment(examples.pixels[batch].to(device).float() / 255, schedule.strength, generator)
-        loss = _step(network, optimisers, normalise(pixels), examples.targets[batch].to(device), schedule.smoothing)
+        loss = _step(
+            network, optimisers, normalise(pixels), examples.targets[batch].to(device), schedule.smoothing
+        )
         if not math.isfinite(loss):
-            raise TrainingError(f"the loss became {loss} in epoch {epoch + 1}: lower --muon-lr or check the data")
+            raise TrainingError(
+                f"the loss became {loss} in epoch {epoch + 1}: lower --muon-lr or check the data"
+            )
         steps = epoch * batches + number
         _follow(average, network, min(schedule.averaging, (1 + steps) / (10 + steps)))
         total += loss / batches
@@ -130,7 +136,11 @@ def _set_rates(optimisers: list[torch.optim.Optimizer], schedule: Schedule, prog
 
 
 def _step(
-    network: Network, optimisers: list[torch.optim.Optimizer], pixels: Tensor, targets: Tensor, smoothing: float
+    network: Network,
+    optimisers: list[torch.optim.Optimizer],
+    pixels: Tensor,
+    targets: Tensor,
+    smoothing: float,
 ) -> float:
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=pixels.device.type != "mps"):
         logits = network(pixels)
@@ -149,7 +159,9 @@ def _follow(average: Network, network: Network, decay: float) -> None:
             slow.lerp_(fast, 1 - decay)
 
 
-def _save(path: Path, epoch: int, network: Network, average: Network, optimisers: list[torch.optim.Optimizer]) -> None:
+def _save(
+    path: Path, epoch: int, network: Network, average: Network, optimisers: list[torch.optim.Optimizer]
+) -> None:
     state = {
         "epoch": epoch,
         "network": network.state_dict(),

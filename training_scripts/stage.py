@@ -97,7 +97,9 @@ def _is_cifar(archive: Path) -> bool:
 
 def _cifar(archive: Path, split: str) -> Iterator[LabelledPicture]:
     wanted = {f"cifar-100-python/{name}": name for name in ("meta", split)}
-    tables = {wanted[name]: _table(archive, name, data) for name, data in _members(archive, wanted.__contains__)}
+    tables = {
+        wanted[name]: _table(archive, name, data) for name, data in _members(archive, wanted.__contains__)
+    }
     for name in wanted.values():
         if name not in tables:
             raise StageError(f"{archive}: the member cifar-100-python/{name} is missing")

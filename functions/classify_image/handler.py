@@ -26,14 +26,17 @@ SUM_TOLERANCE = 1e-3
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 ERRORS_BY_CODE: ErrorsByCode = {
-    "ValidationError": (Misconfigured, "promote a model and apply, so that the endpoint exists and takes requests"),
+    "ValidationError": (
+        Misconfigured,
+        "promote a model and apply, so that the endpoint exists and takes requests",
+    ),
     "ModelNotReadyException": (EndpointUnavailable, "it can be tried again"),
     "InternalDependencyException": (EndpointUnavailable, "it can be tried again"),
 }
 
 
 @observed
-def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
+def lambda_handler(event: Any) -> dict[str, Any]:
     """Send {"image_data": base64 of a PNG} to ENDPOINT_NAME.
 
     Returns inferences (one probability for each of LABELS, in that order) and model (the name that the
@@ -75,7 +78,7 @@ def _endpoint_error(error: Exception, endpoint: str) -> WorkflowError:
         said = f"{container_status} {response.get('OriginalMessage', '')[:200]}"
         if 400 <= container_status < 500 and container_status not in (408, 429):
             return InvalidInference(
-                f"The model's server refused the picture ({said}); check that function and model belong together."
+                f"The model's server refused the picture ({said}); promote a model and apply again."
             )
         return EndpointUnavailable(f"The model's server failed ({said}); it can be tried again.")
     return named_error(error, f"Asking the endpoint {endpoint}", EndpointUnavailable, ERRORS_BY_CODE)
@@ -102,10 +105,12 @@ def _probabilities(body: bytes, count: int) -> list[float]:
             f"The endpoint answered {body[:100]!r}, not a JSON list of numbers; check the serving program."
         )
     if len(answer) != count:
-        raise InvalidInference(f"The endpoint answered {len(answer)} numbers for {count} labels; check the model.")
+        raise InvalidInference(
+            f"The endpoint answered {len(answer)} numbers for {count} labels; check the model."
+        )
     probable = all(math.isfinite(value) and 0 <= value <= 1 for value in answer)
     if not (probable and abs(math.fsum(answer) - 1) <= SUM_TOLERANCE):
         raise InvalidInference(
-            f"The endpoint answered {answer}, no probabilities that add up to 1; check the model's last layer."
+            f"The endpoint answered {answer}, which are no probabilities adding up to 1; check the model."
         )
     return [float(value) for value in answer]

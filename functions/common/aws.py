@@ -51,8 +51,8 @@ def client(service: str, read_timeout_seconds: int) -> Any:
     named error and not as States.Timeout. `total_max_attempts` counts the first try too (`max_attempts` in a
     Config would mean retries): https://docs.aws.amazon.com/boto3/latest/guide/retries.html
     """
-    import boto3
-    from botocore.config import Config
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
 
     return boto3.client(
         service,
@@ -78,8 +78,8 @@ def named_error(
     and every failure between here and the service are `unavailable`; any other refusal, or a request that
     could not even be built or signed, is Misconfigured. Exceptions that are not boto3's are raised again.
     """
-    import botocore.exceptions
-    import botocore.parsers
+    import botocore.exceptions  # noqa: PLC0415
+    import botocore.parsers  # noqa: PLC0415
 
     if isinstance(error, botocore.exceptions.ClientError):
         return _from_response(error.response, action, unavailable, by_code, details)
@@ -113,7 +113,9 @@ def _from_response(
         named, advice = by_code[code]
         return named(f"{action} was refused ({said}); {advice}.", **details)
     if code in RETRYABLE_CODES or status == 429 or status >= 500:
-        return unavailable(f"{action} is not possible at this moment ({said}); it can be tried again.", **details)
+        return unavailable(
+            f"{action} is not possible at this moment ({said}); it can be tried again.", **details
+        )
     return Misconfigured(
         f"{action} was refused ({said}); check the permissions and the key of this deployment.", **details
     )

@@ -44,7 +44,7 @@ class ImageUnavailable(WorkflowError):
 
 
 class EndpointUnavailable(WorkflowError):
-    """The endpoint cannot answer at this moment (throttled, not ready, server errors, timeouts). Retryable."""
+    """The endpoint cannot answer at this moment (throttled, not ready, 5xx, timeouts). Retryable."""
 
 
 class AlertUnavailable(WorkflowError):

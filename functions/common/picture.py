@@ -6,6 +6,7 @@ do, and one error, ImageRejected, for whatever is no acceptable picture.
 """
 
 import io
+import itertools
 import re
 import struct
 from collections.abc import Callable
@@ -20,8 +21,8 @@ MAX_PIXELS = 50_000_000
 # Transparent pixels show this colour: cut-out photographs are nearly always meant for a white page.
 BACKGROUND = (255, 255, 255)
 
-# A resize may start from a cheap reduction (the JPEG decoder's own scaling, box averages) that leaves at least
-# this many times the final side: below one grey level of difference on average, several times faster.
+# A resize may start from a cheap reduction (the JPEG decoder's own scaling, box averages) that leaves at
+# least this many times the final side: several times faster, and below one grey level away on average.
 REDUCING_GAP = 4.0
 
 # libjpeg works through all blocks once for each scan, and a scan of nothing takes a few bytes, so a small
@@ -52,7 +53,7 @@ _Result = TypeVar("_Result")
 
 
 class Picture(NamedTuple):
-    """A decoded picture: `image` is RGB, side x side; width and height are the original's, upright, in pixels."""
+    """A decoded picture: `image` is RGB, side x side; width and height are the upright original's, in pixels."""
 
     image: Image.Image
     width: int
@@ -71,8 +72,8 @@ class Statistics(NamedTuple):
 def read_picture(data: bytes, side: int) -> Picture:
     """Decode the first frame of a JPEG (MPO included), PNG or WebP file into an RGB square of `side` pixels.
 
-    The picture is turned upright by its EXIF (or XMP) orientation, an alpha channel is laid over BACKGROUND, and
-    the whole of it is squeezed into the square with LANCZOS; colour profiles are not applied.
+    The picture is turned upright by its EXIF (or XMP) orientation, an alpha channel is laid over BACKGROUND,
+    and the whole of it is squeezed into the square with LANCZOS; colour profiles are not applied.
 
     Raises ImageRejected for more than MAX_BYTES, more than MAX_PIXELS, other formats, and files that are
     damaged, cut short or built to exhaust the decoder.
@@ -98,7 +99,7 @@ def check_size(length: int) -> None:
         raise ImageRejected("The file is empty (0 bytes); upload the picture again.")
     if length > MAX_BYTES:
         raise ImageRejected(
-            f"The file has {length / 1e6:.1f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB; upload a smaller copy."
+            f"The file has {length:,} bytes, the limit is {MAX_BYTES:,}; upload a smaller copy."
         )
 
 
@@ -125,11 +126,13 @@ def statistics(image: Image.Image) -> Statistics:
     rows = [values[start : start + width] for start in range(0, len(values), width)]
     mean = sum(values) / len(values)
     variance = sum((value - mean) ** 2 for value in values) / len(values)
-    across = sum(abs(a - b) for row in rows for a, b in zip(row, row[1:], strict=False))
+    across = sum(abs(a - b) for row in rows for a, b in itertools.pairwise(row))
     down = sum(abs(a - b) for a, b in zip(values, values[width:], strict=False))
     sharpness = (across / max(1, height * (width - 1)) + down / max(1, (height - 1) * width)) / 2
     return Statistics(
-        brightness=round(mean / 255, 4), contrast=round(variance**0.5 / 255, 4), sharpness=round(sharpness / 255, 4)
+        brightness=round(mean / 255, 4),
+        contrast=round(variance**0.5 / 255, 4),
+        sharpness=round(sharpness / 255, 4),
     )
 
 
@@ -149,14 +152,14 @@ def _format(data: bytes) -> tuple[str, Callable[[bytes], Image.Image]]:
 
 def _open_jpeg(data: bytes) -> Image.Image:
     _check_jpeg_segments(data)
-    from PIL import JpegImagePlugin
+    from PIL import JpegImagePlugin  # noqa: PLC0415
 
     return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
 
 
 def _open_png(data: bytes) -> Image.Image:
     _check_png_chunks(data)
-    from PIL import PngImagePlugin
+    from PIL import PngImagePlugin  # noqa: PLC0415
 
     return PngImagePlugin.PngImageFile(io.BytesIO(data))
 
@@ -164,7 +167,7 @@ def _open_png(data: bytes) -> Image.Image:
 def _open_webp(data: bytes) -> Image.Image:
     # Pillow's plugin allocates the canvas when it opens a file.
     _check_pixels(*_webp_size(data))
-    from PIL import WebPImagePlugin
+    from PIL import WebPImagePlugin  # noqa: PLC0415
 
     return WebPImagePlugin.WebPImageFile(io.BytesIO(data))
 
@@ -199,7 +202,7 @@ def _check_jpeg_segments(data: bytes) -> None:
         scans += data[match.end() - 1] == _JPEG_SCAN
         if scans > _MAX_JPEG_SCANS or segments > _MAX_JPEG_SEGMENTS:
             raise ImageRejected(
-                "The JPEG file consists of far more parts than any camera writes; save a fresh copy and upload that."
+                "The JPEG file has far more parts than a camera writes; save a fresh copy and upload that."
             )
         position = match.end() + int.from_bytes(data[match.end() : match.end() + 2])
 
@@ -212,13 +215,13 @@ def _check_png_chunks(data: bytes) -> None:
         compressed += kind in _PNG_COMPRESSED_CHUNKS
         if compressed > _MAX_PNG_COMPRESSED_CHUNKS or chunks > _MAX_PNG_CHUNKS:
             raise ImageRejected(
-                "The PNG file carries far more text or parts than a picture needs; save a fresh copy and upload that."
+                "The PNG file has far more text or parts than a picture needs; save a fresh copy and upload that."
             )
         position += length + 12
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
-    """Canvas size: https://developers.google.com/speed/webp/docs/riff_container, RFC 6386 9.1, RFC 9649 3.4."""
+    """Canvas size in pixels, from the header (RFC 9649; RFC 6386, 9.1)."""
     header = data[12:30].ljust(18, b"\0")
     if header.startswith(b"VP8X"):
         return int.from_bytes(header[12:15], "little") + 1, int.from_bytes(header[15:18], "little") + 1
@@ -232,7 +235,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 def _decode(encoded: Image.Image, side: int) -> tuple[float, float, float, float]:
     """Decode all pixels, letting a JPEG decoder scale down; returns the box of the picture in the result."""
     wanted = round(side * REDUCING_GAP)
-    scaled = encoded.draft("", (wanted, wanted)) if encoded.format == "JPEG" else None  # type: ignore[no-untyped-call]
+    scaled = encoded.draft("", (wanted, wanted)) if encoded.format == "JPEG" else None
     encoded.load()
     return scaled[1] if scaled else (0, 0, *encoded.size)
 
@@ -268,5 +271,3 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if isinstance(transparent, int):
         grey.putalpha(wide.point([255 * (value != transparent) for value in range(65536)], "L"))
     return grey
-
-

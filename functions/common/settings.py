@@ -13,7 +13,7 @@ from functions.common.errors import Misconfigured
 def text(name: str) -> str:
     value = os.environ.get(name, "")
     if not value.strip():
-        raise Misconfigured(f"The environment variable {name} is not set; apply the Terraform module again.")
+        raise Misconfigured(f"The environment variable {name} is not set; promote a model and apply.")
     return value
 
 
@@ -60,6 +60,6 @@ def pixels(name: str) -> int:
     value = text(name)
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 240):
         raise Misconfigured(
-            f"The environment variable {name} is {value!r}; set a whole number of pixels from 1 to 240 and apply."
+            f"The environment variable {name} is {value!r}; set a number of pixels from 1 to 240 and apply."
         )
     return int(value)

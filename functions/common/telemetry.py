@@ -17,15 +17,16 @@ from functions.common.errors import WorkflowError
 logger = Logger()
 metrics = Metrics()
 
-Handler = Callable[[Any, Any], dict[str, Any]]
+Handler = Callable[[Any], dict[str, Any]]
+LambdaHandler = Callable[[Any, Any], dict[str, Any]]
 
 
 def count(name: str, value: float = 1, unit: str = "Count") -> None:
     metrics.add_metric(name=name, unit=unit, value=value)
 
 
-def observed(handler: Handler) -> Handler:
-    """Log how each invocation ended, and publish its metrics.
+def observed(handler: Handler) -> LambdaHandler:
+    """Make Lambda's handler(event, context) of a function of the event: log how it ended, publish its metrics.
 
     A WorkflowError is an expected end and is logged with its name and reason; anything else is a fault of
     ours and is logged with its traceback. Both are raised again, because the state machine decides.
@@ -36,9 +37,7 @@ def observed(handler: Handler) -> Handler:
         logger.append_keys(request_id=context.aws_request_id, **_correlation(event))
         count("Invocations")
         try:
-            result = handler(event, context)
-            logger.info("done")
-            return result
+            result = handler(event)
         except WorkflowError as error:
             count(type(error).__name__)
             logger.warning(error.reason, extra={"error": type(error).__name__, **error.details})
@@ -47,6 +46,9 @@ def observed(handler: Handler) -> Handler:
             count("UnexpectedError")
             logger.exception("unexpected error")
             raise
+        else:
+            logger.info("done")
+            return result
         finally:
             metrics.flush_metrics()
             logger.clear_state()

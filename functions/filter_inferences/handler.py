@@ -9,7 +9,7 @@ from functions.common.telemetry import count, observed
 
 
 @observed
-def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
+def lambda_handler(event: Any) -> dict[str, Any]:
     """Accept {"inferences": probabilities in the order of LABELS} or raise ThresholdConfidenceNotMet.
 
     Accepted when the most probable label is one of CLASSES_OF_INTEREST and its probability reaches THRESHOLD
@@ -21,7 +21,9 @@ def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
     threshold = settings.probability("THRESHOLD")
     unknown = sorted(set(of_interest) - set(labels))
     if unknown:
-        raise Misconfigured(f"CLASSES_OF_INTEREST names {unknown}, which LABELS does not know; promote a model again.")
+        raise Misconfigured(
+            f"CLASSES_OF_INTEREST names {unknown}, which LABELS does not know; promote a model again."
+        )
 
     inferences = _inferences(event, len(labels))
     confidence = max(inferences)
@@ -30,7 +32,7 @@ def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
     count("Confidence", confidence, "None")
     if label not in of_interest:
         raise ThresholdConfidenceNotMet(
-            f"The model takes the picture for {label}, which is not what this workflow looks for; look at the picture.",
+            f"The model sees {label}, which is not what this workflow looks for; look at the picture.",
             **decision,
         )
     if confidence < threshold:
@@ -48,5 +50,7 @@ def _inferences(event: Any, expected: int) -> list[float]:
     if len(values) != expected or not all(
         type(value) in (int, float) and math.isfinite(value) and 0 <= value <= 1 for value in values
     ):
-        raise InvalidInference(f"inferences is not a list of {expected} numbers from 0 to 1; run classify_image again.")
+        raise InvalidInference(
+            f"inferences is not a list of {expected} numbers from 0 to 1; run classify_image again."
+        )
     return values

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_lambda_powertools.metrics import single_metric
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from functions.common import settings
 from functions.common.aws import client, named_error
@@ -15,7 +15,7 @@ READ_TIMEOUT_SECONDS = 10
 
 
 @observed
-def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
+def lambda_handler(event: Any) -> dict[str, Any]:
     """Publish what happened to TOPIC_ARN, with the message attribute `category` for filter policies.
 
     Takes {category, error, reason, execution, picture, ...} from the workflow, or an EventBridge event "Step
@@ -35,6 +35,6 @@ def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
         )
     except Exception as error:
         raise named_error(error, f"Publishing to {topic}", AlertUnavailable, {}) from error
-    with single_metric(name="Alerts", unit="Count", value=1) as metric:
+    with single_metric(name="Alerts", unit=MetricUnit.Count, value=1) as metric:
         metric.add_dimension(name="category", value=occurrence.category)
     return {"message_id": response["MessageId"]}

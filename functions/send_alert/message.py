@@ -18,8 +18,13 @@ MAX_TEXT = 999
 MAX_REASON = 300
 MAX_NAME = 80
 MAX_LINK = 300
+MAX_OBJECT_LINK = 240
 
-CONSOLES = {"aws": "console.aws.amazon.com", "aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+CONSOLES = {
+    "aws": "console.aws.amazon.com",
+    "aws-cn": "console.amazonaws.cn",
+    "aws-us-gov": "console.amazonaws-us-gov.com",
+}
 
 
 class Message(NamedTuple):
@@ -34,7 +39,9 @@ def compose(occurrence: Occurrence, topic_arn: str, environment: str, runbook_ur
         "error": _printable(occurrence.error, 60) or "UnknownError",
         "verdict": _verdict(occurrence),
         "alarm": _printable(occurrence.alarm.removeprefix(f"{environment}-"), 60) or "an unnamed alarm",
-        "state": {"OK": "Alarm over", "INSUFFICIENT_DATA": "Alarm without data"}.get(occurrence.alarm_state, "Alarm"),
+        "state": {"OK": "Alarm over", "INSUFFICIENT_DATA": "Alarm without data"}.get(
+            occurrence.alarm_state, "Alarm"
+        ),
         "description": _printable(occurrence.alarm_description, MAX_REASON),
         "links": _links(occurrence, topic_arn, runbook_url),
     }
@@ -45,7 +52,9 @@ def compose(occurrence: Occurrence, topic_arn: str, environment: str, runbook_ur
 
 @functools.cache
 def _template(category: str) -> tuple[string.Template, string.Template]:
-    subject, _, text = (Path(__file__).parent / "templates" / f"{category}.txt").read_text("utf-8").partition("\n")
+    subject, _, text = (
+        (Path(__file__).parent / "templates" / f"{category}.txt").read_text("utf-8").partition("\n")
+    )
     return string.Template(subject), string.Template(text)
 
 
@@ -56,9 +65,9 @@ def _subject(template: string.Template, fields: dict[str, str], name: str) -> st
 
 def _text(template: string.Template, fields: dict[str, str], name: str, reason: str) -> str:
     fields = fields | {"name": _end_of(name, MAX_NAME)}
-    room = MAX_TEXT - len(template.substitute(fields, reason=""))
+    room = max(80, MAX_TEXT - len(template.substitute(fields, reason="")))
     reason = _printable(reason, min(room, MAX_REASON)) or "no reason was given."
-    return template.substitute(fields, reason=reason)
+    return template.substitute(fields, reason=reason)[:MAX_TEXT]
 
 
 def _verdict(occurrence: Occurrence) -> str:
@@ -78,10 +87,10 @@ def _links(occurrence: Occurrence, topic_arn: str, runbook_url: str) -> str:
     links = {
         "Picture": _object_link(console, region, occurrence),
         "Execution": occurrence.execution
-        and f"{console}/states/home?region={region}#/v2/executions/details/{quote(occurrence.execution, safe=':/')}",
+        and f"{console}/states/home?region={region}#/v2/executions/details/{quote(occurrence.execution, ':/')}",
         "Alarm": occurrence.alarm
         and f"{console}/cloudwatch/home?region={region}#alarmsV2:alarm/{quote(occurrence.alarm, safe='')}",
-        "Help": f"{runbook_url}#{occurrence.category.replace('_', '-')}",
+        "Help": f"{runbook_url}#{occurrence.category}",
         "Time": _printable(occurrence.time, 40),
     }
     return "\n".join(f"{name}: {link}" for name, link in links.items() if link and len(link) <= MAX_LINK)
@@ -92,10 +101,10 @@ def _object_link(console: str, region: str, occurrence: Occurrence) -> str:
     if not occurrence.bucket or not occurrence.key:
         return ""
     bucket = quote(occurrence.bucket, safe="")
-    link = f"{console}/s3/object/{bucket}?region={region}&prefix={quote(occurrence.key, safe='/', errors='replace')}"
+    link = f"{console}/s3/object/{bucket}?region={region}&prefix={quote(occurrence.key, errors='replace')}"
     if occurrence.version not in ("", "null", "unknown"):
         link += f"&versionId={quote(occurrence.version, safe='')}"
-    return link if len(link) <= MAX_LINK else f"{console}/s3/buckets/{bucket}?region={region}"
+    return link if len(link) <= MAX_OBJECT_LINK else f"{console}/s3/buckets/{bucket}?region={region}"
 
 
 def _printable(text: str, limit: int) -> str:

@@ -33,7 +33,7 @@ class Occurrence:
 
 
 def understand(event: Any) -> Occurrence:
-    """Raises InvalidInput for anything but an alert of a known category or one of the two EventBridge events."""
+    """Raises InvalidInput for anything but an alert of a known category or one of two EventBridge events."""
     if not isinstance(event, dict):
         raise InvalidInput("The alert is no JSON object; send {category, error, reason, execution, picture}.")
     detail = event.get("detail")
@@ -63,8 +63,11 @@ def _execution_status(detail: dict[str, Any], time: str) -> Occurrence:
     """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
     status = _text(detail, "status")
     error, reason = {
-        "TIMED_OUT": ("TimedOut", "The execution took longer than the state machine allows and was stopped."),
-        "ABORTED": ("Aborted", "Somebody stopped the execution before its end."),
+        "TIMED_OUT": (
+            "TIMED_OUT",
+            "The execution took longer than the state machine allows and was stopped.",
+        ),
+        "ABORTED": ("ABORTED", "Somebody stopped the execution before its end."),
     }.get(status, (_text(detail, "error") or status, plain(_text(detail, "cause"))))
     bucket, key, version = _picture_of_input(_text(detail, "input"))
     return Occurrence(
@@ -112,11 +115,11 @@ def _text(source: Any, name: str) -> str:
 
 def _number(source: dict[str, Any], name: str) -> float | None:
     value = source.get(name)
-    return float(value) if type(value) in (int, float) else None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def plain(cause: str) -> str:
-    """The words inside a cause: of Lambda's {"errorMessage": ...}, of our own {"reason": ...}, also cut short."""
+    """The words in a cause: in Lambda's {"errorMessage": ...} or our own {"reason": ...}, even if cut short."""
     while found := re.search(r'"(?:reason|errorMessage)"\s*:\s*"((?:[^"\\]|\\.)*)', cause):
         try:
             cause = json.loads(f'"{found[1]}"', strict=False)

@@ -33,18 +33,18 @@ ERRORS_BY_CODE: ErrorsByCode = {
 
 
 @observed
-def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
+def lambda_handler(event: Any) -> dict[str, Any]:
     """Read, check and shrink the picture that {"s3_bucket", "s3_key", "s3_version_id"?} names.
 
     Returns s3_bucket, s3_key, s3_version_id (the version actually read), image_data (base64 of a PNG of
-    INPUT_SIZE x INPUT_SIZE pixels), image (facts about the original; brightness, contrast and sharpness from 0
-    to 1, see functions.common.picture.statistics) and an empty list of inferences.
+    INPUT_SIZE x INPUT_SIZE pixels), image (facts about the original; brightness, contrast and sharpness from
+    0 to 1, see functions.common.picture.statistics) and an empty list of inferences.
 
     Raises InvalidInput, ImageNotFound, ImageRejected, ImageUnavailable, Misconfigured; those raised after the
     object was opened carry s3_version_id.
     """
-    side = settings.pixels("INPUT_SIZE")
     bucket, key, version = _location(event)
+    side = settings.pixels("INPUT_SIZE")
     data, version = _read_object(bucket, key, version)
     try:
         picture = read_picture(data, side)
@@ -73,14 +73,16 @@ def _location(event: Any) -> tuple[str, str, str]:
         raise InvalidInput('The input is no JSON object; start again with {"s3_bucket": ..., "s3_key": ...}.')
     for name in ("s3_bucket", "s3_key"):
         if not (isinstance(event.get(name), str) and event[name]):
-            raise InvalidInput(f"{name} is missing, empty or no string; start again with the object's {name}.")
+            raise InvalidInput(
+                f"{name} is missing, empty or no string; start again with the object's {name}."
+            )
     version = event.get("s3_version_id") or ""
     if not isinstance(version, str):
         raise InvalidInput("s3_version_id is no string; leave it out or give the object's version id.")
     expected = settings.text("BUCKET")
     if event["s3_bucket"] != expected:
         raise InvalidInput(
-            f"This workflow reads only the bucket {expected}, not {event['s3_bucket'][:100]}; copy the picture there."
+            f"This workflow reads the bucket {expected}, not {event['s3_bucket'][:100]}; copy the picture there."
         )
     return expected, event["s3_key"], version
 
@@ -88,9 +90,9 @@ def _location(event: Any) -> tuple[str, str, str]:
 def _read_object(bucket: str, key: str, version: str) -> tuple[bytes, str]:
     """The object's bytes and its version id ("null" in a bucket that was never versioned).
 
-    One GetObject instead of HeadObject and GetObject: its headers tell the size before the body is read, there
-    is no moment between two calls in which the object can change, and its errors have a code (a HEAD has no
-    body, so only a status). A missing key is 404 because the role may list the bucket; without
+    One GetObject instead of HeadObject and GetObject: its headers tell the size before the body is read,
+    there is no moment between two calls in which the object can change, and its errors have a code (a HEAD
+    has no body, so only a status). A missing key is 404 because the role may list the bucket; without
     s3:ListBucket S3 would answer 403: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
     action = f"Reading s3://{bucket}/{key[:300]}"

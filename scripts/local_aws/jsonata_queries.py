@@ -94,7 +94,9 @@ def _result(text: str, names: Mapping[str, Any], location: str) -> Any:
         if result is not None:
             return to_json(result)
     except JException as error:
-        raise QueryError(f"{about} threw an error during evaluation. {error.error}: {error}", location) from error
+        raise QueryError(
+            f"{about} threw an error during evaluation. {error.error}: {error}", location
+        ) from error
     # The library reports some errors of the expression, 1/0 for one, as whatever Python raises there.
     except Exception as error:
         raise QueryError(f"{about} threw an error during evaluation. {error}", location) from error

@@ -92,7 +92,9 @@ class FunctionProcess:
         write_log: called with the lines the function prints.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], write_log: Callable[[list[str]], None]) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], write_log: Callable[[list[str]], None]
+    ) -> None:
         self._invocations: queue.Queue[Invocation | None] = queue.Queue()
         self._outcomes: queue.Queue[Outcome | None] = queue.Queue()
         self._initialised = threading.Event()
@@ -134,7 +136,9 @@ class FunctionProcess:
         return outcome
 
     def _failure(self, invocation: Invocation, kind: str, message: str) -> Outcome:
-        return Outcome(error_payload(kind, f"RequestId: {invocation.request_id} Error: {message}"), True, alive=False)
+        return Outcome(
+            error_payload(kind, f"RequestId: {invocation.request_id} Error: {message}"), True, alive=False
+        )
 
     def stop(self) -> None:
         """End the process at once."""

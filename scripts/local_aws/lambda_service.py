@@ -239,10 +239,27 @@ class LambdaService:
         self._background.submit(self._attempt, name, payload, qualifier, request_id, 1)
         return request_id
 
+    def install(self) -> None:
+        """Make invocations inside moto (event source mappings, log subscriptions) run here."""
+        from moto.awslambda.models import LambdaFunction
+
+        def invoke(function: Any, body: str, request_headers: Any, response_headers: Any) -> bytes:
+            result = self.invoke(function.function_arn, body.encode())
+            if result.error:
+                response_headers["x-amz-function-error"] = "Unhandled"
+            return result.payload
+
+        LambdaFunction.invoke = invoke
+
     def sweep(self) -> None:
-        """End the processes of functions that were deleted or changed."""
+        """Forget functions that were deleted and end the processes of those deleted or changed."""
+        for key in list(self._invoke_configs):
+            if self._fingerprint_of(*key) is None:
+                self._invoke_configs.pop(key, None)
         with self._lock:
-            outdated = [key for key, pool in self._pools.items() if self._fingerprint_of(*key) != pool.fingerprint]
+            outdated = [
+                key for key, pool in self._pools.items() if self._fingerprint_of(*key) != pool.fingerprint
+            ]
             pools = [self._pools.pop(key) for key in outdated]
         for pool in pools:
             pool.retire()
@@ -266,7 +283,9 @@ class LambdaService:
         except ServiceError:
             return None
 
-    def _run(self, function: Any, name: str, qualifier: str | None, payload: bytes, request_id: str) -> Result:
+    def _run(
+        self, function: Any, name: str, qualifier: str | None, payload: bytes, request_id: str
+    ) -> Result:
         self._enter(function)
         try:
             pool = self._pool(function)
@@ -329,7 +348,9 @@ class LambdaService:
             partial.rename(folder)
         return folder
 
-    def _attempt(self, name: str, payload: bytes, qualifier: str | None, request_id: str, attempt: int) -> None:
+    def _attempt(
+        self, name: str, payload: bytes, qualifier: str | None, request_id: str, attempt: int
+    ) -> None:
         try:
             function = self._resolve(name, qualifier)
             result = self._run(function, name, qualifier, payload, request_id)
@@ -342,7 +363,9 @@ class LambdaService:
         config = self._invoke_config(function, name, qualifier)
         if result.error and attempt <= min(config.get("MaximumRetryAttempts", 2), len(RETRY_DELAYS)):
             delay = RETRY_DELAYS[attempt - 1]
-            self._background.submit(self._attempt, name, payload, qualifier, request_id, attempt + 1, delay=delay)
+            self._background.submit(
+                self._attempt, name, payload, qualifier, request_id, attempt + 1, delay=delay
+            )
             return
         outcome = "OnFailure" if result.error else "OnSuccess"
         destination = config.get("DestinationConfig", {}).get(outcome, {}).get("Destination")

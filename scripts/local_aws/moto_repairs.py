@@ -36,7 +36,9 @@ def repair_bucket_policies() -> None:
         if self.policy is None:
             return PermissionResult.NEUTRAL
         document = json.loads(self.policy)
-        statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
+        statements = (
+            document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
+        )
         met = [_without_condition(each) for each in statements if _condition_met(each.get("Condition", {}))]
         return IAMPolicy(json.dumps({**document, "Statement": met})).is_action_permitted(action, resource)
 

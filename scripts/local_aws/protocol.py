@@ -99,7 +99,9 @@ def send(answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]:
     return [answer.body]
 
 
-def call_json(application: WsgiApplication, service: str, target: str, payload: dict[str, Any]) -> dict[str, Any]:
+def call_json(
+    application: WsgiApplication, service: str, target: str, payload: dict[str, Any]
+) -> dict[str, Any]:
     """Call a JSON-protocol action inside the process.
 
     Raises ServiceError with the service's own code, message and status.

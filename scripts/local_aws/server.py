@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import waitress
-from moto.core import responses as moto_responses
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from scripts.local_aws import moto_repairs
@@ -52,7 +51,7 @@ class LocalAws:
 
     def __init__(self, state_dir: Path, images: dict[str, list[str]], wait_scale: float = 1.0) -> None:
         self.state_dir = state_dir
-        self._moto = DomainDispatcherApplication(moto_repairs.create_app)
+        self._moto = DomainDispatcherApplication(self._create_app)
         self._locks: dict[str, threading.RLock] = defaultdict(threading.RLock)
         self.background = Background(workers=16, wait_scale=wait_scale)
         self.functions = LambdaService(state_dir, self.background)
@@ -60,10 +59,10 @@ class LocalAws:
         self.sagemaker = SageMaker(self.hosting)
         self.notifications = Notifications(state_dir / "outbox.jsonl", self.background, self.functions)
         self.integrations = Integrations(self.moto, self.functions)
-        self.events = EventBridge(self.background, self.functions, self.integrations.call_service)
-        self.step_functions = StepFunctions(
-            self.integrations.call_service, self.events.publish, wait_scale=wait_scale
-        )
+        call_service = self.integrations.call_service
+        self.functions.call_service = call_service
+        self.events = EventBridge(self.background, self.functions, call_service)
+        self.step_functions = StepFunctions(call_service, self.events.publish, wait_scale=wait_scale)
         self.integrations.step_functions = self.step_functions
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -80,17 +79,33 @@ class LocalAws:
             # 500 would make Terraform's provider try again for ten minutes.
             answer = error_answer(request, ServiceError("UnknownOperationException", str(error)))
         except Exception as error:
-            logger.exception("%s %s %s failed", request.service, request.method, request.action or request.path)
+            logger.exception(
+                "%s %s %s failed", request.service, request.method, request.action or request.path
+            )
             answer = error_answer(request, ServiceError("LocalAwsFault", f"{type(error).__name__}: {error}"))
         return send(answer, start_response)
 
     def moto(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Let moto answer, one request per service at a time."""
-        _, service = Request(environ).region, Request(environ).service
-        if service in SERVICES_WITHOUT_LOCK:
+        request = Request(environ)
+        if request.service in SERVICES_WITHOUT_LOCK:
             return self._moto(environ, start_response)
-        with self._locks[service]:
-            return self._moto(environ, start_response)
+        with self._locks[request.service]:
+            answer = self._moto(environ, start_response)
+        if request.service == "lambda" and request.method in ("PUT", "DELETE"):
+            self.functions.sweep()
+        return answer
+
+    def _create_app(self, service: str) -> Any:
+        if service == "s3":
+            self.events.install_object_events()
+        elif service == "events":
+            self.events.install_put_events()
+        elif service == "sns":
+            self.notifications.install()
+        elif service == "lambda":
+            self.functions.install()
+        return moto_repairs.create_app(service)
 
     def _own_answer(self, request: Request) -> Answer | None:
         if request.path.startswith("/_local/"):
@@ -115,6 +130,7 @@ class LocalAws:
     def stop(self) -> None:
         """Stop every child process."""
         self.background.stop()
+        self.step_functions.close()
         self.functions.stop()
         self.hosting.stop()
 
@@ -138,11 +154,9 @@ def serve(application: LocalAws, port: int, on_ready: Callable[[str], None]) -> 
     server.run()
 
 
-def write_ready_file(state_dir: Path, endpoint_url: str) -> Path:
+def write_ready_file(path: Path, endpoint_url: str) -> None:
     """Say where the endpoint is; the file appears complete or not at all."""
-    path = state_dir / "local_aws.json"
     facts = {"endpoint_url": endpoint_url, "pid": os.getpid(), "region": REGION, "account": ACCOUNT}
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(facts) + "\n")
     partial.replace(path)
-    return path

@@ -130,7 +130,9 @@ class Interpreter:
         surroundings: history, tasks and time.
     """
 
-    def __init__(self, definition: dict[str, Any], context: dict[str, Any], surroundings: Surroundings) -> None:
+    def __init__(
+        self, definition: dict[str, Any], context: dict[str, Any], surroundings: Surroundings
+    ) -> None:
         self._definition = definition
         self._context = to_jsonata(context)
         self._surroundings = surroundings
@@ -252,7 +254,11 @@ class Interpreter:
         seconds = visit.number("TimeoutSeconds")
         kind, action = integration(resource)
         about = {"resourceType": kind, "resource": action}
-        scheduled = {**about, "region": resource_region(self._context), "parameters": arguments.text}
+        scheduled: dict[str, Any] = {
+            **about,
+            "region": resource_region(self._context),
+            "parameters": arguments.text,
+        }
         if seconds is not None:
             scheduled["timeoutInSeconds"] = seconds
         self._record(scope, "TaskScheduled", scheduled)
@@ -323,9 +329,13 @@ class Interpreter:
                 self._record_beside(scope, f"MapIteration{outcome}", about)
             visit.scope.last_event = max(visit.scope.last_event, scope.last_event)
 
-    def _leave(self, visit: Visit, fields: dict[str, Any], default: Any, location: str = "", **states: Any) -> Step:
+    def _leave(
+        self, visit: Visit, fields: dict[str, Any], default: Any, location: str = "", **states: Any
+    ) -> Step:
         """Evaluates Assign and Output of a state, choice rule or catcher; both see the old variables."""
-        assigned = visit.query(fields.get("Assign", {}), f"{location}Assign", **states) if "Assign" in fields else {}
+        assigned = (
+            visit.query(fields.get("Assign", {}), f"{location}Assign", **states) if "Assign" in fields else {}
+        )
         if "Output" in fields:
             default = visit.query(fields["Output"], f"{location}Output", **states)
         output = self._payload(visit, default, visit.name)
@@ -349,7 +359,12 @@ class Interpreter:
 
     def _evaluation_failure(self, visit: Visit, error: QueryError) -> StatesError:
         failure = visit.failure("States.QueryEvaluationError", str(error))
-        about = {"error": failure.error, "cause": failure.cause, "location": error.location, "state": visit.name}
+        about = {
+            "error": failure.error,
+            "cause": failure.cause,
+            "location": error.location,
+            "state": visit.name,
+        }
         self._record(visit.scope, "EvaluationFailed", about)
         return failure
 

@@ -29,8 +29,21 @@ FIELDS = {
     "Parallel": FLOW | ERRORS | {"Branches", "Arguments"},
     "Map": FLOW | ERRORS | {"ItemProcessor", "Items", "ItemSelector", "MaxConcurrency"},
 }
-REQUIRED = {"Task": ("Resource",), "Choice": ("Choices",), "Parallel": ("Branches",), "Map": ("ItemProcessor",)}
-JSONPATH_FIELDS = {"InputPath", "OutputPath", "ResultPath", "ResultSelector", "Parameters", "Result", "ItemsPath"}
+REQUIRED = {
+    "Task": ("Resource",),
+    "Choice": ("Choices",),
+    "Parallel": ("Branches",),
+    "Map": ("ItemProcessor",),
+}
+JSONPATH_FIELDS = {
+    "InputPath",
+    "OutputPath",
+    "ResultPath",
+    "ResultSelector",
+    "Parameters",
+    "Result",
+    "ItemsPath",
+}
 MACHINE_FIELDS = {"Comment", "StartAt", "States", "QueryLanguage", "TimeoutSeconds", "Version"}
 RETRIER_FIELDS = {
     "ErrorEquals": lambda value: bool(value) and isinstance(value, list),
@@ -62,7 +75,9 @@ def diagnose(definition: str) -> list[Diagnostic]:
     if not isinstance(machine, dict):
         return [Diagnostic(SCHEMA, "Expected value of type [OBJECT]", "")]
     if machine.get("QueryLanguage") != "JSONata":
-        message = 'This Step Functions runs JSONata only: set "QueryLanguage": "JSONata" for the whole machine'
+        message = (
+            'This Step Functions runs JSONata only: set "QueryLanguage": "JSONata" for the whole machine'
+        )
         return [Diagnostic(SCHEMA, message, "/QueryLanguage")]
     return list(_Check().machine(machine))
 
@@ -75,7 +90,9 @@ class _Check:
 
     def machine(self, machine: dict[str, Any]) -> Iterator[Diagnostic]:
         yield from _unknown(machine, MACHINE_FIELDS, "")
-        if "TimeoutSeconds" in machine and not (_whole(machine["TimeoutSeconds"]) and machine["TimeoutSeconds"] > 0):
+        if "TimeoutSeconds" in machine and not (
+            _whole(machine["TimeoutSeconds"]) and machine["TimeoutSeconds"] > 0
+        ):
             yield Diagnostic(SCHEMA, "Expected a positive integer", "/TimeoutSeconds")
         yield from self._states(machine, "", frozenset())
 
@@ -97,7 +114,9 @@ class _Check:
         for name, state in states.items():
             yield from self._state(name, state, f"{path}/States/{name}", outer_variables | own_variables)
 
-    def _transitions(self, machine: dict[str, Any], states: dict[str, Any], path: str) -> Iterator[Diagnostic]:
+    def _transitions(
+        self, machine: dict[str, Any], states: dict[str, Any], path: str
+    ) -> Iterator[Diagnostic]:
         reached: set[str] = set()
         for target, location in [(machine.get("StartAt"), "/StartAt"), *_targets(states)]:
             if target in states:
@@ -110,7 +129,9 @@ class _Check:
         if not any(_ends(state) for state in states.values()):
             yield Diagnostic("MISSING_END_STATE", "There is no terminal state", f"{path}/States")
 
-    def _state(self, name: str, state: dict[str, Any], path: str, variables: frozenset[str]) -> Iterator[Diagnostic]:
+    def _state(
+        self, name: str, state: dict[str, Any], path: str, variables: frozenset[str]
+    ) -> Iterator[Diagnostic]:
         if name in self._names:
             yield Diagnostic("DUPLICATE_STATE_NAME", f"Duplicate state name: {name}", path)
         self._names.add(name)
@@ -121,7 +142,9 @@ class _Check:
             yield Diagnostic(SCHEMA, f"Type must be one of {', '.join(FIELDS)}, not {kind!r}", f"{path}/Type")
             return
         if state.get("QueryLanguage", "JSONata") != "JSONata":
-            yield Diagnostic(SCHEMA, "'QueryLanguage' must be 'JSONata', as for the whole state machine", path)
+            yield Diagnostic(
+                SCHEMA, "'QueryLanguage' must be 'JSONata', as for the whole state machine", path
+            )
         yield from _unknown(state, COMMON | FIELDS[kind], path)
         yield from (
             Diagnostic(SCHEMA, f"The field '{field}' is required", path)
@@ -161,7 +184,9 @@ NESTED = {"Branches", "ItemProcessor"}
 def _unknown(value: dict[str, Any], fields: set[str], path: str) -> Iterator[Diagnostic]:
     for field in value:
         if field in JSONPATH_FIELDS:
-            message = f"The QueryLanguage is set to 'JSONata', but field '{field}' is only supported for 'JSONPath'"
+            message = (
+                f"The QueryLanguage is set to 'JSONata', but field '{field}' is only supported for 'JSONPath'"
+            )
             yield Diagnostic(SCHEMA, message, path)
         elif field not in fields:
             yield Diagnostic(SCHEMA, f"Field '{field}' is not supported", path)
@@ -247,11 +272,15 @@ def _choices(choices: Any, path: str) -> Iterator[Diagnostic]:
     for index, rule in enumerate(_objects(choices)):
         yield from _unknown(rule, CHOICE_FIELDS, f"{path}[{index}]")
         if not (isinstance(rule.get("Condition"), bool) or is_expression(rule.get("Condition"))):
-            yield Diagnostic(SCHEMA, "The Condition must be a JSONata expression or a boolean", f"{path}[{index}]")
+            yield Diagnostic(
+                SCHEMA, "The Condition must be a JSONata expression or a boolean", f"{path}[{index}]"
+            )
 
 
 def _resource(resource: Any, path: str) -> Iterator[Diagnostic]:
-    if not isinstance(resource, str) or not re.fullmatch(r"arn:aws[\w-]*:states:[\w-]*::[\w:.-]+:\w[\w.:-]*", resource):
+    if not isinstance(resource, str) or not re.fullmatch(
+        r"arn:aws[\w-]*:states:::[\w-]+:\w[\w.:-]*", resource
+    ):
         message = "This Step Functions runs service integrations only, such as arn:aws:states:::lambda:invoke"
         yield Diagnostic(SCHEMA, message, path)
     elif resource.endswith(".waitForTaskToken"):

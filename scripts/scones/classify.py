@@ -13,9 +13,15 @@ ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED = 0, 3, 4
 
 
 def classify(
-    pictures: Annotated[list[str], typer.Argument(help="Files, or objects as s3://BUCKET/KEY.", show_default=False)],
-    environment: Annotated[str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")] = ENVIRONMENT,
-    path: Annotated[bool, typer.Option("--path", help="Show the states each execution passed, with times.")] = False,
+    pictures: Annotated[
+        list[str], typer.Argument(help="Files, or objects as s3://BUCKET/KEY.", show_default=False)
+    ],
+    environment: Annotated[
+        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
+    ] = ENVIRONMENT,
+    path: Annotated[
+        bool, typer.Option("--path", help="Show the states each execution passed, with times.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
     at_once: Annotated[int, typer.Option(min=1, max=64, help="Pictures in flight at the same time.")] = 4,
 ) -> None:
@@ -31,7 +37,9 @@ def classify(
         for outcome in workflow.classify_all(pictures, at_once):
             seen.append(outcome.status)
             _show(workflow, outcome, width, path, as_json)
-    raise typer.Exit(SOME_FAILED if "FAILED" in seen else SOME_REFUSED if set(seen) - {"ACCEPTED"} else ALL_ACCEPTED)
+    raise typer.Exit(
+        SOME_FAILED if "FAILED" in seen else SOME_REFUSED if set(seen) - {"ACCEPTED"} else ALL_ACCEPTED
+    )
 
 
 def _show(workflow: Workflow, outcome: Outcome, width: int, path: bool, as_json: bool) -> None:

@@ -30,7 +30,12 @@ EXPECTED_ERRORS = (
     BotoCoreError,
 )
 STYLES = {"ACCEPTED": "green", "LOW_CONFIDENCE": "yellow", "REJECTED": "magenta", "FAILED": "red"}
-WORDS = {"ACCEPTED": "accepted", "LOW_CONFIDENCE": "low confidence", "REJECTED": "rejected", "FAILED": "FAILED"}
+WORDS = {
+    "ACCEPTED": "accepted",
+    "LOW_CONFIDENCE": "low confidence",
+    "REJECTED": "rejected",
+    "FAILED": "FAILED",
+}
 
 
 @contextmanager
@@ -54,9 +59,11 @@ class Steps:
 
     def __call__(self, text: str, share: float | None) -> None:
         if self.progress and self.task is not None:
-            self.progress.update(self.task, description=text, total=None if share is None else 1.0, completed=share or 0)
+            self.progress.update(
+                self.task, description=text, total=None if share is None else 1.0, completed=share or 0
+            )
             return
-        step = text.split(":")[0]
+        step = text.partition(":")[0]
         if step != self.last:
             err.print(f"{time.monotonic() - self.began:6.1f} s  {step}")
             self.last = step

@@ -20,8 +20,13 @@ EVENT_SECONDS = 60
 
 
 def demo(
-    images: Annotated[Path | None, typer.Option(help="Show your own pictures: a folder.", exists=True, file_okay=False)] = None,
-    data: Annotated[Path | None, typer.Option(help="Show the test rows of a CIFAR-100 archive.", exists=True, dir_okay=False)] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Show your own pictures: a folder.", exists=True, file_okay=False)
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Show the test rows of a CIFAR-100 archive.", exists=True, dir_okay=False),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which pictures the generator draws.")] = 1,
 ) -> None:
     """Deploy everything to this machine, classify pictures, show the alerts, and stop everything again.
@@ -44,12 +49,14 @@ def demo(
             workflow = Workflow(deployment)
             out.print(f"The stack is up after {time.monotonic() - began:.0f} s, on this machine alone.\n")
             summary = _show(workflow, samples, began)
-            arrived = _drop_into_bucket(workflow, samples[0], began)
-            _show_alerts(stack, workflow)
+            arrived = _drop_into_bucket(workflow, samples[0])
+            _show_alerts(stack)
         finally:
             stack.stop_server()
     _say_where_next()
-    if not (arrived and _is_as_expected(summary, needs_all_kinds=images is None, needs_accuracy=data is not None)):
+    if not (
+        arrived and _is_as_expected(summary, needs_all_kinds=images is None, needs_accuracy=data is not None)
+    ):
         raise typer.Exit(2)
 
 
@@ -67,13 +74,19 @@ def _show(workflow: Workflow, samples: list[Sample], began: float) -> Summary:
     shown: list[tuple[Sample, Outcome]] = []
     for sample, outcome in zip(samples, workflow.classify_all(str(s.path) for s in samples), strict=True):
         shown.append((sample, outcome))
-        surprise = "" if sample.is_as_expected(outcome) else f"  [red]expected {' or '.join(sorted(sample.expected))}[/]"
+        surprise = (
+            ""
+            if sample.is_as_expected(outcome)
+            else f"  [red]expected {' or '.join(sorted(sample.expected))}[/]"
+        )
         out.print(outcome_line(outcome, width) + surprise)
         if len(shown) == 1:
             first = time.monotonic() - began
     summary = demonstration.summarise(shown)
     counts = ", ".join(f"{summary.counts[kind]} {kind}" for kind in (*ALL_KINDS, "FAILED"))
-    out.print(f"\n{len(shown)} pictures: {counts}. First picture classified after {first:.0f} s, last after {time.monotonic() - began:.0f} s.")
+    out.print(
+        f"\n{len(shown)} pictures: {counts}. First picture classified after {first:.0f} s, last after {time.monotonic() - began:.0f} s."
+    )
     if summary.accuracy is not None:
         out.print(
             f"Of {summary.labelled} pictures with a known label {summary.right} were classified right "
@@ -83,20 +96,24 @@ def _show(workflow: Workflow, samples: list[Sample], began: float) -> Summary:
     return summary
 
 
-def _drop_into_bucket(workflow: Workflow, sample: Sample, began: float) -> bool:
+def _drop_into_bucket(workflow: Workflow, sample: Sample) -> bool:
     """Puts one picture under incoming/ and only watches: the bucket's event must start the workflow."""
     picture = workflow.upload(sample.path, "incoming")
     deadline = time.monotonic() + EVENT_SECONDS
     while (row := workflow.row(picture.uri, picture.s3_version_id)) is None:
         if time.monotonic() > deadline:
-            err.print(f"[red]{picture.uri} was never classified: the bucket's event did not start the workflow.[/]")
+            err.print(
+                f"[red]{picture.uri} was never classified: the bucket's event did not start the workflow.[/]"
+            )
             return False
         time.sleep(0.1)
-    out.print(f"\nDropped {picture.uri} into the bucket; its event started the workflow: {row['status']}, {row['label']}.")
+    out.print(
+        f"\nDropped {picture.uri} into the bucket; its event started the workflow: {row['status']}, {row['label']}."
+    )
     return True
 
 
-def _show_alerts(stack: LocalStack, workflow: Workflow) -> None:
+def _show_alerts(stack: LocalStack) -> None:
     messages = stack.outbox()
     out.print(f"\nA subscriber received {len(messages)} alerts. The first of each category:")
     seen = set()
@@ -104,7 +121,9 @@ def _show_alerts(stack: LocalStack, workflow: Workflow) -> None:
         category = message["attributes"].get("category")
         if category not in seen:
             seen.add(category)
-            out.print(f"\n  To:      {message['subscriber']}\n  Subject: {message['subject']}\n", markup=False)
+            out.print(
+                f"\n  To:      {message['subscriber']}\n  Subject: {message['subject']}\n", markup=False
+            )
             out.print("\n".join(f"  {line}" for line in message["message"].splitlines()), markup=False)
 
 

@@ -1,5 +1,6 @@
 """scones package: builds the functions' zips."""
 
+import json
 from enum import StrEnum
 from typing import Annotated
 
@@ -15,7 +16,9 @@ class Target(StrEnum):
 
 
 def package(
-    target: Annotated[Target, typer.Option(help="aws: Python 3.13 on arm64. local: this machine's own.")] = Target.aws,
+    target: Annotated[
+        Target, typer.Option(help="aws: Python 3.13 on arm64. local: this machine's own.")
+    ] = Target.aws,
 ) -> None:
     """Build the functions' zips, the same bytes from the same sources.
 
@@ -23,7 +26,6 @@ def package(
     """
     with errors_explained():
         with steps() as progress:
-            progress(f"Packaging the functions for {target}", None)
-            manifest = packaging.build(target.value)
-        for name, facts in manifest["functions"].items():
+            manifest = packaging.build(target.value, report=lambda text: progress(text, None))
+        for name, facts in json.loads(manifest.read_text(encoding="utf-8"))["functions"].items():
             out.print(f"{name:<22} {facts['bytes'] / 1e6:6.2f} MB  sha256 {facts['sha256'][:12]}")

@@ -22,7 +22,11 @@ def up() -> None:
         else:
             with steps() as progress:
                 stack.bring_up(progress)
-            err.print(f"The stack is up after {time.monotonic() - began:.0f} s. Log: {stack.folder / 'local_aws.log'}")
+            err.print(
+                f"The stack is up after {time.monotonic() - began:.0f} s. Log: {stack.folder / 'local_aws.log'}"
+            )
         for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
             out.print(f"export {name}={stack.variables[name]}")
-    err.print("Next: scones classify PICTURE...   Messages: curl $AWS_ENDPOINT_URL/_local/outbox   End: scones down")
+    err.print(
+        "Next: scones classify PICTURE...   Messages: curl $AWS_ENDPOINT_URL/_local/outbox   End: scones down"
+    )

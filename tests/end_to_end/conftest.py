@@ -36,7 +36,9 @@ def execute(workflow: Workflow) -> Callable[[Any], dict[str, Any]]:
 
     def run(value: Any) -> dict[str, Any]:
         started = workflow.states.start_execution(
-            stateMachineArn=workflow.deployment.state_machine_arn, name=f"test-{uuid.uuid4()}", input=json.dumps(value)
+            stateMachineArn=workflow.deployment.state_machine_arn,
+            name=f"test-{uuid.uuid4()}",
+            input=json.dumps(value),
         )
         return workflow.wait(started["executionArn"])
 

@@ -21,7 +21,10 @@ NAMES_NO_PICTURE = {
     "a bucket that is a number": {"s3_bucket": 7, "s3_key": "incoming/van-17.jpg"},
     "a key that is a list": {"s3_bucket": "bucket", "s3_key": ["incoming/van-17.jpg"]},
     "an event without its detail": {"detail-type": "Object Created"},
-    "an event whose object is null": {"detail-type": "Object Created", "detail": {"bucket": {"name": "b"}, "object": None}},
+    "an event whose object is null": {
+        "detail-type": "Object Created",
+        "detail": {"bucket": {"name": "b"}, "object": None},
+    },
 }
 
 
@@ -80,7 +83,9 @@ def test_every_awkward_file_is_read_or_refused_as_its_table_says(workflow, share
     expected = {line.split(",")[0]: line.split(",")[1] for line in lines}
     names = sorted(expected)
 
-    outcomes = dict(zip(names, workflow.classify_all(str(shared_data / "awkward" / name) for name in names), strict=True))
+    outcomes = dict(
+        zip(names, workflow.classify_all(str(shared_data / "awkward" / name) for name in names), strict=True)
+    )
 
     refused = {name for name, outcome in outcomes.items() if outcome.status == "REJECTED"}
     assert refused == {name for name, word in expected.items() if word == "refuse"}
@@ -92,7 +97,11 @@ def test_every_awkward_file_is_read_or_refused_as_its_table_says(workflow, share
 def test_fields_that_nobody_knows_are_ignored(workflow, bicycle, execute):
     picture = workflow.submit(str(bicycle))
     event = json.loads((EVENTS / "execution_input.json").read_text(encoding="utf-8"))
-    event |= {"s3_bucket": picture.s3_bucket, "s3_key": picture.s3_key, "s3_version_id": picture.s3_version_id}
+    event |= {
+        "s3_bucket": picture.s3_bucket,
+        "s3_key": picture.s3_key,
+        "s3_version_id": picture.s3_version_id,
+    }
 
     described = execute(event | {"colour": "red", "inferences": [0.1]})
 

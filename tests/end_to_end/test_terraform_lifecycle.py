@@ -15,10 +15,16 @@ pytestmark = [pytest.mark.last, pytest.mark.timeout(600)]
 def plan(stack, folder: Path) -> dict[str, list[str]]:
     """Plans and returns {address: actions} of everything that would change."""
     saved = folder / "plan"
-    stack.terraform("plan", "-detailed-exitcode", f"-out={saved}", "-no-color", *stack.var_files(), accept=(0, 2))
+    stack.terraform(
+        "plan", "-detailed-exitcode", f"-out={saved}", "-no-color", *stack.var_files(), accept=(0, 2)
+    )
     _, shown = stack.terraform("show", "-json", str(saved))
     changes = json.loads(shown)["resource_changes"]
-    return {change["address"]: change["change"]["actions"] for change in changes if change["change"]["actions"] != ["no-op"]}
+    return {
+        change["address"]: change["change"]["actions"]
+        for change in changes
+        if change["change"]["actions"] != ["no-op"]
+    }
 
 
 @pytest.fixture
@@ -43,7 +49,9 @@ def test_a_second_plan_is_empty(stack):
     assert code == 0, output
 
 
-def test_a_new_model_updates_the_endpoint_in_place_and_answers(stack, workflow, tmp_path, renamed_model, bicycle):
+def test_a_new_model_updates_the_endpoint_in_place_and_answers(
+    stack, workflow, tmp_path, renamed_model, bicycle
+):
     stack.publish(renamed_model)
 
     changes = plan(stack, tmp_path)
@@ -51,7 +59,10 @@ def test_a_new_model_updates_the_endpoint_in_place_and_answers(stack, workflow, 
     replaced = sorted(address for address, actions in changes.items() if set(actions) == {"create", "delete"})
     updated = [address for address, actions in changes.items() if actions == ["update"]]
     assert len(changes) == 3, changes
-    assert [address.split(".")[-2] for address in replaced] == ["aws_sagemaker_endpoint_configuration", "aws_sagemaker_model"]
+    assert [address.split(".")[-2] for address in replaced] == [
+        "aws_sagemaker_endpoint_configuration",
+        "aws_sagemaker_model",
+    ]
     assert [address.split(".")[-2] for address in updated] == ["aws_sagemaker_endpoint"]
 
     stack.apply()
@@ -71,15 +82,34 @@ def test_destroy_leaves_nothing_of_the_project(stack):
             aws_access_key_id="local",
             aws_secret_access_key="local",
         )
-        for service in ("s3", "dynamodb", "lambda", "stepfunctions", "sagemaker", "sns", "sqs", "iam", "events", "logs", "ecr", "kms")
+        for service in (
+            "s3",
+            "dynamodb",
+            "lambda",
+            "stepfunctions",
+            "sagemaker",
+            "sns",
+            "sqs",
+            "iam",
+            "events",
+            "logs",
+            "ecr",
+            "kms",
+        )
     }
 
     stack.terraform("destroy", "-auto-approve", "-no-color", "-parallelism=40", *stack.var_files())
 
     left = {
-        "buckets": [bucket["Name"] for bucket in client["s3"].list_buckets()["Buckets"] if bucket["Name"] != STATE_BUCKET],
+        "buckets": [
+            bucket["Name"]
+            for bucket in client["s3"].list_buckets()["Buckets"]
+            if bucket["Name"] != STATE_BUCKET
+        ],
         "tables": client["dynamodb"].list_tables()["TableNames"],
-        "functions": [function["FunctionName"] for function in client["lambda"].list_functions()["Functions"]],
+        "functions": [
+            function["FunctionName"] for function in client["lambda"].list_functions()["Functions"]
+        ],
         "state machines": client["stepfunctions"].list_state_machines()["stateMachines"],
         "endpoints": client["sagemaker"].list_endpoints()["Endpoints"],
         "endpoint configurations": client["sagemaker"].list_endpoint_configs()["EndpointConfigs"],
@@ -90,6 +120,10 @@ def test_destroy_leaves_nothing_of_the_project(stack):
         "rules": client["events"].list_rules()["Rules"],
         "log groups": client["logs"].describe_log_groups()["logGroups"],
         "repositories": client["ecr"].describe_repositories()["repositories"],
-        "aliases": [a["AliasName"] for a in client["kms"].list_aliases()["Aliases"] if not a["AliasName"].startswith("alias/aws/")],
+        "aliases": [
+            a["AliasName"]
+            for a in client["kms"].list_aliases()["Aliases"]
+            if not a["AliasName"].startswith("alias/aws/")
+        ],
     }
     assert {kind: names for kind, names in left.items() if names} == {}

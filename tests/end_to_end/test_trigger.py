@@ -9,12 +9,23 @@ EVENTS = Path(__file__).resolve().parent.parent / "events"
 
 
 def executions(workflow) -> int:
-    pages = workflow.states.get_paginator("list_executions").paginate(stateMachineArn=workflow.deployment.state_machine_arn)
+    pages = workflow.states.get_paginator("list_executions").paginate(
+        stateMachineArn=workflow.deployment.state_machine_arn
+    )
     return sum(len(page["executions"]) for page in pages)
 
 
 @pytest.mark.parametrize(
-    "name", ["van-17.jpg", "a b.jpg", "a+b%20c.jpg", "quote'\"s.jpg", "line\nbreak.jpg", "Fahrräder 🚲.jpg", "no-suffix"]
+    "name",
+    [
+        "van-17.jpg",
+        "a b.jpg",
+        "a+b%20c.jpg",
+        "quote'\"s.jpg",
+        "line\nbreak.jpg",
+        "Fahrräder 🚲.jpg",
+        "no-suffix",
+    ],
 )
 def test_an_object_under_incoming_is_classified_by_its_exact_key(name, workflow, bicycle, eventually):
     key = f"incoming/{name}"
@@ -28,10 +39,14 @@ def test_an_object_under_incoming_is_classified_by_its_exact_key(name, workflow,
 def test_objects_under_other_prefixes_start_nothing(workflow, bicycle, eventually):
     before = executions(workflow)
     for prefix in ("submitted", "results", "models", "capture", "incoming-not"):
-        workflow.s3.put_object(Bucket=workflow.deployment.bucket, Key=f"{prefix}/a.jpg", Body=bicycle.read_bytes())
+        workflow.s3.put_object(
+            Bucket=workflow.deployment.bucket, Key=f"{prefix}/a.jpg", Body=bicycle.read_bytes()
+        )
 
     # Events are delivered in order: once the one that counts has arrived, the others would have, too.
-    put = workflow.s3.put_object(Bucket=workflow.deployment.bucket, Key="incoming/last.jpg", Body=bicycle.read_bytes())
+    put = workflow.s3.put_object(
+        Bucket=workflow.deployment.bucket, Key="incoming/last.jpg", Body=bicycle.read_bytes()
+    )
     eventually(lambda: workflow.row(f"s3://{workflow.deployment.bucket}/incoming/last.jpg", put["VersionId"]))
 
     assert executions(workflow) == before + 1

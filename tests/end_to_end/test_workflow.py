@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from scripts.workflow import Workflow
+from training_scripts import drawings
 
 
 def test_a_sure_picture_passes_with_its_label_and_nobody_is_alerted(workflow, bicycle, alerts_of):
@@ -42,7 +43,11 @@ def test_a_file_that_is_no_picture_is_rejected_by_its_name(workflow, tmp_path, a
 
     outcome = workflow.classify(str(path))
 
-    assert (outcome.status, outcome.error, outcome.execution_status) == ("REJECTED", "ImageRejected", "FAILED")
+    assert (outcome.status, outcome.error, outcome.execution_status) == (
+        "REJECTED",
+        "ImageRejected",
+        "FAILED",
+    )
     (alert,) = alerts_of(outcome.execution)
     assert alert["attributes"]["category"] == "rejected"
 
@@ -108,8 +113,6 @@ def test_no_bytes_of_the_picture_are_left_after_classification(workflow: Workflo
 
 
 def test_a_photo_of_twelve_megapixels_passes_where_base64_of_it_never_could(workflow, tmp_path):
-    from training_scripts import drawings
-
     path = tmp_path / "photo.jpg"
     drawings.draw("motorcycle", 3).resize((4000, 3000)).save(path, quality=95)
     assert path.stat().st_size > 190_000

@@ -36,7 +36,11 @@ def tasks() -> list[Any]:
 
 
 def named_errors() -> set[str]:
-    return {cls.__name__ for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.WorkflowError)}
+    return {
+        cls.__name__
+        for cls in vars(errors).values()
+        if isinstance(cls, type) and issubclass(cls, errors.WorkflowError)
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -78,7 +82,12 @@ def test_of_the_named_errors_exactly_the_retryable_ones_are_retried(state):
 
 
 def test_each_retryable_error_is_retried_somewhere():
-    retried = {name for parameter in tasks() for retry in parameter.values[0]["Retry"] for name in retry["ErrorEquals"]}
+    retried = {
+        name
+        for parameter in tasks()
+        for retry in parameter.values[0]["Retry"]
+        for name in retry["ErrorEquals"]
+    }
 
     assert retried >= RETRYABLE
 

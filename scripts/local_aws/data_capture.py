@@ -1,0 +1,112 @@
+"""SageMaker data capture: what an endpoint was asked and what it answered, as JSON lines in S3.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import random
+import threading
+import uuid
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any
+
+from scripts.local_aws import backends
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 1.0
+CSV_TYPES = ("text/csv",)
+JSON_TYPES = ("application/json",)
+
+
+class DataCapture:
+    """Collects records and writes them in the background, one object per variant and batch."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._configs: dict[str, dict[str, Any]] = {}
+        self._records: dict[tuple[str, str], list[str]] = defaultdict(list)
+        threading.Thread(target=self._flush_regularly, daemon=True).start()
+
+    def configure(self, endpoint: str, config: dict[str, Any] | None) -> None:
+        """Set the endpoint's DataCaptureConfig, or none."""
+        self.flush()
+        with self._lock:
+            self._configs.pop(endpoint, None)
+            if config and config.get("EnableCapture"):
+                self._configs[endpoint] = config
+
+    def record(
+        self,
+        endpoint: str,
+        variant: str,
+        content_type: str,
+        body: bytes,
+        reply: Any,
+        inference_id: str,
+        custom_attributes: str,
+    ) -> None:
+        """Capture one inference, if the endpoint captures and the sampling takes it."""
+        config = self._configs.get(endpoint)
+        if not config or random.uniform(0, 100) >= config["InitialSamplingPercentage"]:
+            return
+        modes = {option["CaptureMode"] for option in config["CaptureOptions"]}
+        captured: dict[str, Any] = {}
+        if modes & {"Input", "InputAndOutput"}:
+            captured["endpointInput"] = _captured(config, content_type, body, "INPUT")
+        if modes & {"Output", "InputAndOutput"}:
+            kind = reply.headers.get("Content-Type", "application/octet-stream")
+            captured["endpointOutput"] = _captured(config, kind, reply.data, "OUTPUT")
+        now = datetime.now(UTC)
+        metadata = {"eventId": str(uuid.uuid4()), "inferenceTime": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        if custom_attributes:
+            metadata["customAttributes"] = [custom_attributes]  # type: ignore[assignment]
+        if inference_id:
+            metadata["inferenceId"] = inference_id
+        line = json.dumps({"captureData": captured, "eventMetadata": metadata, "eventVersion": "0"})
+        with self._lock:
+            self._records[endpoint, variant].append(line)
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        with self._lock:
+            batches, self._records = self._records, defaultdict(list)
+            configs = dict(self._configs)
+        for (endpoint, variant), lines in batches.items():
+            if endpoint in configs:
+                _write(configs[endpoint], endpoint, variant, lines)
+
+    def _flush_regularly(self) -> None:
+        waiter = threading.Event()
+        while not waiter.wait(FLUSH_SECONDS):
+            self.flush()
+
+
+def _write(config: dict[str, Any], endpoint: str, variant: str, lines: list[str]) -> None:
+    bucket, _, prefix = config["DestinationS3Uri"].removeprefix("s3://").partition("/")
+    now = datetime.now(UTC)
+    name = f"{now:%M-%S}-{now.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
+    parts = [prefix.rstrip("/"), endpoint, variant, f"{now:%Y/%m/%d/%H}", name]
+    try:
+        backends.s3().put_object(
+            bucket, "/".join(part for part in parts if part), ("\n".join(lines) + "\n").encode()
+        )
+    except Exception:  # the bucket may be gone; the endpoint must not suffer, on AWS neither
+        logger.warning("capture of %s could not be written to %s", endpoint, config["DestinationS3Uri"])
+
+
+def _captured(config: dict[str, Any], content_type: str, data: bytes, mode: str) -> dict[str, str]:
+    header = config.get("CaptureContentTypeHeader") or {}
+    kind = content_type.split(";")[0].strip().lower()
+    if kind in [name.lower() for name in header.get("CsvContentTypes", CSV_TYPES)]:
+        encoding, text = "CSV", data.decode("utf-8", "replace")
+    elif kind in [name.lower() for name in header.get("JsonContentTypes", JSON_TYPES)]:
+        encoding, text = "JSON", data.decode("utf-8", "replace")
+    else:
+        encoding, text = "BASE64", base64.b64encode(data).decode()
+    return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}

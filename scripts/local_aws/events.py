@@ -1,0 +1,289 @@
+"""EventBridge: delivering events to the targets of the rules that moto keeps.
+
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rules.html
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from scripts.local_aws import backends
+from scripts.local_aws.background import Background
+from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.event_patterns import matches
+from scripts.local_aws.lambda_service import LambdaService, queue_url
+
+logger = logging.getLogger(__name__)
+
+Event = dict[str, Any]
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
+DEFAULT_RETRIES = 185
+LONGEST_RETRY_DELAY = 600.0
+NOT_RETRIED = (
+    "ResourceNotFoundException",
+    "StateMachineDoesNotExist",
+    "QueueDoesNotExist",
+    "NotFound",
+    "AccessDenied",
+)
+DELETE_MARKER = "s3:ObjectRemoved:DeleteMarkerCreated"
+S3_DETAIL_TYPES = {"ObjectCreated": "Object Created", "ObjectRemoved": "Object Deleted"}
+S3_REASONS = {"Put": "PutObject", "Post": "POST Object", "Copy": "CopyObject"}
+
+
+class EventBridge:
+    """The delivery side of EventBridge.
+
+    Args:
+        background: runs deliveries and retries.
+        functions: receives events for Lambda targets.
+        call_service: performs `sqs:sendMessage`, `sns:publish` and `states:startExecution`.
+    """
+
+    def __init__(
+        self,
+        background: Background,
+        functions: LambdaService,
+        call_service: Callable[[str, dict[str, Any]], Any],
+    ) -> None:
+        self._background = background
+        self._functions = functions
+        self._call_service = call_service
+        self._patterns: dict[str, Any] = {}
+
+    def publish(self, event: Event, bus: str = "default") -> None:
+        """Deliver an event to every enabled rule of the bus that matches. Returns at once.
+
+        Fields that AWS sets (`version`, `id`, `account`, `time`, `region`, `resources`) are added where missing.
+        """
+        complete = {**_envelope(), **event}
+        event_bus = backends.events().event_buses.get(bus)
+        if event_bus is None:
+            logger.warning("an event went to the unknown bus %s", bus)
+            return
+        for rule in list(event_bus.rules.values()):
+            text = rule.event_pattern.dump()
+            if rule.state.startswith("ENABLED") and text and matches(self._pattern(text), complete):
+                for target in list(rule.targets):
+                    self._background.submit(self._deliver, target, rule.arn, complete, 0)
+
+    def put_events(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html"""
+        return [self._put_entry(entry) for entry in entries]
+
+    def publish_object_event(self, account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+        """Publish an S3 object event; called by moto in place of its own delivery.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+        """
+        group, _, kind = str(getattr(event_name, "value", event_name)).removeprefix("s3:").partition(":")
+        if group not in S3_DETAIL_TYPES:
+            return
+        self.publish(
+            {
+                "source": "aws.s3",
+                "detail-type": S3_DETAIL_TYPES[group],
+                "resources": [bucket.arn],
+                "detail": _object_detail(bucket, group, kind, key),
+            }
+        )
+
+    def install_object_events(self) -> None:
+        """Make moto's buckets send their events here."""
+        from moto.s3 import notifications
+        from moto.s3.models import S3Backend
+
+        def invoke_function(account_id: str, event_body: Any, fn_arn: str, region_name: str) -> None:
+            event = json.dumps(event_body).encode()
+            self._background.submit(self._functions.invoke_async, fn_arn, event)
+
+        def set_delete_marker(backend: Any, bucket_name: str, key_name: str) -> Any:
+            marker = set_silently(backend, bucket_name, key_name)
+            notifications.send_event(
+                backend.account_id, DELETE_MARKER, backend.get_bucket(bucket_name), marker
+            )
+            return marker
+
+        set_silently = S3Backend._set_delete_marker
+        S3Backend._set_delete_marker = set_delete_marker  # type: ignore[method-assign]
+        notifications._send_event_bridge_message = self.publish_object_event
+        notifications._invoke_awslambda = invoke_function
+
+    def install_put_events(self) -> None:
+        """Make moto's PutEvents deliver through this object."""
+        from moto.events.models import EventsBackend
+
+        EventsBackend.put_events = lambda backend, events: self.put_events(events)  # type: ignore[method-assign]
+
+    def _put_entry(self, entry: dict[str, Any]) -> dict[str, Any]:
+        for field in ("Source", "DetailType", "Detail"):
+            if not entry.get(field):
+                message = f"Parameter {field} is not valid. Reason: {field} is a required argument."
+                return {"ErrorCode": "InvalidArgument", "ErrorMessage": message}
+        try:
+            detail = json.loads(entry["Detail"])
+        except ValueError:
+            return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
+        event = {
+            **_envelope(),
+            "source": entry["Source"],
+            "detail-type": entry["DetailType"],
+            "detail": detail,
+        }
+        event["resources"] = entry.get("Resources", [])
+        self.publish(event, (entry.get("EventBusName") or "default").rpartition("/")[2])
+        return {"EventId": event["id"]}
+
+    def _pattern(self, text: str) -> Any:
+        if text not in self._patterns:
+            self._patterns[text] = json.loads(text)
+        return self._patterns[text]
+
+    def _deliver(self, target: dict[str, Any], rule_arn: str, event: Event, attempt: int) -> None:
+        text = target_input(target, event, rule_arn)
+        try:
+            self._send(target, text)
+        except Exception as error:
+            retries = target.get("RetryPolicy", {}).get("MaximumRetryAttempts", DEFAULT_RETRIES)
+            code = getattr(error, "code", None) or getattr(error, "error", type(error).__name__)
+            if attempt < retries and not any(name in str(code) for name in NOT_RETRIED):
+                delay = min(2.0**attempt, LONGEST_RETRY_DELAY)
+                self._background.submit(self._deliver, target, rule_arn, event, attempt + 1, delay=delay)
+                return
+            logger.warning("%s: the event was not delivered to %s: %s", rule_arn, target["Arn"], error)
+            self._send_dead_letter(target, rule_arn, text, str(code), str(error), attempt)
+
+    def _send(self, target: dict[str, Any], text: str) -> None:
+        arn = target["Arn"]
+        service = arn.split(":")[2]
+        if service == "states":
+            self._call("states:startExecution", {"StateMachineArn": arn, "Input": text})
+        elif service == "lambda":
+            self._functions.invoke_async(arn, text.encode())
+        elif service == "sns":
+            self._call("sns:publish", {"TopicArn": arn, "Message": text})
+        elif service == "sqs":
+            group = target.get("SqsParameters", {}).get("MessageGroupId")
+            content = {"QueueUrl": queue_url(arn), "MessageBody": text}
+            self._call("sqs:sendMessage", {**content, "MessageGroupId": group} if group else content)
+        elif service == "logs":
+            self._write_log(arn.split(":")[6], text)
+        else:
+            raise ServiceError("ResourceNotFoundException", f"Targets of {service} are not emulated")
+
+    def _call(self, action: str, arguments: dict[str, Any]) -> None:
+        self._call_service(f"arn:aws:states:::{action}", arguments)
+
+    def _write_log(self, group: str, text: str) -> None:
+        stream = str(uuid.uuid4())
+        backends.logs().create_log_stream(group, stream)
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        backends.logs().put_log_events(group, stream, [{"timestamp": now, "message": text}])
+
+    def _send_dead_letter(
+        self, target: dict[str, Any], rule_arn: str, text: str, code: str, message: str, attempts: int
+    ) -> None:
+        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html"""
+        queue = target.get("DeadLetterConfig", {}).get("Arn")
+        if not queue:
+            return
+        facts = {
+            "RULE_ARN": rule_arn,
+            "TARGET_ARN": target["Arn"],
+            "ERROR_CODE": code,
+            "ERROR_MESSAGE": message or code,
+            "RETRY_ATTEMPTS": str(attempts),
+        }
+        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in facts.items()}
+        content = {"QueueUrl": queue_url(queue), "MessageBody": text, "MessageAttributes": attributes}
+        self._call("sqs:sendMessage", content)
+
+
+def target_input(target: dict[str, Any], event: Event, rule_arn: str) -> str:
+    """What the target gets: the event, a part of it, a constant or the filled template.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
+    """
+    if "Input" in target:
+        return str(target["Input"])
+    if "InputPath" in target:
+        return json.dumps(_at(event, target["InputPath"]))
+    if "InputTransformer" in target:
+        return _transformed(target["InputTransformer"], event, rule_arn)
+    return json.dumps(event)
+
+
+def _transformed(transformer: dict[str, Any], event: Event, rule_arn: str) -> str:
+    values = {name: _at(event, path) for name, path in transformer.get("InputPathsMap", {}).items()}
+    values["aws.events.rule-arn"] = rule_arn
+    values["aws.events.rule-name"] = rule_arn.rpartition("/")[2]
+    values["aws.events.event.ingestion-time"] = event["time"]
+    values["aws.events.event.json"] = event
+    values["aws.events.event"] = {name: value for name, value in event.items() if name != "detail"}
+    template = transformer["InputTemplate"]
+
+    def fill(found: re.Match[str]) -> str:
+        if found[0].startswith(
+            '"'
+        ):  # a string: text goes in without quotes of its own, objects keep theirs out
+            return re.sub(r"<([^<>]+)>", lambda inner: _inside_string(values, inner), found[0])
+        return json.dumps(values[found[1]]) if found[1] in values else found[0]
+
+    return re.sub(r'"(?:[^"\\]|\\.)*"|<([^<>"]+)>', fill, template)
+
+
+def _inside_string(values: dict[str, Any], found: re.Match[str]) -> str:
+    if found[1] not in values:
+        return found[0]
+    value = values[found[1]]
+    text = value if isinstance(value, str) else json.dumps(value)
+    return json.dumps(text)[1:-1]
+
+
+def _at(event: Any, path: str) -> Any:
+    """The value at a path such as `$.detail.requests[0].id`; missing values are null."""
+    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path.removeprefix("$")):
+        try:
+            event = event[name] if name else event[int(index)]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return event
+
+
+def _envelope() -> Event:
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "account": backends.ACCOUNT,
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": backends.REGION,
+        "resources": [],
+    }
+
+
+def _object_detail(bucket: Any, group: str, kind: str, key: Any) -> dict[str, Any]:
+    about: dict[str, Any] = {"key": key.name}
+    if group == "ObjectCreated":
+        about |= {"size": key.size, "etag": key.etag.strip('"')}
+    version = getattr(key, "version_id", None)
+    if version and version != "null":
+        about["version-id"] = version
+    about["sequencer"] = f"{uuid.uuid1().time:018X}"
+    detail = {
+        "version": "0",
+        "bucket": {"name": bucket.name},
+        "object": about,
+        "request-id": uuid.uuid4().hex[:16].upper(),
+        "requester": backends.ACCOUNT,
+        "source-ip-address": "127.0.0.1",
+    }
+    if group == "ObjectCreated":
+        return {**detail, "reason": S3_REASONS.get(kind, kind)}
+    deletion = "Delete Marker Created" if kind == "DeleteMarkerCreated" else "Permanently Deleted"
+    return {**detail, "reason": "DeleteObject", "deletion-type": deletion}

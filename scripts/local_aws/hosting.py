@@ -1,0 +1,312 @@
+"""SageMaker endpoints that run the serving program as a child process, and InvokeEndpoint.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import random
+import re
+import shutil
+import socket
+import tarfile
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from scripts.local_aws import backends, children
+from scripts.local_aws.data_capture import DataCapture
+from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.protocol import Answer, Request
+
+INVOCATIONS = re.compile(r"^/endpoints/(?P<name>[^/]+)/invocations$")
+STARTUP_SECONDS = 60.0
+PING_SECONDS = 2.0
+INVOCATION_SECONDS = 60.0
+TERMINATION_SECONDS = 30.0
+BODY_BYTES = 6 * 1024 * 1024
+SERVERLESS_BODY_BYTES = 4 * 1024 * 1024
+CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+
+
+class StartFailed(Exception):
+    """A variant could not be started; the text is the endpoint's FailureReason."""
+
+
+@dataclass
+class Variant:
+    """A production variant: its configuration, its model's containers and, once started, the server."""
+
+    name: str
+    config: dict[str, Any]
+    containers: list[dict[str, Any]]
+    weight: float = 1.0
+    process: Any = None
+    pool: urllib3.HTTPConnectionPool | None = None
+    stopping: bool = field(default=False, init=False)
+
+    @property
+    def serverless(self) -> bool:
+        return "ServerlessConfig" in self.config
+
+    def description(self) -> dict[str, Any]:
+        """The ProductionVariantSummary of DescribeEndpoint."""
+        image, now = self.containers[0]["Image"], time.time()
+        result: dict[str, Any] = {
+            "VariantName": self.name,
+            "DeployedImages": [
+                {"SpecifiedImage": image, "ResolvedImage": _resolved(image), "ResolutionTime": now}
+            ],
+            "CurrentWeight": self.weight,
+            "DesiredWeight": self.weight,
+        }
+        if self.serverless:
+            serverless = self.config["ServerlessConfig"]
+            return {**result, "CurrentServerlessConfig": serverless, "DesiredServerlessConfig": serverless}
+        count = self.config.get("InitialInstanceCount", 1)
+        return {**result, "CurrentInstanceCount": count, "DesiredInstanceCount": count}
+
+    def stop(self) -> None:
+        """SIGTERM, then after 30 seconds SIGKILL, as SageMaker does."""
+        self.stopping = True
+        if self.process:
+            children.stop(self.process, TERMINATION_SECONDS)
+        if self.pool:
+            self.pool.close()
+
+
+def start_variants(hosting: Hosting, endpoint: str, variants: list[Variant]) -> None:
+    """Start the variants and wait until they answer /ping. Raises StartFailed."""
+    for variant in variants:
+        hosting.start(endpoint, variant)
+    for variant in variants:
+        hosting.await_ping(variant)
+
+
+class Hosting:
+    """The serving programs behind the endpoints.
+
+    Args:
+        state_dir: models and logs lie below it.
+        images: start command per image repository name.
+    """
+
+    def __init__(self, state_dir: Path, images: dict[str, list[str]]) -> None:
+        self._folder = state_dir / "endpoints"
+        self._images = images
+        self._lock = threading.Lock()
+        self._deployed: dict[str, list[Variant]] = {}
+        self._started: set[Any] = set()
+        self._capture = DataCapture()
+
+    def serves(self, endpoint: str) -> bool:
+        return endpoint in self._deployed
+
+    def check_model_data(self, url: str) -> bytes:
+        """The model archive. Raises ServiceError when it is not there."""
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        try:
+            found = backends.s3().get_object(bucket, key)
+        except Exception:  # moto has no common class for a missing bucket and a missing key
+            found = None
+        if found is None:
+            raise ServiceError("ValidationException", f"Could not find model data at {url}.")
+        return found.value
+
+    def start(self, endpoint: str, variant: Variant) -> None:
+        """Start a variant's server. Raises StartFailed."""
+        container = variant.containers[0]
+        repository = _repository(container["Image"])
+        if repository not in self._images:
+            known = ", ".join(self._images) or "none"
+            raise StartFailed(f"No --image says how to start {repository!r}; known repositories: {known}.")
+        port = _free_port()
+        environment = {
+            **os.environ,
+            **{name: str(value) for name, value in (container.get("Environment") or {}).items()},
+            "SAGEMAKER_BIND_TO_PORT": str(port),
+        }
+        if container.get("ModelDataUrl"):
+            environment["SM_MODEL_DIR"] = str(self._model_dir(container["ModelDataUrl"]))
+        variant.weight = float(variant.config.get("InitialVariantWeight", 1.0))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / f"{endpoint}-{variant.name}.log").open("ab") as log:
+            try:
+                variant.process = children.start(
+                    self._images[repository], environment, Path.cwd(), output=log
+                )
+            except OSError as error:
+                raise StartFailed(
+                    f"The container of variant {variant.name} did not start: {error}"
+                ) from error
+        variant.pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=16, retries=False)
+        with self._lock:
+            self._started.add(variant.process)
+
+    def await_ping(self, variant: Variant) -> None:
+        """Wait until the server answers /ping with 200. Raises StartFailed."""
+        assert variant.pool is not None
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while time.monotonic() < deadline and variant.process.poll() is None:
+            with contextlib.suppress(urllib3.exceptions.HTTPError):
+                if variant.pool.request("GET", "/ping", timeout=PING_SECONDS).status == 200:
+                    return
+            time.sleep(0.05)
+        raise StartFailed(
+            f"The primary container for production variant {variant.name} did not pass the ping health check. "
+            f"Please check the logs of this endpoint in {self._folder}."
+        )
+
+    def deploy(self, endpoint: str, variants: list[Variant], capture: dict[str, Any] | None) -> None:
+        """Send the endpoint's requests to these variants from now on and stop its former ones."""
+        with self._lock:
+            former = self._deployed.get(endpoint, [])
+            self._deployed[endpoint] = variants
+        self._capture.configure(endpoint, capture)
+        self._stop_soon(former)
+
+    def reweigh(self, endpoint: str, weights: dict[str, float]) -> None:
+        for variant in self._deployed.get(endpoint, ()):
+            variant.weight = float(weights.get(variant.name, variant.weight))
+
+    def withdraw(self, endpoint: str) -> None:
+        """Stop what the endpoint runs."""
+        with self._lock:
+            variants = self._deployed.pop(endpoint, [])
+        self._capture.flush()
+        self._capture.configure(endpoint, None)
+        self._stop_soon(variants)
+
+    def stop(self) -> None:
+        """Stop every server, and give them no grace: they keep no state."""
+        self._capture.flush()
+        with self._lock:
+            started, self._started = self._started, set()
+        for process in started:
+            children.stop(process)
+
+    def _stop_soon(self, variants: list[Variant]) -> None:
+        for variant in variants:
+            threading.Thread(target=self._stop, args=(variant,), daemon=True).start()
+
+    def _stop(self, variant: Variant) -> None:
+        variant.stop()
+        with self._lock:
+            self._started.discard(variant.process)
+
+    def answer(self, request: Request) -> Answer:
+        """Answer InvokeEndpoint. Raises ServiceError as the runtime API does."""
+        match = INVOCATIONS.match(request.path)
+        if not match or request.method != "POST":
+            raise ServiceError("UnknownOperationException", f"There is no {request.method} {request.path}")
+        name, body = match["name"], request.body()
+        variant = self._choose(name, request.header("X-Amzn-SageMaker-Target-Variant"))
+        limit = SERVERLESS_BODY_BYTES if variant.serverless else BODY_BYTES
+        if len(body) > limit:
+            raise ServiceError(
+                "ValidationError", f"The body has {len(body)} bytes; at most {limit} are accepted.", 413
+            )
+        reply = self._forward(request, variant, body)
+        if reply.status >= 400:
+            return _model_error(variant, reply.status, reply.data)
+        inference_id = request.header("X-Amzn-SageMaker-Inference-Id")
+        attributes = request.header(CUSTOM_ATTRIBUTES)
+        self._capture.record(name, variant.name, request.content_type, body, reply, inference_id, attributes)
+        headers = {
+            "Content-Type": reply.headers.get("Content-Type", "application/octet-stream"),
+            "x-Amzn-Invoked-Production-Variant": variant.name,
+            "x-amzn-RequestId": str(uuid.uuid4()),
+        }
+        if CUSTOM_ATTRIBUTES in reply.headers:
+            headers[CUSTOM_ATTRIBUTES] = reply.headers[CUSTOM_ATTRIBUTES]
+        return Answer(reply.data, 200, headers)
+
+    def _choose(self, endpoint: str, target: str) -> Variant:
+        variants = self._deployed.get(endpoint)
+        if not variants:
+            raise ServiceError(
+                "ValidationError", f"Endpoint {endpoint} of account {backends.ACCOUNT} not found."
+            )
+        if not target:
+            weights = [variant.weight for variant in variants]
+            return random.choices(variants, weights if any(weights) else None)[0]
+        for variant in variants:
+            if variant.name == target:
+                return variant
+        raise ServiceError("ValidationError", f"Variant {target} not found in endpoint {endpoint}.")
+
+    def _forward(self, request: Request, variant: Variant, body: bytes) -> urllib3.BaseHTTPResponse:
+        assert variant.pool is not None
+        names = ("Accept", CUSTOM_ATTRIBUTES)
+        headers = {name: request.header(name) for name in names if request.header(name)}
+        headers["Content-Type"] = request.content_type or "application/octet-stream"
+        try:
+            return variant.pool.request(
+                "POST", "/invocations", body=body, headers=headers, timeout=INVOCATION_SECONDS, redirect=False
+            )
+        except urllib3.exceptions.TimeoutError:
+            text = "Your invocation timed out while waiting for a response from container primary."
+        except urllib3.exceptions.HTTPError as error:
+            text = f"The connection to container primary broke: {error}"
+        return urllib3.HTTPResponse(body=text.encode(), status=500, headers={"X-Local-Unanswered": "1"})
+
+    def _model_dir(self, url: str) -> Path:
+        """The unpacked archive. Raises StartFailed when it is missing or would leave its folder."""
+        try:
+            data = self.check_model_data(url)
+        except ServiceError as error:
+            raise StartFailed(error.message) from error
+        folder = self._folder / "models" / hashlib.sha256(data).hexdigest()[:16]
+        with self._lock:
+            if not folder.exists():
+                partial = folder.with_suffix(".partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                try:
+                    with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as archive:
+                        archive.extractall(partial, filter="data")
+                except tarfile.TarError as error:
+                    raise StartFailed(f"The model data at {url} cannot be unpacked: {error}") from error
+                partial.rename(folder)
+        return folder
+
+
+def _model_error(variant: Variant, status: int, body: bytes) -> Answer:
+    side = "client" if status < 500 else "server"
+    text = body.decode("utf-8", "replace")
+    message = (
+        f'Received {side} error ({status}) from primary with message "{text}". '
+        f"See the log of variant {variant.name} for more information."
+    )
+    content = {"ErrorCode": "", "Message": message, "OriginalMessage": text, "OriginalStatusCode": status}
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": "ModelError"}
+    return Answer(json.dumps(content).encode(), 424, headers)
+
+
+def _repository(image: str) -> str:
+    """The repository name within an image URI: without registry host, tag and digest."""
+    path = image.split("@", 1)[0]
+    host, _, rest = path.partition("/")
+    return (rest if "." in host or ":" in host else path).split(":", 1)[0]
+
+
+def _resolved(image: str) -> str:
+    if "@sha256:" in image:
+        return image
+    return f"{image.rpartition(':')[0] or image}@sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

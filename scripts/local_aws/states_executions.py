@@ -1,0 +1,262 @@
+"""Executions of state machines under way: coroutines on one event loop, service calls on threads.
+
+Waiting costs no thread, so thousands of executions may be under way. At most PARALLEL_CALLS calls of services run
+at a time, the oldest execution's first: under load executions finish in the order in which they started.
+"""
+
+import asyncio
+import heapq
+import itertools
+import json
+import logging
+import queue
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from scripts.local_aws.errors import StatesError
+from scripts.local_aws.states_language import HISTORY_EVENTS, Interpreter, Payload, integration
+
+logger = logging.getLogger(__name__)
+
+PARALLEL_CALLS = 32
+NESTED_EXECUTIONS = ("states", "aws-sdk:sfn")
+
+CallService = Callable[[str, Any], Any]
+
+
+class Runtime:
+    """What all executions share: daemon threads that call services, and the pace of time.
+
+    A call that is given up (timeout, abort) makes room at once; its thread ends whenever the call returns.
+    """
+
+    def __init__(self, call_service: CallService, wait_scale: float) -> None:
+        self._call_service = call_service
+        self._wait_scale = wait_scale
+        self._free = PARALLEL_CALLS
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._arrivals = itertools.count()
+        self._jobs: queue.SimpleQueue[tuple[str, Any, asyncio.Future[Any]]] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+
+    async def call(
+        self,
+        priority: int,
+        resource: str,
+        arguments: Any,
+        seconds: float | None,
+        on_start: Callable[[], object],
+    ) -> Any:
+        """Raises StatesError, or TimeoutError when the call takes longer than `seconds` from its start.
+
+        The lowest priority number comes first.
+        """
+        # A nested execution only waits for calls of its own: with a place here it could take the last one.
+        bounded = integration(resource)[0] not in NESTED_EXECUTIONS
+        if bounded:
+            await self._enter(priority)
+        try:
+            on_start()
+            async with asyncio.timeout(seconds):
+                return await self._on_thread(resource, arguments)
+        finally:
+            if bounded:
+                self._make_room()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds * self._wait_scale)
+
+    async def _enter(self, priority: int) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (priority, next(self._arrivals), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self._make_room()
+            raise
+
+    def _make_room(self) -> None:
+        while self._waiting:
+            turn = heapq.heappop(self._waiting)[2]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+    def _on_thread(self, resource: str, arguments: Any) -> "asyncio.Future[Any]":
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._jobs.put((resource, arguments, answer))
+        if not self._idle.acquire(blocking=False):
+            threading.Thread(target=self._work, name="states-task", daemon=True).start()
+        return answer
+
+    def _work(self) -> None:
+        while True:
+            resource, arguments, answer = self._jobs.get()
+            result, failure = None, None
+            try:
+                result = self._call_service(resource, arguments)
+            except StatesError as error:
+                failure = error
+            except Exception as error:
+                logger.exception("task %s failed without an error name", resource)
+                failure = StatesError("States.TaskFailed", f"{type(error).__name__}: {error}")
+            self._idle.release()
+            answer.get_loop().call_soon_threadsafe(_settle, answer, result, failure)
+
+
+def _settle(answer: "asyncio.Future[Any]", result: Any, failure: StatesError | None) -> None:
+    if answer.done():
+        return
+    if failure is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(failure)
+
+
+class Outcome(NamedTuple):
+    """Where an execution stands; replaced as a whole, because other threads read it."""
+
+    status: str = "RUNNING"
+    stop: float | None = None
+    output: str | None = None
+    error: str | None = None
+    cause: str | None = None
+
+
+class Execution:
+    """One execution, from its start to its status SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
+
+    Args:
+        runtime: what performs its tasks.
+        arn: its own ARN.
+        name: its name.
+        text: the input as JSON text.
+        definition: the state machine's definition as JSON text.
+        context: the members Execution and StateMachine of the context object.
+        number: counts executions upwards; the older one's tasks go first.
+        keeps_history: Express executions keep none.
+        origin: what the service notes about where it comes from.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        arn: str,
+        name: str,
+        text: str,
+        definition: str,
+        context: dict[str, Any],
+        number: int,
+        keeps_history: bool,
+        origin: Any,
+    ) -> None:
+        self.arn, self.name, self.input, self.origin = arn, name, text, origin
+        self.start = time.time()
+        self.outcome = Outcome()
+        self.ended: Future[Execution] = Future()
+        self._runtime, self._definition, self._context = runtime, definition, context
+        self._number, self._keeps_history = number, keeps_history
+        self._last_event = 0
+        self._events: list[dict[str, Any]] = []
+        self._packed_events: bytes | None = None
+        self._abortion: tuple[str | None, str | None] | None = None
+        self._abort_requested = asyncio.Event()
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The events so far, oldest first."""
+        packed = self._packed_events
+        return list(self._events) if packed is None else json.loads(zlib.decompress(packed))
+
+    async def conduct(self, seconds: float | None) -> None:
+        """Runs to the end, whatever it is; `seconds` is the time limit of the whole execution."""
+        interpreter = Interpreter(json.loads(self._definition), self._context, self)
+        run = asyncio.create_task(interpreter.run(Payload(json.loads(self.input), self.input)))
+        abort = asyncio.create_task(self._abort_requested.wait())
+        await asyncio.wait({run, abort}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        abort.cancel()
+        if not run.done():
+            interpreter.stopping = True
+            run.cancel()
+            await asyncio.wait({run})
+        self._conclude(run)
+        # Pictures run through many events: packed, they take a tenth of the room.
+        self._packed_events = zlib.compress(json.dumps(self._events).encode(), level=1)
+        self._events = []
+        self.ended.set_result(self)
+
+    def abort(self, error: str | None, cause: str | None) -> None:
+        """Ends the execution from outside, unless it has ended by then; call it on the event loop's thread."""
+        self._abortion = (error, cause)
+        self._abort_requested.set()
+
+    def record(self, event_type: str, previous: int, details: dict[str, Any] | None = None) -> int:
+        if self._keeps_history and self._last_event >= HISTORY_EVENTS:
+            cause = f"The execution reached the maximum number of history events ({HISTORY_EVENTS})."
+            raise StatesError("States.Runtime", cause)
+        return self._append(event_type, previous, details)
+
+    async def call(
+        self, resource: str, arguments: Any, seconds: float | None, on_start: Callable[[], object]
+    ) -> Any:
+        return await self._runtime.call(self._number, resource, arguments, seconds, on_start)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._runtime.sleep(seconds)
+
+    def _conclude(self, run: "asyncio.Task[Payload]") -> None:
+        if run.cancelled() and self._abortion is not None:
+            self._end("ExecutionAborted", 0, Outcome("ABORTED", None, None, *self._abortion))
+        elif run.cancelled():
+            self._append("ExecutionTimedOut", 0, {"error": "States.Timeout"})
+            self.outcome = Outcome("TIMED_OUT", time.time())
+        elif (failure := run.exception()) is None:
+            self._end("ExecutionSucceeded", self._last_event, Outcome("SUCCEEDED", None, run.result().text))
+        else:
+            if not isinstance(failure, StatesError):
+                logger.error("execution %s met a fault of the interpreter", self.arn, exc_info=failure)
+                failure = StatesError("States.Runtime", f"{type(failure).__name__}: {failure}")
+            self._end(
+                "ExecutionFailed",
+                self._last_event,
+                Outcome("FAILED", None, None, failure.error, failure.cause),
+            )
+
+    def _end(self, event_type: str, previous: int, outcome: Outcome) -> None:
+        details = {
+            key: value for key, value in outcome._asdict().items() if value is not None and key != "status"
+        }
+        if outcome.output is not None:
+            details["outputDetails"] = {"truncated": False}
+        self._append(event_type, previous, details)
+        self.outcome = outcome._replace(stop=time.time())
+
+    def _append(self, event_type: str, previous: int, details: dict[str, Any] | None) -> int:
+        self._last_event += 1
+        if self._keeps_history:
+            event = {
+                "id": self._last_event,
+                "previousEventId": previous,
+                "timestamp": time.time(),
+                "type": event_type,
+            }
+            if details is not None:
+                event[_details_name(event_type)] = details
+            self._events.append(event)
+        return self._last_event
+
+
+def _details_name(event_type: str) -> str:
+    for shared in ("StateEntered", "StateExited"):
+        if event_type.endswith(shared):
+            return f"s{shared[1:]}EventDetails"
+    return f"{event_type[0].lower()}{event_type[1:]}EventDetails"

@@ -1,0 +1,577 @@
+"""Step Functions: JSONata state machines, their versions and their executions, kept in memory.
+
+Follows https://docs.aws.amazon.com/step-functions/latest/apireference/Welcome.html. There are no aliases,
+activities, task tokens, Map Runs and redrives; asking for them is an UnknownOperationException.
+"""
+
+import asyncio
+import itertools
+import json
+import logging
+import queue
+import re
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.states_executions import CallService, Execution, Runtime
+from scripts.local_aws.states_language import PAYLOAD_BYTES, byte_length, iso_time
+from scripts.local_aws.states_validation import diagnose
+
+logger = logging.getLogger(__name__)
+
+# AWS forgets an execution 90 days after its end; here the oldest go once there are more finished ones than this.
+RETAINED_EXECUTIONS = 10_000
+EXPRESS_SECONDS = 300
+PAGE, LARGEST_PAGE = 100, 1000
+# Above this, an event carries no input or output: https://docs.aws.amazon.com/step-functions/latest/dg/cw-events.html
+EVENT_DATA_BYTES = 248 * 1024
+NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "loggingConfiguration": {"level": "OFF", "includeExecutionData": False},
+    "tracingConfiguration": {"enabled": False},
+    "encryptionConfiguration": {"type": "AWS_OWNED_KEY"},
+}
+EXECUTION_DATA = ("input", "inputDetails", "output", "outputDetails")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A definition with its role and settings; an execution keeps the one it started with."""
+
+    definition: str
+    role_arn: str
+    settings: dict[str, Any]
+    date: float = field(default_factory=time.time)
+    revision_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
+@dataclass(frozen=True)
+class Version:
+    arn: str
+    revision: Revision
+    description: str
+    date: float = field(default_factory=time.time)
+
+
+@dataclass
+class Machine:
+    arn: str
+    name: str
+    kind: str
+    revision: Revision
+    tags: dict[str, str]
+    date: float = field(default_factory=time.time)
+    versions: list[Version] = field(default_factory=list)
+    published: int = 0
+
+
+class Origin(NamedTuple):
+    """What an execution runs."""
+
+    machine: Machine
+    revision: Revision
+    version_arn: str | None
+
+
+class StepFunctions:
+    """The service.
+
+    Args:
+        call_service: performs one task, `(resource ARN, arguments) -> result`; runs on threads, may block and
+            raises StatesError. It must not change the arguments.
+        publish_event: gets every EventBridge event, in order, on a thread of its own.
+        wait_scale: factor on the time of Wait states and between attempts; nothing else is scaled.
+        region: for ARNs.
+        account: for ARNs.
+    """
+
+    def __init__(
+        self,
+        call_service: CallService,
+        publish_event: Callable[[dict[str, Any]], object],
+        wait_scale: float = 1.0,
+        region: str = "us-east-1",
+        account: str = "123456789012",
+    ) -> None:
+        self._region, self._account = region, account
+        self._publish_event = publish_event
+        self._runtime = Runtime(call_service, wait_scale)
+        self._machines: dict[str, Machine] = {}
+        self._executions: dict[str, Execution] = {}
+        self._finished: deque[str] = deque()
+        self._numbers = itertools.count()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._lock = threading.Lock()
+        self._events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="states", daemon=True).start()
+        threading.Thread(target=self._publish, name="states-events", daemon=True).start()
+
+    def handle(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Answers one request of the JSON 1.0 protocol; raises ServiceError."""
+        if action not in ACTIONS:
+            raise ServiceError("UnknownOperationException", f"Step Functions has no operation {action} here")
+        method, required = ACTIONS[action]
+        missing = [name for name in required if name not in payload]
+        if missing:
+            raise ServiceError("ValidationException", f"{action} needs {', '.join(missing)}")
+        with self._lock:
+            answer = method(self, payload)
+        # What takes time is waited for outside the lock.
+        return answer.result() if isinstance(answer, Future) else answer
+
+    def close(self) -> None:
+        """Stops all executions where they are and the threads of the service."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._events.put(None)
+
+    # State machines
+
+    def _create_state_machine(self, payload: dict[str, Any]) -> dict[str, Any]:
+        name, kind = payload["name"], payload.get("type", "STANDARD")
+        if not NAME.fullmatch(name):
+            raise ServiceError("InvalidName", f"Invalid Name: '{name}'")
+        if kind not in ("STANDARD", "EXPRESS"):
+            raise ServiceError(
+                "StateMachineTypeNotSupported", f"State Machine Type is not supported: '{kind}'"
+            )
+        _check_definition(payload["definition"])
+        settings = {setting: payload.get(setting, default) for setting, default in SETTINGS.items()}
+        revision = Revision(payload["definition"], payload["roleArn"], settings)
+        tags = {tag["key"]: tag["value"] for tag in payload.get("tags", [])}
+        arn = self._arn("stateMachine", name)
+        machine = self._machines.setdefault(arn, Machine(arn, name, kind, revision, tags))
+        known = (machine.kind, machine.revision.definition, machine.revision.settings)
+        if known != (kind, revision.definition, settings):
+            raise ServiceError("StateMachineAlreadyExists", f"State Machine Already Exists: '{arn}'")
+        answer = {"stateMachineArn": arn, "creationDate": machine.date}
+        if payload.get("publish"):
+            answer["stateMachineVersionArn"] = _publish(machine, payload.get("versionDescription", "")).arn
+        return answer
+
+    def _update_state_machine(self, payload: dict[str, Any]) -> dict[str, Any]:
+        machine = self._machine(payload["stateMachineArn"])
+        old = machine.revision
+        settings = {setting: payload.get(setting, old.settings[setting]) for setting in SETTINGS}
+        definition = payload.get("definition", old.definition)
+        _check_definition(definition)
+        role_arn = payload.get("roleArn", old.role_arn)
+        if (definition, role_arn, settings) != (old.definition, old.role_arn, old.settings):
+            machine.revision = Revision(definition, role_arn, settings)
+        answer = {"updateDate": machine.revision.date, "revisionId": machine.revision.revision_id}
+        if payload.get("publish"):
+            answer["stateMachineVersionArn"] = _publish(machine, payload.get("versionDescription", "")).arn
+        return answer
+
+    def _describe_state_machine(self, payload: dict[str, Any]) -> dict[str, Any]:
+        machine, revision, version_arn = self._origin(payload["stateMachineArn"])
+        version = next((version for version in machine.versions if version.arn == version_arn), None)
+        answer = {
+            "stateMachineArn": version_arn or machine.arn,
+            "name": machine.name,
+            "status": "ACTIVE",
+            "type": machine.kind,
+            "creationDate": version.date if version else machine.date,
+            **_describe(revision),
+        }
+        if version and version.description:
+            answer["description"] = version.description
+        return answer
+
+    def _delete_state_machine(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Executions that run go on with their definition, as on AWS; there is no status DELETING in between."""
+        self._machines.pop(payload["stateMachineArn"], None)
+        return {}
+
+    def _list_state_machines(self, payload: dict[str, Any]) -> dict[str, Any]:
+        machines, token = _page(list(self._machines.values()), payload)
+        listed = [
+            {"stateMachineArn": one.arn, "name": one.name, "type": one.kind, "creationDate": one.date}
+            for one in machines
+        ]
+        return {"stateMachines": listed, **token}
+
+    def _validate_state_machine_definition(self, payload: dict[str, Any]) -> dict[str, Any]:
+        findings = diagnose(payload["definition"])
+        size = payload.get("maxResults") or PAGE
+        return {
+            "result": "FAIL" if findings else "OK",
+            "diagnostics": [{"severity": "ERROR", **finding._asdict()} for finding in findings[:size]],
+            "truncated": len(findings) > size,
+        }
+
+    # Versions
+
+    def _publish_state_machine_version(self, payload: dict[str, Any]) -> dict[str, Any]:
+        machine = self._machine(payload["stateMachineArn"])
+        if payload.get("revisionId", machine.revision.revision_id) != machine.revision.revision_id:
+            raise ServiceError("ConflictException", f"{payload['revisionId']} is not the current revision")
+        version = _publish(machine, payload.get("description", ""))
+        return {"creationDate": version.date, "stateMachineVersionArn": version.arn}
+
+    def _delete_state_machine_version(self, payload: dict[str, Any]) -> dict[str, Any]:
+        arn = payload["stateMachineVersionArn"]
+        machine = self._machines.get(arn.rpartition(":")[0])
+        if machine:
+            machine.versions = [version for version in machine.versions if version.arn != arn]
+        return {}
+
+    def _list_state_machine_versions(self, payload: dict[str, Any]) -> dict[str, Any]:
+        machine = self._machine(payload["stateMachineArn"])
+        versions, token = _page(machine.versions, payload, newest_first=True)
+        listed = [
+            {"stateMachineVersionArn": version.arn, "creationDate": version.date} for version in versions
+        ]
+        return {"stateMachineVersions": listed, **token}
+
+    # Tags
+
+    def _tag_resource(self, payload: dict[str, Any]) -> dict[str, Any]:
+        self._tagged(payload).tags.update((tag["key"], tag["value"]) for tag in payload["tags"])
+        return {}
+
+    def _untag_resource(self, payload: dict[str, Any]) -> dict[str, Any]:
+        for key in payload["tagKeys"]:
+            self._tagged(payload).tags.pop(key, None)
+        return {}
+
+    def _list_tags_for_resource(self, payload: dict[str, Any]) -> dict[str, Any]:
+        return {"tags": [{"key": key, "value": value} for key, value in self._tagged(payload).tags.items()]}
+
+    def _tagged(self, payload: dict[str, Any]) -> Machine:
+        arn = payload["resourceArn"]
+        if arn not in self._machines:
+            raise ServiceError("ResourceNotFound", f"Resource not found: '{arn}'")
+        return self._machines[arn]
+
+    # Executions
+
+    def _start_execution(self, payload: dict[str, Any]) -> dict[str, Any]:
+        origin = self._origin(payload["stateMachineArn"])
+        execution = self._existing(origin, payload) or self._start(origin, payload)
+        return {"executionArn": execution.arn, "startDate": execution.start}
+
+    def _start_sync_execution(self, payload: dict[str, Any]) -> "Future[dict[str, Any]]":
+        origin = self._origin(payload["stateMachineArn"])
+        if origin.machine.kind != "EXPRESS":
+            message = "This operation is not supported by this type of state machine"
+            raise ServiceError("StateMachineTypeNotSupported", message)
+        return _then(self._start(origin, payload).ended, _describe_execution)
+
+    def _existing(self, origin: Origin, payload: dict[str, Any]) -> Execution | None:
+        """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html: idempotent."""
+        if origin.machine.kind == "EXPRESS" or "name" not in payload:
+            return None
+        execution = self._executions.get(self._arn("execution", origin.machine.name, payload["name"]))
+        if execution is None or (
+            execution.outcome.status == "RUNNING" and execution.input == payload.get("input", "{}")
+        ):
+            return execution
+        raise ServiceError("ExecutionAlreadyExists", f"Execution Already Exists: '{execution.arn}'")
+
+    def _start(self, origin: Origin, payload: dict[str, Any]) -> Execution:
+        machine, revision, version_arn = origin
+        name, text = payload.get("name") or str(uuid.uuid4()), payload.get("input", "{}")
+        _check_start(name, text)
+        standard = machine.kind == "STANDARD"
+        kind, run = ("execution", ()) if standard else ("express", (str(uuid.uuid4()),))
+        arn = self._arn(kind, machine.name, name, *run)
+        context = {
+            "Execution": {
+                "Id": arn,
+                "Input": json.loads(text),
+                "Name": name,
+                "RoleArn": revision.role_arn,
+                "StartTime": iso_time(datetime.now(UTC)),
+                "RedriveCount": 0,
+            },
+            "StateMachine": {"Id": machine.arn, "Name": machine.name},
+        }
+        number = next(self._numbers)
+        execution = Execution(
+            self._runtime, arn, name, text, revision.definition, context, number, standard, origin
+        )
+        started = {"input": text, "inputDetails": {"truncated": False}, "roleArn": revision.role_arn}
+        if version_arn:
+            started["stateMachineVersionArn"] = version_arn
+        execution.record("ExecutionStarted", 0, started)
+        if standard:
+            self._executions[arn] = execution
+        self._loop.call_soon_threadsafe(self._launch, execution)
+        return execution
+
+    def _launch(self, execution: Execution) -> None:
+        task = self._loop.create_task(self._conduct(execution))
+        # The loop itself holds tasks weakly.
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _conduct(self, execution: Execution) -> None:
+        machine, revision, _ = execution.origin
+        standard = machine.kind == "STANDARD"
+        seconds = json.loads(revision.definition).get("TimeoutSeconds")
+        if not standard:
+            seconds = min(seconds or EXPRESS_SECONDS, EXPRESS_SECONDS)
+        else:
+            self._events.put(self._status_event(execution))
+        await execution.conduct(seconds)
+        if standard:
+            self._events.put(self._status_event(execution))
+            self._forget_oldest(execution)
+
+    def _forget_oldest(self, finished: Execution) -> None:
+        with self._lock:
+            self._finished.append(finished.arn)
+            while len(self._finished) > RETAINED_EXECUTIONS:
+                self._executions.pop(self._finished.popleft(), None)
+
+    def _stop_execution(self, payload: dict[str, Any]) -> "Future[dict[str, Any]]":
+        execution = self._execution(payload)
+        self._loop.call_soon_threadsafe(execution.abort, payload.get("error"), payload.get("cause"))
+        return _then(execution.ended, lambda ended: {"stopDate": ended.outcome.stop})
+
+    def _describe_execution(self, payload: dict[str, Any]) -> dict[str, Any]:
+        return _describe_execution(self._execution(payload))
+
+    def _describe_state_machine_for_execution(self, payload: dict[str, Any]) -> dict[str, Any]:
+        machine, revision, _ = self._execution(payload).origin
+        described = {"stateMachineArn": machine.arn, "name": machine.name, "updateDate": revision.date}
+        return {**described, **_describe(revision)}
+
+    def _list_executions(self, payload: dict[str, Any]) -> dict[str, Any]:
+        machine, _, version_arn = self._origin(payload["stateMachineArn"])
+        if machine.kind == "EXPRESS":
+            raise ServiceError(
+                "StateMachineTypeNotSupported", "Executions of Express workflows are not listed"
+            )
+        status = payload.get("statusFilter")
+        matching = [
+            execution
+            for execution in self._executions.values()
+            if execution.origin.machine.arn == machine.arn
+            and version_arn in (None, execution.origin.version_arn)
+            and status in (None, execution.outcome.status)
+        ]
+        executions, token = _page(matching, payload, newest_first=True)
+        return {"executions": [_summary(execution) for execution in executions], **token}
+
+    def _get_execution_history(self, payload: dict[str, Any]) -> dict[str, Any]:
+        history = self._execution(payload).history
+        events, token = _page(history, payload, newest_first=payload.get("reverseOrder", False))
+        if not payload.get("includeExecutionData", True):
+            events = [_without_data(event) for event in events]
+        return {"events": events, **token}
+
+    # Events
+
+    def _publish(self) -> None:
+        while (event := self._events.get()) is not None:
+            try:
+                self._publish_event(event)
+            except Exception:
+                logger.exception("the event of %s was not published", event["resources"][0])
+
+    def _status_event(self, execution: Execution) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html, Standard only."""
+        status, stop, output, error, cause = execution.outcome
+        output_size = byte_length(json.dumps(output)) if output is not None else 0
+        with_output = output_size <= EVENT_DATA_BYTES
+        with_input = byte_length(json.dumps(execution.input)) + output_size * with_output <= EVENT_DATA_BYTES
+        detail = {
+            "executionArn": execution.arn,
+            "stateMachineArn": execution.origin.machine.arn,
+            "stateMachineVersionArn": execution.origin.version_arn,
+            "stateMachineAliasArn": None,
+            "name": execution.name,
+            "status": status,
+            "startDate": int(execution.start * 1000),
+            "stopDate": int(stop * 1000) if stop is not None else None,
+            "input": execution.input if with_input else None,
+            "inputDetails": {"included": with_input},
+            "output": output if with_output else None,
+            "outputDetails": {"included": with_output} if output is not None else None,
+            "error": error,
+            "cause": cause,
+            "redriveCount": 0,
+            "redriveDate": None,
+            "redriveStatus": "NOT_REDRIVABLE" if status in ("RUNNING", "SUCCEEDED") else "REDRIVABLE",
+        }
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Step Functions Execution Status Change",
+            "source": "aws.states",
+            "account": self._account,
+            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self._region,
+            "resources": [execution.arn],
+            "detail": detail,
+        }
+
+    # Look-ups
+
+    def _arn(self, *words: str) -> str:
+        return ":".join(("arn:aws:states", self._region, self._account, *words))
+
+    def _machine(self, arn: str) -> Machine:
+        if arn not in self._machines:
+            raise ServiceError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
+        return self._machines[arn]
+
+    def _origin(self, arn: str) -> Origin:
+        """The machine and revision that the ARN of a state machine or of a version means."""
+        owner = self._machines.get(arn.rpartition(":")[0])
+        version = next((version for version in owner.versions if version.arn == arn), None) if owner else None
+        if owner and version:
+            return Origin(owner, version.revision, arn)
+        machine = self._machine(arn)
+        return Origin(machine, machine.revision, None)
+
+    def _execution(self, payload: dict[str, Any]) -> Execution:
+        arn = payload["executionArn"]
+        if arn not in self._executions:
+            raise ServiceError("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn}'")
+        return self._executions[arn]
+
+
+ACTIONS: dict[str, tuple[Callable[[StepFunctions, dict[str, Any]], Any], tuple[str, ...]]] = {
+    "CreateStateMachine": (StepFunctions._create_state_machine, ("name", "definition", "roleArn")),
+    "UpdateStateMachine": (StepFunctions._update_state_machine, ("stateMachineArn",)),
+    "DescribeStateMachine": (StepFunctions._describe_state_machine, ("stateMachineArn",)),
+    "DeleteStateMachine": (StepFunctions._delete_state_machine, ("stateMachineArn",)),
+    "ListStateMachines": (StepFunctions._list_state_machines, ()),
+    "ValidateStateMachineDefinition": (StepFunctions._validate_state_machine_definition, ("definition",)),
+    "PublishStateMachineVersion": (StepFunctions._publish_state_machine_version, ("stateMachineArn",)),
+    "DeleteStateMachineVersion": (StepFunctions._delete_state_machine_version, ("stateMachineVersionArn",)),
+    "ListStateMachineVersions": (StepFunctions._list_state_machine_versions, ("stateMachineArn",)),
+    "TagResource": (StepFunctions._tag_resource, ("resourceArn", "tags")),
+    "UntagResource": (StepFunctions._untag_resource, ("resourceArn", "tagKeys")),
+    "ListTagsForResource": (StepFunctions._list_tags_for_resource, ("resourceArn",)),
+    "StartExecution": (StepFunctions._start_execution, ("stateMachineArn",)),
+    "StartSyncExecution": (StepFunctions._start_sync_execution, ("stateMachineArn",)),
+    "StopExecution": (StepFunctions._stop_execution, ("executionArn",)),
+    "DescribeExecution": (StepFunctions._describe_execution, ("executionArn",)),
+    "DescribeStateMachineForExecution": (
+        StepFunctions._describe_state_machine_for_execution,
+        ("executionArn",),
+    ),
+    "ListExecutions": (StepFunctions._list_executions, ("stateMachineArn",)),
+    "GetExecutionHistory": (StepFunctions._get_execution_history, ("executionArn",)),
+}
+
+
+def _check_definition(definition: str) -> None:
+    findings = diagnose(definition)
+    if findings:
+        told = ", ".join(
+            f"{finding.code}: {finding.message} at {finding.location or '/'}" for finding in findings
+        )
+        raise ServiceError("InvalidDefinition", f"Invalid State Machine Definition: '{told}'")
+
+
+def _check_start(name: str, text: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ServiceError("InvalidName", f"Invalid Name: '{name}'")
+    if byte_length(text) > PAYLOAD_BYTES:
+        raise ServiceError("InvalidExecutionInput", f"The input has more than {PAYLOAD_BYTES} bytes in UTF-8")
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise ServiceError(
+            "InvalidExecutionInput", f"Invalid State Machine Execution Input: '{error}'"
+        ) from error
+
+
+def _publish(machine: Machine, description: str) -> Version:
+    """A new version, or the newest one if the revision has been published already."""
+    if machine.versions and machine.versions[-1].revision is machine.revision:
+        return machine.versions[-1]
+    machine.published += 1
+    machine.versions.append(Version(f"{machine.arn}:{machine.published}", machine.revision, description))
+    return machine.versions[-1]
+
+
+def _describe(revision: Revision) -> dict[str, Any]:
+    return {
+        "definition": revision.definition,
+        "roleArn": revision.role_arn,
+        "revisionId": revision.revision_id,
+        **revision.settings,
+    }
+
+
+def _summary(execution: Execution) -> dict[str, Any]:
+    outcome = execution.outcome
+    answer = {
+        "executionArn": execution.arn,
+        "stateMachineArn": execution.origin.machine.arn,
+        "stateMachineVersionArn": execution.origin.version_arn,
+        "name": execution.name,
+        "status": outcome.status,
+        "startDate": execution.start,
+        "stopDate": outcome.stop,
+    }
+    return _present(answer)
+
+
+def _describe_execution(execution: Execution) -> dict[str, Any]:
+    _, _, output, error, cause = execution.outcome
+    answer = {
+        "input": execution.input,
+        "inputDetails": {"included": True},
+        "output": output,
+        "outputDetails": {"included": True} if output is not None else None,
+        "error": error,
+        "cause": cause,
+    }
+    return _summary(execution) | _present(answer)
+
+
+def _without_data(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: {key: item for key, item in value.items() if key not in EXECUTION_DATA}
+        if isinstance(value, dict)
+        else value
+        for name, value in event.items()
+    }
+
+
+def _present(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _page(
+    items: list[Any], payload: dict[str, Any], newest_first: bool = False
+) -> tuple[list[Any], dict[str, str]]:
+    """One page of items, which are ordered by age, and the token of the next.
+
+    Newest first, the token counts the items that remain, so that newer ones cannot shift the pages.
+    """
+    size = min(payload.get("maxResults") or PAGE, LARGEST_PAGE)
+    token = payload.get("nextToken")
+    if token is not None and not token.isdecimal():
+        raise ServiceError("InvalidToken", f"Invalid Token: '{token}'")
+    if newest_first:
+        end = len(items) if token is None else int(token)
+        start = max(0, end - size)
+        return items[start:end][::-1], {"nextToken": str(start)} if start else {}
+    start = int(token or 0)
+    end = start + size
+    return items[start:end], {"nextToken": str(end)} if end < len(items) else {}
+
+
+def _then(
+    future: "Future[Execution]", convert: Callable[[Execution], dict[str, Any]]
+) -> "Future[dict[str, Any]]":
+    """A future of the converted result."""
+    answer: Future[dict[str, Any]] = Future()
+    future.add_done_callback(lambda done: answer.set_result(convert(done.result())))
+    return answer

@@ -1,0 +1,120 @@
+"""Terraform is found, judged and given a provider, or one clear line says what is missing."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from scripts import terraform_cli
+from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    """What was found once is remembered: each test starts without memory."""
+    terraform_cli.executable.cache_clear()
+    terraform_cli.environment.cache_clear()
+    yield
+    terraform_cli.executable.cache_clear()
+    terraform_cli.environment.cache_clear()
+
+
+@pytest.fixture
+def fake_terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Puts a terraform on PATH that answers as it is told."""
+
+    def install(script: str) -> None:
+        path = tmp_path / "terraform"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin{os.pathsep}/usr/bin")
+
+    return install
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Path:
+    (tmp_path / "mirror" / terraform_cli.PROVIDER).mkdir(parents=True)
+    return tmp_path / "mirror"
+
+
+def test_a_missing_terraform_is_one_line_that_names_the_version(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(TerraformMissing, match=r"install version 1\.10 or newer") as caught:
+        terraform_cli.executable()
+
+    assert "\n" not in str(caught.value)
+
+
+def test_an_old_terraform_is_refused_by_its_version(fake_terraform):
+    fake_terraform("echo 'Terraform v1.9.8'")
+
+    with pytest.raises(TerraformMissing, match=r"1\.9 is too old"):
+        terraform_cli.executable()
+
+
+@pytest.mark.parametrize("version", ["1.10.0", "1.11.4", "2.0.0"])
+def test_a_new_terraform_is_taken(fake_terraform, tmp_path, version):
+    fake_terraform(f"echo 'Terraform v{version}'")
+
+    assert terraform_cli.executable() == str(tmp_path / "terraform")
+
+
+def test_a_configuration_of_the_users_own_wins(tmp_path, monkeypatch):
+    own = tmp_path / "own.rc"
+    own.write_text("")
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(own))
+
+    assert terraform_cli.environment()["TF_CLI_CONFIG_FILE"] == str(own)
+
+
+def test_a_named_mirror_is_written_into_the_configuration(mirror, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCONES_PROVIDER_MIRROR", str(mirror))
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(tmp_path / "none.rc"))
+    monkeypatch.setattr(terraform_cli, "WORK", tmp_path)
+
+    configuration = Path(terraform_cli.environment()["TF_CLI_CONFIG_FILE"]).read_text()
+
+    assert f'path = "{mirror}"' in configuration
+
+
+def test_a_named_mirror_without_the_provider_says_how_to_fill_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCONES_PROVIDER_MIRROR", str(tmp_path))
+
+    with pytest.raises(MirrorMissing, match="terraform providers mirror"):
+        terraform_cli.find_mirror()
+
+
+def test_a_mirror_in_one_of_the_usual_places_is_found(mirror, tmp_path, monkeypatch):
+    monkeypatch.delenv("SCONES_PROVIDER_MIRROR", raising=False)
+    monkeypatch.setattr(terraform_cli, "MIRROR_PLACES", (str(tmp_path),))
+
+    assert terraform_cli.find_mirror() == mirror
+
+
+def test_with_neither_registry_nor_mirror_the_way_out_is_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("SCONES_PROVIDER_MIRROR", raising=False)
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(tmp_path / "none.rc"))
+    monkeypatch.setattr(terraform_cli, "MIRROR_PLACES", (str(tmp_path),))
+    monkeypatch.setattr(terraform_cli, "registry_answers", lambda: False)
+
+    with pytest.raises(MirrorMissing, match="SCONES_PROVIDER_MIRROR"):
+        terraform_cli.environment()
+
+
+def test_a_failing_terraform_shows_its_last_words(fake_terraform):
+    fake_terraform('[ "$1" = version ] && echo "Terraform v1.11.4" && exit 0\necho "Error: no such bucket" && exit 1')
+
+    with pytest.raises(TerraformFailed, match="no such bucket"):
+        terraform_cli.run("plan")
+
+
+def test_an_accepted_exit_code_is_no_failure_and_lines_are_seen_as_they_come(fake_terraform):
+    fake_terraform('[ "$1" = version ] && echo "Terraform v1.11.4" && exit 0\necho one\necho two\nexit 2')
+    seen: list[str] = []
+
+    code, output = terraform_cli.run("plan", accept=(0, 2), on_line=seen.append)
+
+    assert (code, output, seen) == (2, "one\ntwo\n", ["one", "two"])
