@@ -244,7 +244,7 @@ def _wheels(lock: Path, target: Target, cache: Path, report: Report) -> list[Pat
 def _download(lock: Path, target: Target, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps"]
     command += [
         "--only-binary=:all:",
         "--require-hashes",
@@ -267,8 +267,8 @@ def _explain(stderr: str, lock: Path) -> str:
     errors = [line.strip() for line in stderr.splitlines() if line.strip()]
     if "DO NOT MATCH THE HASHES" in stderr:
         advice = f"A file is not the one that {lock} pins: do not use it, and find out which index gave it."
-    elif re.search(r"NewConnectionError|ConnectionError|Temporary failure|Max retries|timed out", stderr):
-        advice = "The package index cannot be reached: check the network, or pip's index and proxy settings."
+    elif re.search(r"from versions: none|ConnectionError|ProxyError|Temporary failure|timed out", stderr):
+        advice = "The package index cannot be reached: check the network, and pip's index and proxy settings."
     else:
         advice = f"Check that {lock} is up to date (its first lines say how it is made)."
     return "\n".join(["pip could not fetch the dependencies.", *errors[-5:], advice])
@@ -276,7 +276,7 @@ def _explain(stderr: str, lock: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build the functions' zip files.")
-    parser.add_argument("--target", default="local", help="aws or local (default: local)")
+    parser.add_argument("--target", required=True, help=" or ".join(targets()))
     try:
         build(parser.parse_args().target)
     except PackagingError as error:

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ SCHEMA_VERSION = 1
 DESCRIPTION = "model.json"
 NETWORK = "model.onnx"
 LARGEST = 5_000_000
-_NUMBERS = ("temperature", "threshold")
-_LISTS = ("labels", "classes_of_interest", "mean", "std")
 
 
 class ArtifactError(Exception):
@@ -72,25 +69,40 @@ def described(text: bytes, place: str) -> dict[str, Any]:
 def _first_fault(description: Any) -> str | None:
     if not isinstance(description, dict) or description.get("schema_version") != SCHEMA_VERSION:
         return f"schema_version is not {SCHEMA_VERSION}"
-    if not isinstance(description.get("name"), str) or not description["name"]:
-        return "name is missing"
-    for key in _LISTS:
-        if not isinstance(description.get(key), list) or not description[key]:
-            return f"{key} is no list"
-    if not set(description["classes_of_interest"]) <= set(description["labels"]):
-        return "classes_of_interest holds a class that is no label"
-    for key in _NUMBERS:
-        value = description.get(key)
-        if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-            return f"{key} is no number above 0"
-    if type(description.get("input_size")) is not int or description["input_size"] < 1:
-        return "input_size is no number of pixels"
-    return None
+    get: Any = description.get
+    labels = get("labels") if _are_names(get("labels")) else []
+    usable = {
+        "name": isinstance(get("name"), str) and get("name"),
+        "labels": labels,
+        "classes_of_interest": _are_names(get("classes_of_interest"))
+        and set(get("classes_of_interest")) <= set(labels),
+        "mean": _are_numbers(get("mean")),
+        "std": _are_numbers(get("std")) and all(get("std")),
+        "input_size": type(get("input_size")) is int and get("input_size") > 0,
+        "temperature": _is_number(get("temperature")) and get("temperature") > 0,
+        "threshold": _is_number(get("threshold")) and 0 < get("threshold") <= 1,
+    }
+    return next((f"{key} cannot be used: {get(key)!r}" for key, good in usable.items() if not good), None)
+
+
+def _are_names(value: Any) -> bool:
+    named = isinstance(value, list) and value and all(isinstance(item, str) and item for item in value)
+    return bool(named) and len(set(value)) == len(value)
+
+
+def _are_numbers(value: Any) -> bool:
+    """Whether it is a list of one finite number per colour channel."""
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def write(folder: Path, description: dict[str, Any], network: bytes) -> None:
-    """Write both files; each appears whole or not at all, the description last."""
+    """Write both files; without its description, which comes last, a network is no artifact."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / DESCRIPTION).unlink(missing_ok=True)
     _replace(folder / NETWORK, network)
     _replace(folder / DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
 
@@ -130,6 +142,6 @@ def _replace(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_bytes(content)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -7,9 +7,9 @@ import io
 import math
 
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Generator, Tensor
+from torch.nn import functional
 
 _GREY = (0.299, 0.587, 0.114)
 
@@ -49,8 +49,10 @@ def _move(pixels: Tensor, strength: float, generator: Generator) -> Tensor:
         c * zoom,
         down,
     )
-    grid = F.affine_grid(torch.stack(rows, 1).view(count, 2, 3), list(pixels.shape), align_corners=False)
-    return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+    grid = functional.affine_grid(
+        torch.stack(rows, 1).view(count, 2, 3), list(pixels.shape), align_corners=False
+    )
+    return functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
 
 
 def _recolour(pixels: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -83,9 +85,11 @@ def _blur(pixels: Tensor, share: float, generator: Generator) -> Tensor:
     offsets = torch.arange(-2, 3, device=pixels.device).view(1, 5)
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
-    flat = F.pad(some, (2, 2, 2, 2), mode="reflect").reshape(1, count * channels, height + 4, width + 4)
-    flat = F.conv2d(flat, kernel.view(-1, 1, 1, 5), groups=count * channels)
-    flat = F.conv2d(flat, kernel.view(-1, 1, 5, 1), groups=count * channels)
+    flat = functional.pad(some, (2, 2, 2, 2), mode="reflect").reshape(
+        1, count * channels, height + 4, width + 4
+    )
+    flat = functional.conv2d(flat, kernel.view(-1, 1, 1, 5), groups=count * channels)
+    flat = functional.conv2d(flat, kernel.view(-1, 1, 5, 1), groups=count * channels)
     pixels = pixels.clone()
     pixels[chosen] = flat.view(count, channels, height, width)
     return pixels

@@ -35,6 +35,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def only(self, chosen: NDArray[np.bool_]) -> "Rows":
+        return Rows(self.pixels[chosen], self.truth[chosen])
+
 
 def rows_of(pictures: Sequence[stage.LabelledPicture], truth: Sequence[int]) -> Rows:
     pixels = (

@@ -42,7 +42,7 @@ def serving(folder: Path) -> Iterator[int]:
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout is not None  # noqa: S101 - for the type checker: it was asked for above
+    assert process.stdout is not None
     try:
         ready = process.stdout.readline()
         if not ready.startswith("serving"):

@@ -2,15 +2,15 @@
 
 import copy
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
+from torch.nn import functional
 
 from training_scripts.augment import augment
 from training_scripts.muon import Muon
@@ -18,6 +18,8 @@ from training_scripts.network import Network
 
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)
+# Share of a run in which the rates rise to their full height.
+_WARM_UP = 0.05
 
 
 class TrainingError(Exception):
@@ -38,157 +40,115 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Pictures uint8 [N, 3, S, S] and their target distributions float32 [N, classes]."""
+class Course:
+    """What one run trains on.
+
+    pixels: uint8 [N, 3, S, S]. targets: float32 [N, classes], distributions. sample: draws the row numbers of
+    one epoch. seed: each epoch has a random stream of its own, so a resumed run sees what another one sees.
+    """
 
     pixels: Tensor
     targets: Tensor
+    sample: Callable[[Generator], Tensor]
+    schedule: Schedule
+    seed: int
 
-    def __len__(self) -> int:
-        return len(self.pixels)
 
+class Run:
+    """A network in training with the moving average of its weights, which is what the run is for."""
 
-EpochSample = Callable[[Generator], Tensor]
-Report = Callable[[int, int, float], None]
+    def __init__(self, network: Network, course: Course, device: torch.device) -> None:
+        self._network = network.to(device, memory_format=torch.channels_last)
+        self._average = copy.deepcopy(self._network).eval()
+        self._course, self._device, self._epochs_done = course, device, 0
+        trained = [p for p in network.parameters() if p.requires_grad]
+        others = [p for p in trained if p.ndim != 4]
+        self._optimisers: list[torch.optim.Optimizer] = [
+            Muon((p for p in trained if p.ndim == 4), lr=course.schedule.muon_lr),
+            torch.optim.SGD(others, course.schedule.head_lr, momentum=0.85, nesterov=True, weight_decay=1e-4),
+        ]
+
+    def train(self, checkpoint: Path, report: Callable[[int, float], None]) -> Network:
+        """Continue from the checkpoint, where that file exists, to the end; `report` gets (epochs done, loss).
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        if checkpoint.exists():
+            self._load(torch.load(checkpoint, map_location=self._device, weights_only=True))
+        for epoch in range(self._epochs_done, self._course.schedule.epochs):
+            loss = self._epoch(epoch)
+            self._epochs_done = epoch + 1
+            _save(self._state(), checkpoint)
+            report(self._epochs_done, loss)
+        return self._average.eval()
+
+    def _epoch(self, epoch: int) -> float:
+        course, schedule = self._course, self._course.schedule
+        generator = Generator().manual_seed(course.seed * 1_000_003 + epoch)
+        rows = course.sample(generator)
+        batches = max(1, len(rows) // schedule.batch_size)
+        total = 0.0
+        self._network.train()
+        for number, batch in enumerate(rows.chunk(batches)):
+            steps = epoch * batches + number
+            self._set_rates(steps / batches / schedule.epochs)
+            pixels = course.pixels[batch].to(self._device).float() / 255
+            loss = self._step(augment(pixels, schedule.strength, generator), course.targets[batch])
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss became {loss} in epoch {epoch + 1}: lower muon_lr or check the data"
+                )
+            self._follow(min(schedule.averaging, (1 + steps) / (10 + steps)))
+            total += loss / batches
+        return total
+
+    def _set_rates(self, progress: float) -> None:
+        share = min(1.0, progress / _WARM_UP + 0.05) * 0.5 * (1 + math.cos(math.pi * progress))
+        schedule = self._course.schedule
+        for optimiser, rate in zip(self._optimisers, (schedule.muon_lr, schedule.head_lr), strict=True):
+            optimiser.param_groups[0]["lr"] = rate * share
+
+    def _step(self, pixels: Tensor, targets: Tensor) -> float:
+        kind = self._device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=kind != "mps"):
+            answers = self._network(normalise(pixels))
+        loss = functional.cross_entropy(
+            answers.float(), targets.to(self._device), label_smoothing=self._course.schedule.smoothing
+        )
+        self._network.zero_grad()
+        loss.backward()
+        for optimiser in self._optimisers:
+            optimiser.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def _follow(self, decay: float) -> None:
+        pairs = zip(self._average.state_dict().values(), self._network.state_dict().values(), strict=True)
+        for slow, fast in pairs:
+            if slow.is_floating_point():
+                slow.lerp_(fast, 1 - decay)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "epoch": self._epochs_done,
+            "network": self._network.state_dict(),
+            "average": self._average.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
+        }
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self._epochs_done = state["epoch"]
+        self._network.load_state_dict(state["network"])
+        self._average.load_state_dict(state["average"])
+        for optimiser, saved in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
 
 
 def normalise(pixels: Tensor) -> Tensor:
     """Take float pixels in 0..1 to the network's input scale."""
     mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) for v in (MEAN, STD))
     return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-def fit(
-    network: Network,
-    examples: Examples,
-    sample: EpochSample,
-    schedule: Schedule,
-    *,
-    seed: int,
-    device: torch.device,
-    checkpoint: Path,
-    report: Report,
-) -> Network:
-    """Train `network` and return the moving average of its weights, in evaluation mode.
-
-    `sample` draws the row numbers of one epoch. The run continues from `checkpoint` if that file exists;
-    each epoch has a random stream of its own, so a resumed run sees what an uninterrupted one sees.
-
-    Raises:
-        TrainingError: the loss is not finite.
-    """
-    network = network.to(device, memory_format=torch.channels_last)
-    average = copy.deepcopy(network).eval()
-    optimisers = _optimisers(network, schedule)
-    begin = _resume(checkpoint, network, average, optimisers, device)
-    for epoch in range(begin, schedule.epochs):
-        generator = Generator().manual_seed(seed * 1_000_003 + epoch)
-        loss = _epoch(
-            network, average, optimisers, examples, sample(generator), schedule, epoch, generator, device
-        )
-        _save(checkpoint, epoch + 1, network, average, optimisers)
-        report(epoch + 1, schedule.epochs, loss)
-    return average.eval()
-
-
-def _optimisers(network: Network, schedule: Schedule) -> list[torch.optim.Optimizer]:
-    trained = [p for p in network.parameters() if p.requires_grad]
-    filters = [p for p in trained if p.ndim == 4]
-    others = [p for p in trained if p.ndim != 4]
-    sgd = torch.optim.SGD(others, lr=schedule.head_lr, momentum=0.85, nesterov=True, weight_decay=1e-4)
-    return [Muon(filters, lr=schedule.muon_lr), sgd]
-
-
-def _epoch(
-    network: Network,
-    average: Network,
-    optimisers: list[torch.optim.Optimizer],
-    examples: Examples,
-    rows: Tensor,
-    schedule: Schedule,
-    epoch: int,
-    generator: Generator,
-    device: torch.device,
-) -> float:
-    batches = max(1, len(rows) // schedule.batch_size)
-    total = 0.0
-    network.train()
-    for number, batch in enumerate(rows.chunk(batches)):
-        _set_rates(optimisers, schedule, (epoch + number / batches) / schedule.epochs)
-        pixels = augment(examples.pixels[batch].to(device).float() / 255, schedule.strength, generator)
-        loss = _step(
-            network, optimisers, normalise(pixels), examples.targets[batch].to(device), schedule.smoothing
-        )
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss became {loss} in epoch {epoch + 1}: lower --muon-lr or check the data"
-            )
-        steps = epoch * batches + number
-        _follow(average, network, min(schedule.averaging, (1 + steps) / (10 + steps)))
-        total += loss / batches
-    return total
-
-
-def _set_rates(optimisers: list[torch.optim.Optimizer], schedule: Schedule, progress: float) -> None:
-    share = min(1.0, progress * 20 + 0.05) * 0.5 * (1 + math.cos(math.pi * progress))
-    for optimiser, rate in zip(optimisers, (schedule.muon_lr, schedule.head_lr), strict=True):
-        optimiser.param_groups[0]["lr"] = rate * share
-
-
-def _step(
-    network: Network,
-    optimisers: list[torch.optim.Optimizer],
-    pixels: Tensor,
-    targets: Tensor,
-    smoothing: float,
-) -> float:
-    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=pixels.device.type != "mps"):
-        logits = network(pixels)
-    loss = F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
-    network.zero_grad()
-    loss.backward()
-    for optimiser in optimisers:
-        optimiser.step()
-    return loss.item()
-
-
-@torch.no_grad()
-def _follow(average: Network, network: Network, decay: float) -> None:
-    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if slow.is_floating_point():
-            slow.lerp_(fast, 1 - decay)
-
-
-def _save(
-    path: Path, epoch: int, network: Network, average: Network, optimisers: list[torch.optim.Optimizer]
-) -> None:
-    state = {
-        "epoch": epoch,
-        "network": network.state_dict(),
-        "average": average.state_dict(),
-        "optimisers": [optimiser.state_dict() for optimiser in optimisers],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
-
-
-def _resume(
-    path: Path,
-    network: Network,
-    average: Network,
-    optimisers: list[torch.optim.Optimizer],
-    device: torch.device,
-) -> int:
-    if not path.exists():
-        return 0
-    state = torch.load(path, map_location=device, weights_only=True)
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-        optimiser.load_state_dict(saved)
-    return int(state["epoch"])
 
 
 @torch.no_grad()
@@ -200,3 +160,10 @@ def logits(network: Network, pixels: Tensor, device: torch.device) -> np.ndarray
         straight = normalise(batch.to(device).float() / 255)
         parts.append((network(straight) + network(straight.flip(3))) / 2)
     return torch.cat(parts).float().cpu().numpy()
+
+
+def _save(state: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)

@@ -4,7 +4,6 @@ After K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ class Muon(Optimizer):
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self) -> None:
         for group in self.param_groups:
             for weight in group["params"]:
                 velocity = self.state[weight].setdefault("velocity", torch.zeros_like(weight))

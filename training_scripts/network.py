@@ -34,7 +34,7 @@ class Network(nn.Module):
     def __init__(self, classes: int, widths: tuple[int, int, int]) -> None:
         super().__init__()
         self.whiten = nn.Conv2d(3, 24, 2)
-        self.whiten.weight.requires_grad_(False)
+        self.whiten.weight.requires_grad = False
         self.activation = nn.GELU()
         self.blocks = nn.Sequential(*(Block(i, o) for i, o in zip((24, *widths), widths, strict=False)))
         self.head = nn.Linear(widths[-1], classes)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -80,4 +79,4 @@ def _upload(content: bytes, bucket: str, key: str, s3_client: Any) -> None:
 def _write(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)  # noqa: PTH105 - the same call, but atomic by its documentation
+    partial.replace(path)

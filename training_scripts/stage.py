@@ -68,6 +68,17 @@ def read_pictures(source: Path, split: str, side: int = SIDE) -> Iterator[Labell
         raise StageError(f"{source}: no pictures of the split {split!r} in it")
 
 
+def has_split(source: Path, split: str) -> bool:
+    """Whether the source holds a picture of this split.
+
+    Raises:
+        StageError: it cannot be read.
+    """
+    if source.is_dir():
+        return next(_folder(source, split, SIDE), None) is not None
+    return _is_cifar(source) or next(_picture_archive(source, split, SIDE), None) is not None
+
+
 def is_official(archive: Path) -> bool:
     """Whether the file has the md5 that its authors publish for cifar-100-python.tar.gz."""
     with archive.open("rb") as file:

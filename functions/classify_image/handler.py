@@ -72,7 +72,7 @@ def _invoke(endpoint: str, image: bytes) -> tuple[bytes, str]:
 
 def _endpoint_error(error: Exception, endpoint: str) -> WorkflowError:
     """ModelError (HTTP 424) carries the container's own status: 4xx means that it understood and refused."""
-    response = getattr(error, "response", {})
+    response = getattr(error, "response", None) or {}
     container_status = response.get("OriginalStatusCode", 0)
     if response.get("Error", {}).get("Code") == "ModelError":
         said = f"{container_status} {response.get('OriginalMessage', '')[:200]}"
@@ -108,7 +108,7 @@ def _probabilities(body: bytes, count: int) -> list[float]:
         raise InvalidInference(
             f"The endpoint answered {len(answer)} numbers for {count} labels; check the model."
         )
-    probable = all(math.isfinite(value) and 0 <= value <= 1 for value in answer)
+    probable = all(0 <= value <= 1 for value in answer)  # also false for NaN
     if not (probable and abs(math.fsum(answer) - 1) <= SUM_TOLERANCE):
         raise InvalidInference(
             f"The endpoint answered {answer}, which are no probabilities adding up to 1; check the model."

@@ -17,7 +17,8 @@ class WorkflowError(Exception):
     """
 
     def __init__(self, reason: str, **details: Any) -> None:
-        self.reason = " ".join(reason.split())
+        # Reasons quote what came in, and JSON can hold half a character (a lone surrogate).
+        self.reason = " ".join(reason.encode("utf-8", "replace").decode().split())
         self.details = details
         super().__init__(self.reason)
 

@@ -29,6 +29,7 @@ REDUCING_GAP = 4.0
 # progressive file can keep it busy for hours. Encoders write about ten scans.
 _MAX_JPEG_SCANS = 100
 _MAX_JPEG_SEGMENTS = 2_000
+_MAX_JPEG_JUNK = 65_536
 _JPEG_SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 _JPEG_END = 0xD9
 _JPEG_SCAN = 0xDA
@@ -195,16 +196,22 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def _check_jpeg_segments(data: bytes) -> None:
-    """Count segments and scans up to the end of the first picture, as libjpeg will meet them."""
-    position, segments, scans = 2, 0, 0
+    """Count segments and scans up to the end of the first picture, as libjpeg will meet them.
+
+    Bytes between segments are skipped one by one, and slowly, by Pillow's reader.
+    """
+    position, segments, scans, skipped = 2, 0, 0, 0
     while (match := _JPEG_SEGMENT.search(data, position)) and data[match.end() - 1] != _JPEG_END:
         segments += 1
+        skipped += match.start() - position if not scans else 0
         scans += data[match.end() - 1] == _JPEG_SCAN
-        if scans > _MAX_JPEG_SCANS or segments > _MAX_JPEG_SEGMENTS:
+        if scans > _MAX_JPEG_SCANS or segments > _MAX_JPEG_SEGMENTS or skipped > _MAX_JPEG_JUNK:
             raise ImageRejected(
                 "The JPEG file has far more parts than a camera writes; save a fresh copy and upload that."
             )
         position = match.end() + int.from_bytes(data[match.end() : match.end() + 2])
+    if not scans:
+        raise ImageRejected("The JPEG file ends before any picture data; upload the original again.")
 
 
 def _check_png_chunks(data: bytes) -> None:

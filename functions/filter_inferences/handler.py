@@ -1,6 +1,5 @@
 """Decides whether the model is sure enough of something that we look for."""
 
-import math
 from typing import Any
 
 from functions.common import settings
@@ -48,7 +47,7 @@ def _inferences(event: Any, expected: int) -> list[float]:
     if not isinstance(values, list):
         raise InvalidInput("inferences is missing or no list; run classify_image first.")
     if len(values) != expected or not all(
-        type(value) in (int, float) and math.isfinite(value) and 0 <= value <= 1 for value in values
+        type(value) in (int, float) and 0 <= value <= 1 for value in values
     ):
         raise InvalidInference(
             f"inferences is not a list of {expected} numbers from 0 to 1; run classify_image again."

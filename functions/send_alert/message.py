@@ -46,7 +46,7 @@ def compose(occurrence: Occurrence, topic_arn: str, environment: str, runbook_ur
         "links": _links(occurrence, topic_arn, runbook_url),
     }
     subject, text = _template(occurrence.category)
-    name = _printable(occurrence.key, 1024).rsplit("/", 1)[-1] or "no picture"
+    name = _printable(occurrence.key, 1024).rsplit("/", 1)[-1] or "an unnamed picture"
     return Message(_subject(subject, fields, name), _text(text, fields, name, occurrence.reason))
 
 
@@ -101,7 +101,7 @@ def _object_link(console: str, region: str, occurrence: Occurrence) -> str:
     if not occurrence.bucket or not occurrence.key:
         return ""
     bucket = quote(occurrence.bucket, safe="")
-    link = f"{console}/s3/object/{bucket}?region={region}&prefix={quote(occurrence.key, errors='replace')}"
+    link = f"{console}/s3/object/{bucket}?region={region}&prefix={quote(occurrence.key)}"
     if occurrence.version not in ("", "null", "unknown"):
         link += f"&versionId={quote(occurrence.version, safe='')}"
     return link if len(link) <= MAX_OBJECT_LINK else f"{console}/s3/buckets/{bucket}?region={region}"

@@ -110,12 +110,13 @@ def _alarm(detail: dict[str, Any], time: str) -> Occurrence:
 
 def _text(source: Any, name: str) -> str:
     value = source.get(name) if isinstance(source, dict) else None
-    return value if isinstance(value, str) else ""
+    # JSON can hold half a character (a lone surrogate), which neither a link nor SNS can.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _number(source: dict[str, Any], name: str) -> float | None:
     value = source.get(name)
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
 
 
 def plain(cause: str) -> str:

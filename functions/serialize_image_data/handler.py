@@ -76,6 +76,12 @@ def _location(event: Any) -> tuple[str, str, str]:
             raise InvalidInput(
                 f"{name} is missing, empty or no string; start again with the object's {name}."
             )
+    try:
+        event["s3_key"].encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"s3_key is no Unicode text ({error}); start again with the object's key."
+        ) from error
     version = event.get("s3_version_id") or ""
     if not isinstance(version, str):
         raise InvalidInput("s3_version_id is no string; leave it out or give the object's version id.")

@@ -45,7 +45,8 @@ def main() -> None:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "MOTO_ACCOUNT_ID"):
         os.environ.pop(name, None)
 
-    from scripts.local_aws.server import LocalAws, serve, write_ready_file
+    # After the arguments: a wrong one is told at once.
+    from scripts.local_aws.server import LocalAws, serve, write_ready_file  # noqa: PLC0415
 
     images = {
         name: shlex.split(command) for name, _, command in (each.partition("=") for each in arguments.image)
@@ -57,7 +58,7 @@ def main() -> None:
         write_ready_file(ready_file, endpoint_url)
         print(f"The one-machine AWS answers at {endpoint_url}", flush=True)
 
-    def leave(number: int, frame: object) -> None:
+    def leave(*_: object) -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, leave)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -15,37 +16,26 @@ def arn(service: str, resource: str) -> str:
     return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
 
 
+def moto_module(name: str) -> Any:
+    """A module of moto, e.g. `sns.models`; imported when first needed, for a quick start."""
+    return importlib.import_module(f"moto.{name}")
+
+
 def s3() -> Any:
-    from moto.s3.models import s3_backends
-
-    return s3_backends[ACCOUNT]["aws"]
-
-
-def sqs() -> Any:
-    from moto.sqs.models import sqs_backends
-
-    return sqs_backends[ACCOUNT][REGION]
+    return moto_module("s3.models").s3_backends[ACCOUNT]["aws"]
 
 
 def sns() -> Any:
-    from moto.sns.models import sns_backends
-
-    return sns_backends[ACCOUNT][REGION]
+    return moto_module("sns.models").sns_backends[ACCOUNT][REGION]
 
 
 def logs() -> Any:
-    from moto.logs.models import logs_backends
-
-    return logs_backends[ACCOUNT][REGION]
+    return moto_module("logs.models").logs_backends[ACCOUNT][REGION]
 
 
 def events() -> Any:
-    from moto.events.models import events_backends
-
-    return events_backends[ACCOUNT][REGION]
+    return moto_module("events.models").events_backends[ACCOUNT][REGION]
 
 
 def functions() -> Any:
-    from moto.awslambda.models import lambda_backends
-
-    return lambda_backends[ACCOUNT][REGION]
+    return moto_module("awslambda.models").lambda_backends[ACCOUNT][REGION]

@@ -12,6 +12,7 @@ import random
 import threading
 import uuid
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,18 @@ logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 1.0
 CSV_TYPES = ("text/csv",)
 JSON_TYPES = ("application/json",)
+
+
+@dataclass(frozen=True)
+class Inference:
+    """One request to an endpoint and its answer, with their content types."""
+
+    sent: bytes
+    sent_type: str
+    answered: bytes
+    answered_type: str
+    inference_id: str
+    custom_attributes: str
 
 
 class DataCapture:
@@ -41,36 +54,13 @@ class DataCapture:
             if config and config.get("EnableCapture"):
                 self._configs[endpoint] = config
 
-    def record(
-        self,
-        endpoint: str,
-        variant: str,
-        content_type: str,
-        body: bytes,
-        reply: Any,
-        inference_id: str,
-        custom_attributes: str,
-    ) -> None:
+    def record(self, endpoint: str, variant: str, inference: Inference) -> None:
         """Capture one inference, if the endpoint captures and the sampling takes it."""
         config = self._configs.get(endpoint)
-        if not config or random.uniform(0, 100) >= config["InitialSamplingPercentage"]:
+        if not config or random.uniform(0, 100) >= config["InitialSamplingPercentage"]:  # noqa: S311
             return
-        modes = {option["CaptureMode"] for option in config["CaptureOptions"]}
-        captured: dict[str, Any] = {}
-        if modes & {"Input", "InputAndOutput"}:
-            captured["endpointInput"] = _captured(config, content_type, body, "INPUT")
-        if modes & {"Output", "InputAndOutput"}:
-            kind = reply.headers.get("Content-Type", "application/octet-stream")
-            captured["endpointOutput"] = _captured(config, kind, reply.data, "OUTPUT")
-        now = datetime.now(UTC)
-        metadata = {"eventId": str(uuid.uuid4()), "inferenceTime": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
-        if custom_attributes:
-            metadata["customAttributes"] = [custom_attributes]  # type: ignore[assignment]
-        if inference_id:
-            metadata["inferenceId"] = inference_id
-        line = json.dumps({"captureData": captured, "eventMetadata": metadata, "eventVersion": "0"})
         with self._lock:
-            self._records[endpoint, variant].append(line)
+            self._records[endpoint, variant].append(json.dumps(_record(config, inference)))
 
     def flush(self) -> None:
         """Write what was collected."""
@@ -85,6 +75,22 @@ class DataCapture:
         waiter = threading.Event()
         while not waiter.wait(FLUSH_SECONDS):
             self.flush()
+
+
+def _record(config: dict[str, Any], inference: Inference) -> dict[str, Any]:
+    modes = {option["CaptureMode"] for option in config["CaptureOptions"]}
+    captured: dict[str, Any] = {}
+    if modes & {"Input", "InputAndOutput"}:
+        captured["endpointInput"] = _captured(config, inference.sent_type, inference.sent, "INPUT")
+    if modes & {"Output", "InputAndOutput"}:
+        captured["endpointOutput"] = _captured(config, inference.answered_type, inference.answered, "OUTPUT")
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    metadata: dict[str, Any] = {"eventId": str(uuid.uuid4()), "inferenceTime": now}
+    if inference.custom_attributes:
+        metadata["customAttributes"] = [inference.custom_attributes]
+    if inference.inference_id:
+        metadata["inferenceId"] = inference.inference_id
+    return {"captureData": captured, "eventMetadata": metadata, "eventVersion": "0"}
 
 
 def _write(config: dict[str, Any], endpoint: str, variant: str, lines: list[str]) -> None:
@@ -102,7 +108,7 @@ def _write(config: dict[str, Any], endpoint: str, variant: str, lines: list[str]
 
 def _captured(config: dict[str, Any], content_type: str, data: bytes, mode: str) -> dict[str, str]:
     header = config.get("CaptureContentTypeHeader") or {}
-    kind = content_type.split(";")[0].strip().lower()
+    kind = content_type.partition(";")[0].strip().lower()
     if kind in [name.lower() for name in header.get("CsvContentTypes", CSV_TYPES)]:
         encoding, text = "CSV", data.decode("utf-8", "replace")
     elif kind in [name.lower() for name in header.get("JsonContentTypes", JSON_TYPES)]:

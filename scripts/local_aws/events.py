@@ -77,7 +77,7 @@ class EventBridge:
         """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html"""
         return [self._put_entry(entry) for entry in entries]
 
-    def publish_object_event(self, account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+    def publish_object_event(self, _account: str, bucket: Any, event_name: str, key: Any) -> None:
         """Publish an S3 object event; called by moto in place of its own delivery.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
@@ -96,10 +96,10 @@ class EventBridge:
 
     def install_object_events(self) -> None:
         """Make moto's buckets send their events here."""
-        from moto.s3 import notifications
-        from moto.s3.models import S3Backend
+        notifications = backends.moto_module("s3.notifications")
+        s3_backend = backends.moto_module("s3.models").S3Backend
 
-        def invoke_function(account_id: str, event_body: Any, fn_arn: str, region_name: str) -> None:
+        def invoke_function(_account: str, event_body: Any, fn_arn: str, _region: str) -> None:
             event = json.dumps(event_body).encode()
             self._background.submit(self._functions.invoke_async, fn_arn, event)
 
@@ -110,16 +110,18 @@ class EventBridge:
             )
             return marker
 
-        set_silently = S3Backend._set_delete_marker
-        S3Backend._set_delete_marker = set_delete_marker  # type: ignore[method-assign]
+        set_silently = s3_backend._set_delete_marker
+        s3_backend._set_delete_marker = set_delete_marker
         notifications._send_event_bridge_message = self.publish_object_event
         notifications._invoke_awslambda = invoke_function
 
     def install_put_events(self) -> None:
         """Make moto's PutEvents deliver through this object."""
-        from moto.events.models import EventsBackend
 
-        EventsBackend.put_events = lambda backend, events: self.put_events(events)  # type: ignore[method-assign]
+        def put_events(_backend: Any, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return self.put_events(events)
+
+        backends.moto_module("events.models").EventsBackend.put_events = put_events
 
     def _put_entry(self, entry: dict[str, Any]) -> dict[str, Any]:
         for field in ("Source", "DetailType", "Detail"):
@@ -157,7 +159,14 @@ class EventBridge:
                 self._background.submit(self._deliver, target, rule_arn, event, attempt + 1, delay=delay)
                 return
             logger.warning("%s: the event was not delivered to %s: %s", rule_arn, target["Arn"], error)
-            self._send_dead_letter(target, rule_arn, text, str(code), str(error), attempt)
+            facts = {
+                "RULE_ARN": rule_arn,
+                "TARGET_ARN": target["Arn"],
+                "ERROR_CODE": str(code),
+                "ERROR_MESSAGE": str(error) or str(code),
+                "RETRY_ATTEMPTS": str(attempt),
+            }
+            self._send_dead_letter(target.get("DeadLetterConfig", {}).get("Arn"), text, facts)
 
     def _send(self, target: dict[str, Any], text: str) -> None:
         arn = target["Arn"]
@@ -186,20 +195,10 @@ class EventBridge:
         now = int(datetime.now(UTC).timestamp() * 1000)
         backends.logs().put_log_events(group, stream, [{"timestamp": now, "message": text}])
 
-    def _send_dead_letter(
-        self, target: dict[str, Any], rule_arn: str, text: str, code: str, message: str, attempts: int
-    ) -> None:
+    def _send_dead_letter(self, queue: str | None, text: str, facts: dict[str, str]) -> None:
         """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html"""
-        queue = target.get("DeadLetterConfig", {}).get("Arn")
-        if not queue:
+        if queue is None:
             return
-        facts = {
-            "RULE_ARN": rule_arn,
-            "TARGET_ARN": target["Arn"],
-            "ERROR_CODE": code,
-            "ERROR_MESSAGE": message or code,
-            "RETRY_ATTEMPTS": str(attempts),
-        }
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in facts.items()}
         content = {"QueueUrl": queue_url(queue), "MessageBody": text, "MessageAttributes": attributes}
         self._call("sqs:sendMessage", content)

@@ -19,14 +19,14 @@ import tarfile
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
 from scripts.local_aws import backends, children
-from scripts.local_aws.data_capture import DataCapture
+from scripts.local_aws.data_capture import DataCapture, Inference
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.protocol import Answer, Request
 
@@ -54,7 +54,6 @@ class Variant:
     weight: float = 1.0
     process: Any = None
     pool: urllib3.HTTPConnectionPool | None = None
-    stopping: bool = field(default=False, init=False)
 
     @property
     def serverless(self) -> bool:
@@ -79,7 +78,6 @@ class Variant:
 
     def stop(self) -> None:
         """SIGTERM, then after 30 seconds SIGKILL, as SageMaker does."""
-        self.stopping = True
         if self.process:
             children.stop(self.process, TERMINATION_SECONDS)
         if self.pool:
@@ -220,11 +218,18 @@ class Hosting:
         reply = self._forward(request, variant, body)
         if reply.status >= 400:
             return _model_error(variant, reply.status, reply.data)
-        inference_id = request.header("X-Amzn-SageMaker-Inference-Id")
-        attributes = request.header(CUSTOM_ATTRIBUTES)
-        self._capture.record(name, variant.name, request.content_type, body, reply, inference_id, attributes)
+        answered_type = reply.headers.get("Content-Type", "application/octet-stream")
+        inference = Inference(
+            sent=body,
+            sent_type=request.content_type,
+            answered=reply.data,
+            answered_type=answered_type,
+            inference_id=request.header("X-Amzn-SageMaker-Inference-Id"),
+            custom_attributes=request.header(CUSTOM_ATTRIBUTES),
+        )
+        self._capture.record(name, variant.name, inference)
         headers = {
-            "Content-Type": reply.headers.get("Content-Type", "application/octet-stream"),
+            "Content-Type": answered_type,
             "x-Amzn-Invoked-Production-Variant": variant.name,
             "x-amzn-RequestId": str(uuid.uuid4()),
         }
@@ -240,7 +245,7 @@ class Hosting:
             )
         if not target:
             weights = [variant.weight for variant in variants]
-            return random.choices(variants, weights if any(weights) else None)[0]
+            return random.choices(variants, weights if any(weights) else None)[0]  # noqa: S311
         for variant in variants:
             if variant.name == target:
                 return variant
@@ -259,7 +264,7 @@ class Hosting:
             text = "Your invocation timed out while waiting for a response from container primary."
         except urllib3.exceptions.HTTPError as error:
             text = f"The connection to container primary broke: {error}"
-        return urllib3.HTTPResponse(body=text.encode(), status=500, headers={"X-Local-Unanswered": "1"})
+        return urllib3.HTTPResponse(body=text.encode(), status=500)
 
     def _model_dir(self, url: str) -> Path:
         """The unpacked archive. Raises StartFailed when it is missing or would leave its folder."""

@@ -13,6 +13,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import boto3
+from botocore import xform_name
+from botocore.exceptions import BotoCoreError, ClientError
+from moto.core.exceptions import ServiceException
+
 from scripts.local_aws import backends
 from scripts.local_aws.errors import ServiceError, StatesError
 from scripts.local_aws.lambda_service import LambdaService
@@ -127,11 +132,11 @@ class Integrations:
                     message_attributes=attributes,
                     message_structure=arguments.get("MessageStructure"),
                 )
+        except ServiceException as error:  # moto's own
+            refusal = ServiceError(error.code, error.message)
+            raise StatesError(f"SNS.{_exception(error.code)}", _cause(refusal, "AmazonSNS")) from error
         except ServiceError as error:
             raise StatesError(f"SNS.{_exception(error.code)}", _cause(error, "AmazonSNS")) from error
-        except Exception as error:  # moto's exceptions share no class; their `code` is an HTTP status
-            kind = getattr(error, "error_type", type(error).__name__)
-            raise StatesError(f"SNS.{_exception(str(kind))}", str(error)) from error
         return {"MessageId": message_id, **_metadata(200)}
 
     def _send_message(self, arguments: Arguments) -> Any:
@@ -163,9 +168,6 @@ class Integrations:
         """https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html"""
         if service == "sfn":
             return self._call_step_functions(action, arguments, "Sfn")
-        from botocore import xform_name
-        from botocore.exceptions import BotoCoreError, ClientError
-
         prefix = ERROR_PREFIXES.get(service, _pascal(service))
         try:
             result = getattr(self._client(service), xform_name(_pascal(action)))(**arguments)
@@ -180,13 +182,9 @@ class Integrations:
         return _plain(result)
 
     def _client(self, service: str) -> Any:
-        import boto3
-
         with self._lock:
             if service not in self._clients:
-                session = boto3.session.Session(
-                    aws_access_key_id="local", aws_secret_access_key="local", region_name=backends.REGION
-                )
+                session = boto3.session.Session(region_name=backends.REGION)
                 name = BOTO_NAMES.get(service, service)
                 self._clients[service] = session.client(name, endpoint_url=os.environ["AWS_ENDPOINT_URL"])
             return self._clients[service]

@@ -53,7 +53,7 @@ def evaluate(template: Any, names: Mapping[str, Any], location: str) -> Any:
 
 
 def to_jsonata(value: Any) -> Any:
-    """Copies a JSON value into the library's form: its None means undefined, so null needs a value of its own."""
+    """Copies a JSON value into the library's form, where None is undefined and null is an object of its own."""
     if value is None:
         return Utils.NULL_VALUE
     if isinstance(value, dict):
@@ -97,8 +97,7 @@ def _result(text: str, names: Mapping[str, Any], location: str) -> Any:
         raise QueryError(
             f"{about} threw an error during evaluation. {error.error}: {error}", location
         ) from error
-    # The library reports some errors of the expression, 1/0 for one, as whatever Python raises there.
-    except Exception as error:
+    except Exception as error:  # the library lets out whatever Python raises, for 1/0 for one
         raise QueryError(f"{about} threw an error during evaluation. {error}", location) from error
     raise QueryError(f"{about} returned nothing (undefined).", location)
 
@@ -113,9 +112,20 @@ def _time_limit() -> Callable[..., None]:
     return check
 
 
+def syntax_error(template: str) -> str | None:
+    """What keeps an expression (with its `{%` and `%}`) from being parsed."""
+    try:
+        compile_expression(template[2:-2].strip())
+    except JException as error:
+        return f"{error.error}: {error}"
+    except Exception as error:  # as above
+        return str(error)
+    return None
+
+
 @functools.lru_cache(maxsize=4096)
 def compile_expression(text: str) -> Jsonata:
-    """Parses an expression once; every evaluation gets a frame of its own. Raises the library's JException."""
+    """Parses an expression once; every evaluation gets a frame of its own."""
     compiled = Jsonata(text)
     compiled.set_output_convert_nulls(False)
     compiled.set_validate_input(False)
@@ -146,12 +156,12 @@ def _hash(text: Any = None, algorithm: Any = None) -> Any:
     if algorithm not in HASHES:
         raise ValueError(f"$hash knows the algorithms {', '.join(HASHES)}, not {algorithm!r}.")
     if not isinstance(text, str):
-        raise ValueError("$hash takes a string.")
+        raise TypeError("$hash takes a string.")
     return hashlib.new(HASHES[algorithm], text.encode()).hexdigest()
 
 
 def _random(seed: Any = None) -> float:
-    return random.Random(seed).random()
+    return random.Random(seed).random()  # noqa: S311 - AWS says the same of its own: not for secrets
 
 
 def _uuid() -> str:

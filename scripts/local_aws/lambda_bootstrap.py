@@ -20,8 +20,8 @@ def leave_with_the_server() -> None:
 def main() -> None:
     threading.Thread(target=leave_with_the_server, daemon=True).start()
     sys.path[:0] = [os.environ["LAMBDA_TASK_ROOT"], os.environ["LAMBDA_RUNTIME_DIR"]]
-    from awslambdaric import bootstrap
-    from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+    from awslambdaric import bootstrap  # noqa: PLC0415
+    from awslambdaric.lambda_runtime_client import LambdaRuntimeClient  # noqa: PLC0415
 
     bootstrap.run(os.environ["_HANDLER"], LambdaRuntimeClient(os.environ["AWS_LAMBDA_RUNTIME_API"]))
 

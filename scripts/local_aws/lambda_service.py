@@ -241,15 +241,14 @@ class LambdaService:
 
     def install(self) -> None:
         """Make invocations inside moto (event source mappings, log subscriptions) run here."""
-        from moto.awslambda.models import LambdaFunction
 
-        def invoke(function: Any, body: str, request_headers: Any, response_headers: Any) -> bytes:
+        def invoke(function: Any, body: str, _headers: Any, response_headers: Any) -> bytes:
             result = self.invoke(function.function_arn, body.encode())
             if result.error:
                 response_headers["x-amz-function-error"] = "Unhandled"
             return result.payload
 
-        LambdaFunction.invoke = invoke
+        backends.moto_module("awslambda.models").LambdaFunction.invoke = invoke
 
     def sweep(self) -> None:
         """Forget functions that were deleted and end the processes of those deleted or changed."""
@@ -399,7 +398,7 @@ class LambdaService:
             "ErrorCode": {"DataType": "Number", "StringValue": "200"},
             "ErrorMessage": {"DataType": "String", "StringValue": message or "-"},
         }
-        content = {"MessageAttributes": attributes}
+        content: dict[str, Any] = {"MessageAttributes": attributes}
         if destination.split(":")[2] == "sqs":
             content |= {"QueueUrl": queue_url(destination), "MessageBody": payload.decode()}
             self.call_service("arn:aws:states:::sqs:sendMessage", content)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from scripts.local_aws.backends import moto_module
+
 # What this endpoint can truly say about a request; a statement about any other key is left aside.
 # One machine has no TLS, so a bucket's TLS-only statement sees its requests as if they had come by TLS.
 KNOWN_CONDITION_KEYS = {"aws:securetransport": "true"}
@@ -17,11 +19,9 @@ KNOWN_CONDITION_KEYS = {"aws:securetransport": "true"}
 
 def create_app(service: str) -> Any:
     """The Flask application of one of moto's services, repaired; made when the service is first called."""
-    from moto.moto_server.werkzeug_app import create_backend_app
-
     for repair in REPAIRS.get(service, ()):
         repair()
-    return create_backend_app(service)  # type: ignore[arg-type]
+    return moto_module("moto_server.werkzeug_app").create_backend_app(service)
 
 
 def repair_bucket_policies() -> None:
@@ -29,20 +29,21 @@ def repair_bucket_policies() -> None:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
     """
-    from moto.iam.access_control import IAMPolicy, PermissionResult
-    from moto.s3.models import FakeBucket
+    access_control = moto_module("iam.access_control")
 
-    def get_permission(self: Any, action: str, resource: str) -> PermissionResult:
+    def get_permission(self: Any, action: str, resource: str) -> Any:
         if self.policy is None:
-            return PermissionResult.NEUTRAL
+            return access_control.PermissionResult.NEUTRAL
         document = json.loads(self.policy)
         statements = (
             document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
         )
         met = [_without_condition(each) for each in statements if _condition_met(each.get("Condition", {}))]
-        return IAMPolicy(json.dumps({**document, "Statement": met})).is_action_permitted(action, resource)
+        return access_control.IAMPolicy(json.dumps({**document, "Statement": met})).is_action_permitted(
+            action, resource
+        )
 
-    FakeBucket.get_permission = get_permission
+    moto_module("s3.models").FakeBucket.get_permission = get_permission
 
 
 def _without_condition(statement: dict[str, Any]) -> dict[str, Any]:
@@ -66,21 +67,38 @@ def repair_bucket_notifications() -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketNotificationConfiguration.html
     """
-    from moto.s3.responses import S3Response
-
-    original = S3Response.get_bucket_notification
+    responses = moto_module("s3.responses").S3Response
+    original = responses.get_bucket_notification
 
     @wraps(original)
     def get_bucket_notification(self: Any) -> Any:
         status, headers, body = original(self)
         configuration = self.backend.get_bucket_notification_configuration(self.bucket_name)
         if configuration is not None and configuration.event_bridge is not None:
-            element = b"<EventBridgeConfiguration></EventBridgeConfiguration></NotificationConfiguration>"
             text = body if isinstance(body, bytes) else body.encode()
-            body = text.replace(b"</NotificationConfiguration>", element)
+            opened = text.removesuffix(b"</NotificationConfiguration>")
+            opened = opened.removesuffix(b"/>") + b">" if opened.endswith(b"/>") else opened
+            body = opened + b"<EventBridgeConfiguration/></NotificationConfiguration>"
         return status, headers, body
 
-    S3Response.get_bucket_notification = get_bucket_notification
+    responses.get_bucket_notification = get_bucket_notification
+
+
+def repair_multipart_events() -> None:
+    """A completed multipart upload is announced twice, once as PutObject.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
+    """
+    backend = moto_module("s3.models").S3Backend
+    original = backend.put_object
+
+    @wraps(original)
+    def put_object(self: Any, *arguments: Any, **more: Any) -> Any:
+        if more.get("multipart") is not None:
+            more["disable_notification"] = True
+        return original(self, *arguments, **more)
+
+    backend.put_object = put_object
 
 
 def repair_queue_attributes() -> None:
@@ -88,10 +106,9 @@ def repair_queue_attributes() -> None:
 
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
     """
-    from moto.sqs.models import Queue
-
-    set_attributes = Queue._set_attributes
-    read_attributes: Callable[[Any], dict[str, Any]] = Queue.attributes.fget
+    queue = moto_module("sqs.models").Queue
+    set_attributes = queue._set_attributes
+    read_attributes: Callable[[Any], dict[str, Any]] = queue.attributes.fget
 
     @wraps(set_attributes)
     def _set_attributes(self: Any, attributes: dict[str, Any], now: float | None = None) -> None:
@@ -105,8 +122,8 @@ def repair_queue_attributes() -> None:
             result["RedrivePolicy"] = json.dumps(self.redrive_policy, separators=(",", ":"))
         return result
 
-    Queue._set_attributes = _set_attributes
-    Queue.attributes = property(attributes)
+    queue._set_attributes = _set_attributes
+    queue.attributes = property(attributes)
 
 
 def repair_function_configuration() -> None:
@@ -114,15 +131,14 @@ def repair_function_configuration() -> None:
 
     https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
     """
-    from moto.awslambda.models import LambdaFunction
-
+    function = moto_module("awslambda.models").LambdaFunction
     initialise, describe, update = (
-        LambdaFunction.__init__,
-        LambdaFunction.get_configuration,
-        LambdaFunction.update_configuration,
+        function.__init__,
+        function.get_configuration,
+        function.update_configuration,
     )
 
-    def __init__(self: Any, account_id: str, spec: dict[str, Any], *rest: Any, **more: Any) -> None:
+    def initialise_all(self: Any, account_id: str, spec: dict[str, Any], *rest: Any, **more: Any) -> None:
         initialise(self, account_id, spec, *rest, **more)
         self.dead_letter_config = spec.get("DeadLetterConfig") or {}
         self.logging_config = _logging_config(self.function_name, spec.get("LoggingConfig") or {})
@@ -149,9 +165,9 @@ def repair_function_configuration() -> None:
             self.kms_key_arn = config_updates["KMSKeyArn"]
         return update(self, config_updates)
 
-    LambdaFunction.__init__ = __init__
-    LambdaFunction.get_configuration = get_configuration
-    LambdaFunction.update_configuration = update_configuration
+    function.__init__ = initialise_all
+    function.get_configuration = get_configuration
+    function.update_configuration = update_configuration
 
 
 def _logging_config(function_name: str, requested: dict[str, Any]) -> dict[str, Any]:
@@ -166,8 +182,7 @@ def repair_scaling_tags() -> None:
 
     https://docs.aws.amazon.com/autoscaling/application/APIReference/API_ListTagsForResource.html
     """
-    from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
-
+    responses = moto_module("applicationautoscaling.responses").ApplicationAutoScalingResponse
     tags: dict[str, dict[str, str]] = {}
 
     def register_scalable_target(self: Any) -> str:
@@ -188,14 +203,14 @@ def repair_scaling_tags() -> None:
             tags.get(self._get_param("ResourceARN"), {}).pop(key, None)
         return "{}"
 
-    register = ApplicationAutoScalingResponse.register_scalable_target
+    register = responses.register_scalable_target
     for method in (register_scalable_target, list_tags_for_resource, tag_resource, untag_resource):
-        setattr(ApplicationAutoScalingResponse, method.__name__, method)
+        setattr(responses, method.__name__, method)
 
 
 REPAIRS: dict[str, tuple[Callable[[], None], ...]] = {
-    "s3": (repair_bucket_policies, repair_bucket_notifications),
+    "s3": (repair_bucket_policies, repair_bucket_notifications, repair_multipart_events),
     "sqs": (repair_queue_attributes,),
-    "lambda": (repair_function_configuration,),
+    "awslambda": (repair_function_configuration,),
     "applicationautoscaling": (repair_scaling_tags,),
 }

@@ -128,7 +128,7 @@ def call_json(
         "wsgi.run_once": False,
     }
     status: list[str] = []
-    text = b"".join(application(environ, lambda line, headers, exc_info=None: status.append(line)))
+    text = b"".join(application(environ, lambda line, *_: status.append(line)))
     result = json.loads(text or b"{}")
     code = int(status[0].split()[0])
     if code >= 400:

@@ -7,29 +7,38 @@ import http.client
 import os
 
 _connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
-_user_agent = "aws-lambda-python"
+_identity: dict[str, str] = {}
 
 
-def initialize_client(user_agent):  # type: ignore[no-untyped-def]
-    global _user_agent
-    _user_agent = user_agent
+def initialize_client(user_agent: str) -> None:
+    _identity["User-Agent"] = user_agent
 
 
-def next():  # type: ignore[no-untyped-def]  # noqa: A001
+def next() -> tuple[bytes, dict[str, str]]:  # noqa: A001
     return _call("GET", "next", None, {})
 
 
-def post_invocation_result(invoke_id, data, content_type, invocation_id=None):  # type: ignore[no-untyped-def]
-    _call("POST", f"{invoke_id}/response", data, {"Content-Type": content_type})
+def post_invocation_result(
+    invoke_id: str, data: bytes, content_type: str, invocation_id: str | None = None
+) -> None:
+    _call("POST", f"{invoke_id}/response", data, {"Content-Type": content_type, **_named(invocation_id)})
 
 
-def post_error(invoke_id, data, xray_fault, invocation_id=None):  # type: ignore[no-untyped-def]
-    _call("POST", f"{invoke_id}/error", data.encode(), {"Content-Type": "application/json"})
+def post_error(invoke_id: str, data: str, xray_fault: str, invocation_id: str | None = None) -> None:
+    headers = {"Content-Type": "application/json", **_named(invocation_id)}
+    if xray_fault.isascii():
+        headers["Lambda-Runtime-Function-XRay-Error-Cause"] = xray_fault
+    _call("POST", f"{invoke_id}/error", data.encode(), headers)
 
 
-def _call(method, path, body, headers):  # type: ignore[no-untyped-def]
-    headers = {"User-Agent": _user_agent, **headers}
-    _connection.request(method, f"/2018-06-01/runtime/invocation/{path}", body, headers)
+def _named(invocation_id: str | None) -> dict[str, str]:
+    return {"Lambda-Runtime-Invocation-Id": invocation_id} if invocation_id else {}
+
+
+def _call(
+    method: str, path: str, body: bytes | None, headers: dict[str, str]
+) -> tuple[bytes, dict[str, str]]:
+    _connection.request(method, f"/2018-06-01/runtime/invocation/{path}", body, {**_identity, **headers})
     answer = _connection.getresponse()
     text = answer.read()
     if answer.status >= 300:

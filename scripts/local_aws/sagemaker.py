@@ -86,7 +86,9 @@ class SageMaker:
     def create_endpoint(self, payload: Payload) -> Payload:
         name = payload["EndpointName"]
         config = self._find("endpoint-config", payload["EndpointConfigName"])
-        facts = {"EndpointStatus": "Creating", "LastModifiedTime": time.time()}
+        facts: Payload = {"EndpointStatus": "Creating", "LastModifiedTime": time.time()}
+        if "DeploymentConfig" in payload:
+            facts["LastDeploymentConfig"] = payload.pop("DeploymentConfig")
         answer = self._create("endpoint", name, payload, "EndpointArn", facts)
         self._roll_out(self._resources["endpoint"][name], config)
         return answer

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -18,6 +17,7 @@ from typing import Any
 
 import waitress
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+from waitress.channel import HTTPChannel
 
 from scripts.local_aws import moto_repairs
 from scripts.local_aws.backends import ACCOUNT, REGION
@@ -67,8 +67,9 @@ class LocalAws:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
-        # moto matches S3 keys in the form in which they came.
+        # moto takes S3 keys from the URI as it came; its routes know no line breaks.
         environ["RAW_URI"] = environ.get("REQUEST_URI", "")
+        environ["PATH_INFO"] = environ["PATH_INFO"].replace("\n", "%0A").replace("\r", "%0D")
         try:
             answer = self._own_answer(request)
             if answer is None:
@@ -103,7 +104,7 @@ class LocalAws:
             self.events.install_put_events()
         elif service == "sns":
             self.notifications.install()
-        elif service == "lambda":
+        elif service == "awslambda":
             self.functions.install()
         return moto_repairs.create_app(service)
 
@@ -135,6 +136,15 @@ class LocalAws:
         self.hosting.stop()
 
 
+class Channel(HTTPChannel):
+    """waitress waits for ever for the body of a request that expects `100 Continue` and has none."""
+
+    def send_continue(self) -> None:
+        completed = self.request.completed
+        super().send_continue()
+        self.request.completed = completed
+
+
 def serve(application: LocalAws, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve on 127.0.0.1 until the process is told to stop. `on_ready` gets the endpoint's URL."""
     server = waitress.create_server(
@@ -148,6 +158,7 @@ def serve(application: LocalAws, port: int, on_ready: Callable[[str], None]) -> 
         ident="local-aws",
         max_request_body_size=5 * 2**30,
     )
+    server.channel_class = Channel
     endpoint_url = f"http://127.0.0.1:{server.effective_port}"
     os.environ.update(AWS_ENDPOINT_URL=endpoint_url, AWS_REGION=REGION, AWS_DEFAULT_REGION=REGION)
     on_ready(endpoint_url)

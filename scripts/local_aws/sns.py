@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import threading
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scripts.local_aws import backends
 from scripts.local_aws.background import Background
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.lambda_service import LambdaService
@@ -90,9 +90,8 @@ class Notifications:
 
     def install(self) -> None:
         """Make moto's topics deliver through this object."""
-        from moto.sns.models import SNSBackend, Subscription
-
-        deliver, publish = Subscription.publish, SNSBackend.publish
+        models = backends.moto_module("sns.models")
+        deliver, publish = models.Subscription.publish, models.SNSBackend.publish
         notifications = self
 
         def deliver_or_record(self: Any, message: str, message_id: str, **more: Any) -> None:
@@ -112,8 +111,8 @@ class Notifications:
             check_subject(more.get("subject"))
             return publish(self, message, **more)
 
-        Subscription.publish = deliver_or_record
-        SNSBackend.publish = check_and_publish
+        models.Subscription.publish = deliver_or_record
+        models.SNSBackend.publish = check_and_publish
 
 
 def check_subject(subject: str | None) -> None:

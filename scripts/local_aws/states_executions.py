@@ -5,6 +5,7 @@ at a time, the oldest execution's first: under load executions finish in the ord
 """
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import json
@@ -15,6 +16,7 @@ import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from scripts.local_aws.errors import StatesError
@@ -40,7 +42,7 @@ class Runtime:
         self._free = PARALLEL_CALLS
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._arrivals = itertools.count()
-        self._jobs: queue.SimpleQueue[tuple[str, Any, asyncio.Future[Any]]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[str, Any, asyncio.Future[Any]] | None] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
 
     async def call(
@@ -69,6 +71,10 @@ class Runtime:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds * self._wait_scale)
+
+    def close(self) -> None:
+        """Ends the threads, each once its call has returned."""
+        self._jobs.put(None)
 
     async def _enter(self, priority: int) -> None:
         if self._free:
@@ -99,8 +105,8 @@ class Runtime:
         return answer
 
     def _work(self) -> None:
-        while True:
-            resource, arguments, answer = self._jobs.get()
+        while (job := self._jobs.get()) is not None:
+            resource, arguments, answer = job
             result, failure = None, None
             try:
                 result = self._call_service(resource, arguments)
@@ -110,7 +116,9 @@ class Runtime:
                 logger.exception("task %s failed without an error name", resource)
                 failure = StatesError("States.TaskFailed", f"{type(error).__name__}: {error}")
             self._idle.release()
-            answer.get_loop().call_soon_threadsafe(_settle, answer, result, failure)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer
+                answer.get_loop().call_soon_threadsafe(_settle, answer, result, failure)
+        self._jobs.put(None)
 
 
 def _settle(answer: "asyncio.Future[Any]", result: Any, failure: StatesError | None) -> None:
@@ -132,44 +140,31 @@ class Outcome(NamedTuple):
     cause: str | None = None
 
 
+@dataclass(eq=False)
 class Execution:
     """One execution, from its start to its status SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
 
-    Args:
-        runtime: what performs its tasks.
-        arn: its own ARN.
-        name: its name.
-        text: the input as JSON text.
-        definition: the state machine's definition as JSON text.
-        context: the members Execution and StateMachine of the context object.
-        number: counts executions upwards; the older one's tasks go first.
-        keeps_history: Express executions keep none.
-        origin: what the service notes about where it comes from.
+    `input` is JSON text; `context` has the members Execution and StateMachine of the context object. The lower
+    its `number`, the sooner its tasks get their turn. `origin` belongs to the service.
     """
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        arn: str,
-        name: str,
-        text: str,
-        definition: str,
-        context: dict[str, Any],
-        number: int,
-        keeps_history: bool,
-        origin: Any,
-    ) -> None:
-        self.arn, self.name, self.input, self.origin = arn, name, text, origin
-        self.start = time.time()
-        self.outcome = Outcome()
-        self.ended: Future[Execution] = Future()
-        self._runtime, self._definition, self._context = runtime, definition, context
-        self._number, self._keeps_history = number, keeps_history
-        self._last_event = 0
-        self._events: list[dict[str, Any]] = []
-        self._packed_events: bytes | None = None
-        self._abortion: tuple[str | None, str | None] | None = None
-        self._abort_requested = asyncio.Event()
+    runtime: Runtime
+    arn: str
+    name: str
+    input: str
+    definition: dict[str, Any]
+    context: dict[str, Any]
+    number: int
+    keeps_history: bool
+    origin: Any
+    start: float = field(default_factory=time.time)
+    outcome: Outcome = field(default_factory=Outcome)
+    ended: "Future[Execution]" = field(default_factory=Future)
+    _last_event: int = 0
+    _events: list[dict[str, Any]] = field(default_factory=list)
+    _packed_events: bytes | None = None
+    _abortion: tuple[str | None, str | None] | None = None
+    _abort_requested: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -179,7 +174,7 @@ class Execution:
 
     async def conduct(self, seconds: float | None) -> None:
         """Runs to the end, whatever it is; `seconds` is the time limit of the whole execution."""
-        interpreter = Interpreter(json.loads(self._definition), self._context, self)
+        interpreter = Interpreter(self.definition, self.context, self)
         run = asyncio.create_task(interpreter.run(Payload(json.loads(self.input), self.input)))
         abort = asyncio.create_task(self._abort_requested.wait())
         await asyncio.wait({run, abort}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -200,7 +195,7 @@ class Execution:
         self._abort_requested.set()
 
     def record(self, event_type: str, previous: int, details: dict[str, Any] | None = None) -> int:
-        if self._keeps_history and self._last_event >= HISTORY_EVENTS:
+        if self.keeps_history and self._last_event >= HISTORY_EVENTS:
             cause = f"The execution reached the maximum number of history events ({HISTORY_EVENTS})."
             raise StatesError("States.Runtime", cause)
         return self._append(event_type, previous, details)
@@ -208,10 +203,10 @@ class Execution:
     async def call(
         self, resource: str, arguments: Any, seconds: float | None, on_start: Callable[[], object]
     ) -> Any:
-        return await self._runtime.call(self._number, resource, arguments, seconds, on_start)
+        return await self.runtime.call(self.number, resource, arguments, seconds, on_start)
 
     async def sleep(self, seconds: float) -> None:
-        await self._runtime.sleep(seconds)
+        await self.runtime.sleep(seconds)
 
     def _conclude(self, run: "asyncio.Task[Payload]") -> None:
         if run.cancelled() and self._abortion is not None:
@@ -242,7 +237,7 @@ class Execution:
 
     def _append(self, event_type: str, previous: int, details: dict[str, Any] | None) -> int:
         self._last_event += 1
-        if self._keeps_history:
+        if self.keeps_history:
             event = {
                 "id": self._last_event,
                 "previousEventId": previous,

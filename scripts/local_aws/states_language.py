@@ -158,7 +158,7 @@ class Interpreter:
         entered = {"name": visit.name, **_data("input", visit.input.text)}
         visit.entered_event = self._record(visit.scope, f"{kind}StateEntered", entered)
         try:
-            return await self._handlers[kind](self, visit)
+            return await HANDLERS[kind](self, visit)
         except QueryError as error:
             raise self._evaluation_failure(visit, error) from error
         except asyncio.CancelledError:
@@ -167,9 +167,6 @@ class Interpreter:
             raise
 
     async def _pass(self, visit: Visit) -> Step:
-        return self._leave(visit, visit.state, visit.input.value)
-
-    async def _succeed(self, visit: Visit) -> Step:
         return self._leave(visit, visit.state, visit.input.value)
 
     async def _fail(self, visit: Visit) -> Step:
@@ -210,17 +207,6 @@ class Interpreter:
 
     async def _map(self, visit: Visit) -> Step:
         return await self._attempts(visit, self._iterations)
-
-    _handlers: dict[str, Callable[["Interpreter", Visit], Awaitable[Step]]] = {
-        "Pass": _pass,
-        "Succeed": _succeed,
-        "Fail": _fail,
-        "Choice": _choice,
-        "Wait": _wait,
-        "Task": _task,
-        "Parallel": _parallel,
-        "Map": _map,
-    }
 
     async def _attempts(self, visit: Visit, work: Callable[[Visit], Awaitable[Any]]) -> Step:
         """Does the work of a state until it succeeds, no retrier is left, or a catcher takes over."""
@@ -315,12 +301,10 @@ class Interpreter:
         outcome = "Failed"
         try:
             if "ItemSelector" in visit.state:
-                selecting = Visit(visit.name, visit.state, visit.input, scope)
-                item = selecting.field("ItemSelector")
+                item = Visit(visit.name, visit.state, visit.input, scope).field("ItemSelector")
             payload = self._payload(visit, item, visit.name)
-            result = (await self._run(visit.state["ItemProcessor"], payload, scope)).value
+            result = await self._run(visit.state["ItemProcessor"], payload, scope)
             outcome = "Succeeded"
-            return result
         except asyncio.CancelledError:
             outcome = "Aborted"
             raise
@@ -328,14 +312,15 @@ class Interpreter:
             if not self.stopping:
                 self._record_beside(scope, f"MapIteration{outcome}", about)
             visit.scope.last_event = max(visit.scope.last_event, scope.last_event)
+        return result.value
 
     def _leave(
         self, visit: Visit, fields: dict[str, Any], default: Any, location: str = "", **states: Any
     ) -> Step:
         """Evaluates Assign and Output of a state, choice rule or catcher; both see the old variables."""
-        assigned = (
-            visit.query(fields.get("Assign", {}), f"{location}Assign", **states) if "Assign" in fields else {}
-        )
+        assigned: dict[str, Any] = {}
+        if "Assign" in fields:
+            assigned = visit.query(fields["Assign"], f"{location}Assign", **states)
         if "Output" in fields:
             default = visit.query(fields["Output"], f"{location}Output", **states)
         output = self._payload(visit, default, visit.name)
@@ -353,8 +338,8 @@ class Interpreter:
             return visit.input
         text = json_text(value)
         if byte_length(text) > PAYLOAD_BYTES:
-            cause = f"The state/task '{source}' returned a result with a size exceeding the maximum number of bytes"
-            raise visit.failure("States.DataLimitExceeded", f"{cause} service limit.")
+            cause = f"The state/task '{source}' returned a result with a size exceeding the maximum number of bytes "
+            raise visit.failure("States.DataLimitExceeded", f"{cause}service limit.")
         return Payload(value, text)
 
     def _evaluation_failure(self, visit: Visit, error: QueryError) -> StatesError:
@@ -375,6 +360,18 @@ class Interpreter:
     def _record_beside(self, scope: Scope, event_type: str, details: dict[str, Any] | None = None) -> int:
         """Records an event that its successor passes by, as AWS does for the end of branches and iterations."""
         return self._surroundings.record(event_type, scope.last_event, details)
+
+
+HANDLERS: dict[str, Callable[[Interpreter, Visit], Awaitable[Step]]] = {
+    "Pass": Interpreter._pass,
+    "Succeed": Interpreter._pass,
+    "Fail": Interpreter._fail,
+    "Choice": Interpreter._choice,
+    "Wait": Interpreter._wait,
+    "Task": Interpreter._task,
+    "Parallel": Interpreter._parallel,
+    "Map": Interpreter._map,
+}
 
 
 def matches(names: list[str], error: str | None) -> bool:
@@ -398,7 +395,7 @@ def _retry_delay(retriers: list[dict[str, Any]], attempts: list[int], failure: S
         delay = retrier.get("IntervalSeconds", RETRY_INTERVAL_SECONDS) * growth
         delay = min(delay, retrier.get("MaxDelaySeconds", delay))
         attempts[index] += 1
-        return random.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay
+        return random.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay  # noqa: S311
     return None
 
 

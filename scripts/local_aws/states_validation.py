@@ -7,55 +7,16 @@ nobody finds out in the middle of an execution.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from jsonata.jexception import JException
-
-from scripts.local_aws.jsonata_queries import compile_expression, is_expression
+from scripts.local_aws.jsonata_queries import is_expression, syntax_error
 
 SCHEMA = "SCHEMA_VALIDATION_FAILED"
 TARGET = "MISSING_TRANSITION_TARGET"
-COMMON = {"Type", "Comment", "QueryLanguage"}
-FLOW = {"Next", "End", "Output", "Assign"}
-ERRORS = {"Retry", "Catch"}
-FIELDS = {
-    "Pass": FLOW,
-    "Task": FLOW | ERRORS | {"Resource", "Arguments", "TimeoutSeconds", "HeartbeatSeconds", "Credentials"},
-    "Choice": {"Choices", "Default", "Output", "Assign"},
-    "Wait": FLOW | {"Seconds", "Timestamp"},
-    "Succeed": {"Output"},
-    "Fail": {"Error", "Cause"},
-    "Parallel": FLOW | ERRORS | {"Branches", "Arguments"},
-    "Map": FLOW | ERRORS | {"ItemProcessor", "Items", "ItemSelector", "MaxConcurrency"},
-}
-REQUIRED = {
-    "Task": ("Resource",),
-    "Choice": ("Choices",),
-    "Parallel": ("Branches",),
-    "Map": ("ItemProcessor",),
-}
-JSONPATH_FIELDS = {
-    "InputPath",
-    "OutputPath",
-    "ResultPath",
-    "ResultSelector",
-    "Parameters",
-    "Result",
-    "ItemsPath",
-}
-MACHINE_FIELDS = {"Comment", "StartAt", "States", "QueryLanguage", "TimeoutSeconds", "Version"}
-RETRIER_FIELDS = {
-    "ErrorEquals": lambda value: bool(value) and isinstance(value, list),
-    "IntervalSeconds": lambda value: _whole(value) and value >= 1,
-    "MaxAttempts": lambda value: _whole(value) and value >= 0,
-    "BackoffRate": lambda value: isinstance(value, int | float) and value >= 1,
-    "MaxDelaySeconds": lambda value: _whole(value) and 1 <= value < 31_622_400,
-    "JitterStrategy": lambda value: value in ("FULL", "NONE"),
-    "Comment": lambda value: isinstance(value, str),
-}
-VARIABLE = re.compile(r"[^\W\d]\w{0,79}")
-MAXIMUM_NAME = 80
+INTEGRATION = re.compile(r"arn:aws[\w-]*:states:::[\w-]+:\w[\w.:-]*(?<!\.waitForTaskToken)")
+NESTED = ("Branches", "ItemProcessor")
+VARIABLE = re.compile(r"(?!states$)[^\W\d]\w{0,79}")
 
 
 class Diagnostic(NamedTuple):
@@ -66,170 +27,213 @@ class Diagnostic(NamedTuple):
     location: str
 
 
+class Shape(NamedTuple):
+    """The fields that an object of the language must and may have."""
+
+    required: frozenset[str]
+    optional: frozenset[str]
+
+
+def _shape(required: str, optional: str = "") -> Shape:
+    return Shape(frozenset(required.split()), frozenset(f"{optional} Comment".split()))
+
+
+FLOW = "Next End Output Assign QueryLanguage"
+STATES = {
+    "Pass": _shape("Type", FLOW),
+    "Task": _shape(
+        "Type Resource", f"{FLOW} Retry Catch Arguments TimeoutSeconds HeartbeatSeconds Credentials"
+    ),
+    "Choice": _shape("Type Choices", "Default Output Assign QueryLanguage"),
+    "Wait": _shape("Type", f"{FLOW} Seconds Timestamp"),
+    "Succeed": _shape("Type", "Output QueryLanguage"),
+    "Fail": _shape("Type", "Error Cause QueryLanguage"),
+    "Parallel": _shape("Type Branches", f"{FLOW} Retry Catch Arguments"),
+    "Map": _shape("Type ItemProcessor", f"{FLOW} Retry Catch Items ItemSelector MaxConcurrency"),
+}
+RULES = {
+    "Retry": _shape("ErrorEquals", "IntervalSeconds MaxAttempts BackoffRate MaxDelaySeconds JitterStrategy"),
+    "Catch": _shape("ErrorEquals Next", "Output Assign"),
+    "Choices": _shape("Condition Next", "Output Assign"),
+}
+MACHINE = _shape("StartAt States QueryLanguage", "TimeoutSeconds Version")
+BRANCH = _shape("StartAt States")
+PROCESSOR = _shape("StartAt States", "ProcessorConfig")
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _objects(value: Any, least: int = 0) -> bool:
+    return isinstance(value, list) and len(value) >= least and all(isinstance(item, dict) for item in value)
+
+
+def _objects_by_name(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and _objects(list(value.values()))
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+
+
+# What the value of a field must look like, wherever the field stands.
+EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "StartAt": (lambda value: isinstance(value, str), "the name of a state"),
+    "Next": (lambda value: isinstance(value, str), "the name of a state"),
+    "Default": (lambda value: isinstance(value, str), "the name of a state"),
+    "End": (lambda value: value is True, "true"),
+    "QueryLanguage": (lambda value: value == "JSONata", "JSONata: this Step Functions runs no JSONPath"),
+    "States": (_objects_by_name, "an object with at least one state"),
+    "Type": (lambda value: isinstance(value, str) and value in STATES, f"one of {', '.join(STATES)}"),
+    "Resource": (
+        lambda value: isinstance(value, str) and bool(INTEGRATION.fullmatch(value)),
+        "a service integration such as arn:aws:states:::lambda:invoke, without a task token",
+    ),
+    "Assign": (
+        lambda value: isinstance(value, dict) and all(map(VARIABLE.fullmatch, value)),
+        "an object of variables, whose names have letters, digits and _, but not the name states",
+    ),
+    "Choices": (lambda value: _objects(value, 1), "a list of at least one choice rule"),
+    "Condition": (
+        lambda value: isinstance(value, bool) or is_expression(value),
+        "a boolean or an expression",
+    ),
+    "Branches": (lambda value: _objects(value, 1), "a list of at least one branch"),
+    "ItemProcessor": (lambda value: isinstance(value, dict), "an object"),
+    "ProcessorConfig": (
+        lambda value: value == {"Mode": "INLINE"},
+        "the mode INLINE: DISTRIBUTED does not run yet",
+    ),
+    "Retry": (_objects, "a list of retriers"),
+    "Catch": (_objects, "a list of catchers"),
+    "ErrorEquals": (_texts, "a list of at least one error name"),
+    "TimeoutSeconds": (lambda value: _whole(1)(value) or is_expression(value), "a positive integer"),
+    "IntervalSeconds": (_whole(1), "a positive integer"),
+    "MaxAttempts": (_whole(0), "a whole number"),
+    "BackoffRate": (lambda value: isinstance(value, int | float) and value >= 1, "a number of 1.0 or more"),
+    "MaxDelaySeconds": (lambda value: _whole(1)(value) and value < 31_622_400, "at most a year"),
+    "JitterStrategy": (lambda value: value in ("FULL", "NONE"), "FULL or NONE"),
+}
+
+
 def diagnose(definition: str) -> list[Diagnostic]:
-    """Everything that is wrong with a definition (JSON text); an empty list if it can run."""
+    """Everything that is wrong with a definition (JSON text); an empty list if it can run.
+
+    Transitions, names and expressions are looked at once every field has the form it needs.
+    """
     try:
         machine = json.loads(definition)
     except ValueError as error:
         return [Diagnostic("INVALID_JSON_DESCRIPTION", str(error), "")]
     if not isinstance(machine, dict):
-        return [Diagnostic(SCHEMA, "Expected value of type [OBJECT]", "")]
-    if machine.get("QueryLanguage") != "JSONata":
-        message = (
-            'This Step Functions runs JSONata only: set "QueryLanguage": "JSONata" for the whole machine'
-        )
-        return [Diagnostic(SCHEMA, message, "/QueryLanguage")]
-    return list(_Check().machine(machine))
+        return [Diagnostic(SCHEMA, "Expected an object", "")]
+    findings = list(_machine_shape(machine, MACHINE, ""))
+    if is_expression(machine.get("TimeoutSeconds")):
+        findings.append(Diagnostic(SCHEMA, "Only a task's timeout may be an expression", "/TimeoutSeconds"))
+    return findings or list(_scope(machine, "", frozenset(), set()))
 
 
-class _Check:
-    """Walks over a definition and remembers the names that must be unique in all of it."""
-
-    def __init__(self) -> None:
-        self._names: set[str] = set()
-
-    def machine(self, machine: dict[str, Any]) -> Iterator[Diagnostic]:
-        yield from _unknown(machine, MACHINE_FIELDS, "")
-        if "TimeoutSeconds" in machine and not (
-            _whole(machine["TimeoutSeconds"]) and machine["TimeoutSeconds"] > 0
-        ):
-            yield Diagnostic(SCHEMA, "Expected a positive integer", "/TimeoutSeconds")
-        yield from self._states(machine, "", frozenset())
-
-    def _states(self, machine: Any, path: str, outer_variables: frozenset[str]) -> Iterator[Diagnostic]:
-        states = machine.get("States") if isinstance(machine, dict) else None
-        if not isinstance(states, dict) or not states:
-            yield Diagnostic(SCHEMA, "States must be an object with at least one state", f"{path}/States")
-            return
-        broken = [name for name, state in states.items() if not isinstance(state, dict)]
-        for name in broken:
-            yield Diagnostic(SCHEMA, "Expected value of type [OBJECT]", f"{path}/States/{name}")
-        if broken:
-            return
-        yield from self._transitions(machine, states, path)
-        own_variables = frozenset(variable for state in states.values() for variable in _assigned(state))
-        for variable in sorted(own_variables & outer_variables):
-            message = f"Variable '{variable}' is assigned in an outer scope already; give it another name"
-            yield Diagnostic(SCHEMA, message, f"{path}/States")
-        for name, state in states.items():
-            yield from self._state(name, state, f"{path}/States/{name}", outer_variables | own_variables)
-
-    def _transitions(
-        self, machine: dict[str, Any], states: dict[str, Any], path: str
-    ) -> Iterator[Diagnostic]:
-        reached: set[str] = set()
-        for target, location in [(machine.get("StartAt"), "/StartAt"), *_targets(states)]:
-            if target in states:
-                reached.add(target)
-            else:
-                yield Diagnostic(TARGET, f"Missing transition target: {target!r}", path + location)
-        for name in states:
-            if name not in reached:
-                yield Diagnostic(TARGET, f'State "{name}" is not reachable.', f"{path}/States/{name}")
-        if not any(_ends(state) for state in states.values()):
-            yield Diagnostic("MISSING_END_STATE", "There is no terminal state", f"{path}/States")
-
-    def _state(
-        self, name: str, state: dict[str, Any], path: str, variables: frozenset[str]
-    ) -> Iterator[Diagnostic]:
-        if name in self._names:
-            yield Diagnostic("DUPLICATE_STATE_NAME", f"Duplicate state name: {name}", path)
-        self._names.add(name)
-        if not 1 <= len(name) <= MAXIMUM_NAME:
-            yield Diagnostic(SCHEMA, f"A state's name has 1 to {MAXIMUM_NAME} characters", path)
-        kind = state.get("Type")
-        if kind not in FIELDS:
-            yield Diagnostic(SCHEMA, f"Type must be one of {', '.join(FIELDS)}, not {kind!r}", f"{path}/Type")
-            return
-        if state.get("QueryLanguage", "JSONata") != "JSONata":
-            yield Diagnostic(
-                SCHEMA, "'QueryLanguage' must be 'JSONata', as for the whole state machine", path
-            )
-        yield from _unknown(state, COMMON | FIELDS[kind], path)
-        yield from (
-            Diagnostic(SCHEMA, f"The field '{field}' is required", path)
-            for field in REQUIRED.get(kind, ())
-            if field not in state
-        )
-        if "Next" in FIELDS[kind] and ("Next" in state) == (state.get("End") is True):
-            yield Diagnostic(SCHEMA, "Exactly one of Next and End: true is needed", path)
-        yield from _expressions({key: state[key] for key in state.keys() & FIELDS[kind] - NESTED}, path)
-        yield from _assignments(state, path)
-        yield from _error_handling(state, path)
-        yield from self._details(kind, state, path, variables)
-
-    def _details(
-        self, kind: str, state: dict[str, Any], path: str, variables: frozenset[str]
-    ) -> Iterator[Diagnostic]:
-        if kind == "Wait" and ("Seconds" in state) == ("Timestamp" in state):
-            yield Diagnostic(SCHEMA, "Exactly one of Seconds and Timestamp is needed", path)
-        if kind == "Task" and "Resource" in state:
-            yield from _resource(state["Resource"], f"{path}/Resource")
-        if kind == "Choice" and "Choices" in state:
-            yield from _choices(state["Choices"], f"{path}/Choices")
-        if kind == "Parallel" and "Branches" in state:
-            if not isinstance(state["Branches"], list) or not state["Branches"]:
-                yield Diagnostic(SCHEMA, "Expected a list of at least one branch", f"{path}/Branches")
-                return
-            for index, branch in enumerate(state["Branches"]):
-                yield from self._states(branch, f"{path}/Branches[{index}]", variables)
-        if kind == "Map" and "ItemProcessor" in state:
-            yield from _processor(state["ItemProcessor"], f"{path}/ItemProcessor")
-            yield from self._states(state["ItemProcessor"], f"{path}/ItemProcessor", variables)
+def _machine_shape(machine: dict[str, Any], shape: Shape, path: str) -> Iterator[Diagnostic]:
+    wrong = list(_fields(machine, shape, path))
+    yield from wrong
+    if not wrong:
+        for name, state in machine["States"].items():
+            yield from _state_shape(state, f"{path}/States/{name}")
 
 
-NESTED = {"Branches", "ItemProcessor"}
+def _state_shape(state: dict[str, Any], path: str) -> Iterator[Diagnostic]:
+    kind = state.get("Type")
+    if not EXPECTED["Type"][0](kind):
+        yield Diagnostic(SCHEMA, f"Expected {EXPECTED['Type'][1]}", f"{path}/Type")
+        return
+    known = STATES[str(kind)]
+    wrong = list(_fields(state, known, path))
+    yield from wrong
+    if wrong:
+        return
+    for one, other in (("Next", "End"), ("Seconds", "Timestamp")):
+        if {one, other} <= known.optional and (one in state) == (other in state):
+            yield Diagnostic(SCHEMA, f"Exactly one of {one} and {other} is needed", path)
+    for field, rule in RULES.items():
+        for index, item in enumerate(state.get(field, [])):
+            yield from _fields(item, rule, f"{path}/{field}[{index}]")
+    for index, branch in enumerate(state.get("Branches", [])):
+        yield from _machine_shape(branch, BRANCH, f"{path}/Branches[{index}]")
+    if "ItemProcessor" in state:
+        yield from _machine_shape(state["ItemProcessor"], PROCESSOR, f"{path}/ItemProcessor")
 
 
-def _unknown(value: dict[str, Any], fields: set[str], path: str) -> Iterator[Diagnostic]:
-    for field in value:
-        if field in JSONPATH_FIELDS:
-            message = (
-                f"The QueryLanguage is set to 'JSONata', but field '{field}' is only supported for 'JSONPath'"
-            )
-            yield Diagnostic(SCHEMA, message, path)
-        elif field not in fields:
-            yield Diagnostic(SCHEMA, f"Field '{field}' is not supported", path)
+def _fields(value: dict[str, Any], shape: Shape, path: str) -> Iterator[Diagnostic]:
+    for field in value.keys() - shape.required - shape.optional:
+        yield Diagnostic(SCHEMA, f"Field '{field}' is not supported", path)
+    for field in shape.required - value.keys():
+        yield Diagnostic(SCHEMA, f"The field '{field}' is required", path)
+    for field in value.keys() & EXPECTED.keys():
+        fits, expected = EXPECTED[field]
+        if not fits(value[field]):
+            yield Diagnostic(SCHEMA, f"Expected {expected}", f"{path}/{field}")
 
 
-def _targets(states: dict[str, Any]) -> Iterator[tuple[Any, str]]:
+def _scope(
+    machine: dict[str, Any], path: str, outer: frozenset[str], names: set[str]
+) -> Iterator[Diagnostic]:
+    """Checks the states of a machine, branch or processor; `outer` variables may not be assigned in it."""
+    states = machine["States"]
+    yield from _transitions(machine, path)
+    own = frozenset(
+        name for state in states.values() for fields in _ways(state) for name in fields.get("Assign", {})
+    )
+    for name in sorted(own & outer):
+        yield Diagnostic(SCHEMA, f"Variable '{name}' is assigned in an outer scope already", f"{path}/States")
     for name, state in states.items():
-        path = f"/States/{name}"
-        yield from ((state[field], f"{path}/{field}") for field in ("Next", "Default") if field in state)
+        here = f"{path}/States/{name}"
+        if name in names:
+            yield Diagnostic("DUPLICATE_STATE_NAME", f"Duplicate state name: {name}", here)
+        if not 1 <= len(name) <= 80:
+            yield Diagnostic(SCHEMA, "The name of a state has 1 to 80 characters", here)
+        names.add(name)
+        yield from _expressions({key: item for key, item in state.items() if key not in NESTED}, here)
+        for index, branch in enumerate(state.get("Branches", [])):
+            yield from _scope(branch, f"{here}/Branches[{index}]", outer | own, names)
+        if "ItemProcessor" in state:
+            yield from _scope(state["ItemProcessor"], f"{here}/ItemProcessor", outer | own, names)
+        yield from _wildcards(state, here)
+
+
+def _ways(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The state itself and all rules by which it can be left."""
+    return [state, *state.get("Catch", []), *state.get("Choices", [])]
+
+
+def _transitions(machine: dict[str, Any], path: str) -> Iterator[Diagnostic]:
+    states = machine["States"]
+    targets = {"/StartAt": machine["StartAt"]}
+    for name, state in states.items():
+        targets |= {
+            f"/States/{name}/{field}": state[field] for field in ("Next", "Default") if field in state
+        }
         for field in ("Catch", "Choices"):
-            for index, rule in enumerate(_objects(state.get(field))):
-                yield rule.get("Next"), f"{path}/{field}[{index}]/Next"
+            rules = enumerate(state.get(field, []))
+            targets |= {f"/States/{name}/{field}[{index}]/Next": rule["Next"] for index, rule in rules}
+    for location, target in targets.items():
+        if target not in states:
+            yield Diagnostic(TARGET, f"Missing transition target: '{target}'", path + location)
+    for name in states.keys() - set(targets.values()):
+        yield Diagnostic(TARGET, f'State "{name}" is not reachable.', f"{path}/States/{name}")
+    if not any("End" in state or state["Type"] in ("Succeed", "Fail") for state in states.values()):
+        yield Diagnostic("MISSING_END_STATE", "No state ends the machine", f"{path}/States")
 
 
-def _ends(state: dict[str, Any]) -> bool:
-    return state.get("End") is True or state.get("Type") in ("Succeed", "Fail")
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _assigning(state: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    yield state, ""
-    for field in ("Catch", "Choices"):
-        yield from ((rule, f"/{field}[{index}]") for index, rule in enumerate(_objects(state.get(field))))
-
-
-def _assigned(state: dict[str, Any]) -> Iterator[str]:
-    for fields, _ in _assigning(state):
-        if isinstance(fields.get("Assign"), dict):
-            yield from fields["Assign"]
-
-
-def _assignments(state: dict[str, Any], path: str) -> Iterator[Diagnostic]:
-    for fields, where in _assigning(state):
-        location = f"{path}{where}/Assign"
-        if not isinstance(fields.get("Assign", {}), dict):
-            yield Diagnostic(SCHEMA, "Expected value of type [OBJECT]", location)
-            continue
-        for name in fields.get("Assign", {}):
-            if name == "states" or not VARIABLE.fullmatch(name):
-                yield Diagnostic(SCHEMA, f"'{name}' is no valid name of a variable", location)
+def _wildcards(state: dict[str, Any], path: str) -> Iterator[Diagnostic]:
+    for field in ("Retry", "Catch"):
+        rules = state.get(field, [])
+        for index, rule in enumerate(rules):
+            names = rule["ErrorEquals"]
+            if "States.ALL" in names and (len(names) > 1 or index < len(rules) - 1):
+                yield Diagnostic(
+                    SCHEMA, "States.ALL must stand alone, in the last rule", f"{path}/{field}[{index}]"
+                )
 
 
 def _expressions(value: Any, path: str) -> Iterator[Diagnostic]:
@@ -240,62 +244,6 @@ def _expressions(value: Any, path: str) -> Iterator[Diagnostic]:
         for index, item in enumerate(value):
             yield from _expressions(item, f"{path}[{index}]")
     elif is_expression(value):
-        try:
-            compile_expression(value[2:-2].strip())
-        except JException as error:
-            yield Diagnostic("INVALID_JSONATA_EXPRESSION", f"{error.error}: {error}", path)
-
-
-def _error_handling(state: dict[str, Any], path: str) -> Iterator[Diagnostic]:
-    for field in ERRORS & state.keys():
-        rules = _objects(state[field])
-        if len(rules) != (len(state[field]) if isinstance(state[field], list) else -1):
-            yield Diagnostic(SCHEMA, "Expected a list of objects", f"{path}/{field}")
-        for index, rule in enumerate(rules):
-            location = f"{path}/{field}[{index}]"
-            yield from _unknown(rule, CATCHER_FIELDS if field == "Catch" else set(RETRIER_FIELDS), location)
-            for name, valid in RETRIER_FIELDS.items():
-                if not valid(rule[name]) if name in rule else name == "ErrorEquals":
-                    yield Diagnostic(SCHEMA, f"The value of '{name}' is missing or out of range", location)
-            names = rule.get("ErrorEquals") or []
-            if "States.ALL" in names and (len(names) > 1 or index < len(rules) - 1):
-                yield Diagnostic(SCHEMA, "States.ALL must stand alone and in the last rule", location)
-
-
-CATCHER_FIELDS = {"ErrorEquals", "Next", "Output", "Assign", "Comment"}
-CHOICE_FIELDS = {"Condition", "Next", "Output", "Assign", "Comment"}
-
-
-def _choices(choices: Any, path: str) -> Iterator[Diagnostic]:
-    if not isinstance(choices, list) or not choices or len(_objects(choices)) != len(choices):
-        yield Diagnostic(SCHEMA, "Expected a list of at least one choice rule", path)
-    for index, rule in enumerate(_objects(choices)):
-        yield from _unknown(rule, CHOICE_FIELDS, f"{path}[{index}]")
-        if not (isinstance(rule.get("Condition"), bool) or is_expression(rule.get("Condition"))):
-            yield Diagnostic(
-                SCHEMA, "The Condition must be a JSONata expression or a boolean", f"{path}[{index}]"
-            )
-
-
-def _resource(resource: Any, path: str) -> Iterator[Diagnostic]:
-    if not isinstance(resource, str) or not re.fullmatch(
-        r"arn:aws[\w-]*:states:::[\w-]+:\w[\w.:-]*", resource
-    ):
-        message = "This Step Functions runs service integrations only, such as arn:aws:states:::lambda:invoke"
-        yield Diagnostic(SCHEMA, message, path)
-    elif resource.endswith(".waitForTaskToken"):
-        yield Diagnostic(SCHEMA, "This Step Functions has no task tokens", path)
-
-
-def _processor(processor: Any, path: str) -> Iterator[Diagnostic]:
-    if not isinstance(processor, dict):
-        yield Diagnostic(SCHEMA, "Expected value of type [OBJECT]", path)
-        return
-    yield from _unknown(processor, {"StartAt", "States", "ProcessorConfig", "Comment"}, path)
-    if (processor.get("ProcessorConfig") or {}).get("Mode", "INLINE") != "INLINE":
-        message = "This Step Functions runs the Map mode INLINE only, DISTRIBUTED not yet"
-        yield Diagnostic(SCHEMA, message, f"{path}/ProcessorConfig")
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+        error = syntax_error(value)
+        if error is not None:
+            yield Diagnostic("INVALID_JSONATA_EXPRESSION", error, path)

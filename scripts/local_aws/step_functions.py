@@ -5,6 +5,7 @@ activities, task tokens, Map Runs and redrives; asking for them is an UnknownOpe
 """
 
 import asyncio
+import functools
 import itertools
 import json
 import logging
@@ -51,6 +52,12 @@ class Revision:
     settings: dict[str, Any]
     date: float = field(default_factory=time.time)
     revision_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @functools.cached_property
+    def parsed(self) -> dict[str, Any]:
+        """The definition, which nobody changes."""
+        parsed: dict[str, Any] = json.loads(self.definition)
+        return parsed
 
 
 @dataclass(frozen=True)
@@ -129,9 +136,17 @@ class StepFunctions:
         return answer.result() if isinstance(answer, Future) else answer
 
     def close(self) -> None:
-        """Stops all executions where they are and the threads of the service."""
+        """Drops all executions where they are and ends the threads of the service."""
+        asyncio.run_coroutine_threadsafe(self._drop_executions(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._runtime.close()
         self._events.put(None)
+
+    async def _drop_executions(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # State machines
 
@@ -297,7 +312,7 @@ class StepFunctions:
         }
         number = next(self._numbers)
         execution = Execution(
-            self._runtime, arn, name, text, revision.definition, context, number, standard, origin
+            self._runtime, arn, name, text, revision.parsed, context, number, standard, origin
         )
         started = {"input": text, "inputDetails": {"truncated": False}, "roleArn": revision.role_arn}
         if version_arn:
@@ -316,16 +331,14 @@ class StepFunctions:
 
     async def _conduct(self, execution: Execution) -> None:
         machine, revision, _ = execution.origin
-        standard = machine.kind == "STANDARD"
-        seconds = json.loads(revision.definition).get("TimeoutSeconds")
-        if not standard:
-            seconds = min(seconds or EXPRESS_SECONDS, EXPRESS_SECONDS)
-        else:
-            self._events.put(self._status_event(execution))
+        seconds = revision.parsed.get("TimeoutSeconds")
+        if machine.kind == "EXPRESS":
+            await execution.conduct(min(seconds or EXPRESS_SECONDS, EXPRESS_SECONDS))
+            return
+        self._events.put(self._status_event(execution))
         await execution.conduct(seconds)
-        if standard:
-            self._events.put(self._status_event(execution))
-            self._forget_oldest(execution)
+        self._events.put(self._status_event(execution))
+        self._forget_oldest(execution)
 
     def _forget_oldest(self, finished: Execution) -> None:
         with self._lock:

@@ -2,7 +2,7 @@
 
 import typer
 
-from scripts.scones import classify, demo, down, package, up
+from scripts.scones import classify, demo, down, package, promote, up
 
 app = typer.Typer(
     name="scones",
@@ -15,6 +15,7 @@ app = typer.Typer(
 app.command("package")(package.package)
 app.command("up")(up.up)
 app.command("down")(down.down)
+app.command("promote")(promote.promote)
 app.command("classify")(classify.classify)
 app.command("demo")(demo.demo)
 

@@ -14,6 +14,8 @@ from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, LocalStack, StackFa
 from scripts.packaging import PackagingError
 from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
 from scripts.workflow import NoSuchPicture, Outcome
+from training_scripts.artifact import ArtifactError
+from training_scripts.promote import PromoteError
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -26,6 +28,8 @@ EXPECTED_ERRORS = (
     TerraformFailed,
     TerraformMissing,
     NoSuchPicture,
+    ArtifactError,
+    PromoteError,
     ClientError,
     BotoCoreError,
 )

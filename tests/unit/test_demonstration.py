@@ -10,7 +10,13 @@ from scripts.workflow import Outcome
 
 def outcome(status: str, label: str | None = None) -> Outcome:
     facts = {"source": "a.jpg", "uri": "s3://b/a.jpg", "version": "v", "execution": "arn", "seconds": 0.1}
-    facts |= {"confidence": None, "threshold": None, "error": None, "reason": None, "execution_status": "SUCCEEDED"}
+    facts |= {
+        "confidence": None,
+        "threshold": None,
+        "error": None,
+        "reason": None,
+        "execution_status": "SUCCEEDED",
+    }
     return Outcome(status=status, label=label, **facts)
 
 
@@ -37,7 +43,10 @@ def test_a_folder_named_after_a_class_labels_its_files(tmp_path):
 
     samples = demonstration.from_folder(tmp_path)
 
-    assert [(sample.path.name, sample.label) for sample in samples] == [("one.png", "bicycle"), ("two.png", None)]
+    assert [(sample.path.name, sample.label) for sample in samples] == [
+        ("one.png", "bicycle"),
+        ("two.png", None),
+    ]
 
 
 def test_an_empty_folder_is_named(tmp_path):

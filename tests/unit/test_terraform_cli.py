@@ -105,7 +105,9 @@ def test_with_neither_registry_nor_mirror_the_way_out_is_named(tmp_path, monkeyp
 
 
 def test_a_failing_terraform_shows_its_last_words(fake_terraform):
-    fake_terraform('[ "$1" = version ] && echo "Terraform v1.11.4" && exit 0\necho "Error: no such bucket" && exit 1')
+    fake_terraform(
+        '[ "$1" = version ] && echo "Terraform v1.11.4" && exit 0\necho "Error: no such bucket" && exit 1'
+    )
 
     with pytest.raises(TerraformFailed, match="no such bucket"):
         terraform_cli.run("plan")

@@ -3,8 +3,10 @@
 import itertools
 import json
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
 
 from scripts.local_aws.errors import StatesError
 from scripts.local_aws.step_functions import StepFunctions
@@ -36,7 +38,9 @@ def failing(times: int, error: str = "Unavailable", cause: str = "not now") -> C
 
 
 class Harness:
-    """A Step Functions of its own whose service calls and events a test controls."""
+    """A Step Functions of its own whose service calls and events a test controls; `close` ends its threads."""
+
+    running: ClassVar[list["Harness"]] = []
 
     def __init__(self, call: Callable[[str, Any], Any] = lambda resource, arguments: arguments) -> None:
         self.calls: list[tuple[str, Any]] = []
@@ -45,6 +49,11 @@ class Harness:
         self._call = call
         self._names = itertools.count()
         self.service = StepFunctions(self._record_call, self._record_event, wait_scale=0.01)
+        self.running.append(self)
+
+    def close(self) -> None:
+        self.service.close()
+        self.running.remove(self)
 
     def _record_call(self, resource: str, arguments: Any) -> Any:
         self.calls.append((resource, arguments))
@@ -56,7 +65,11 @@ class Harness:
             self.changed.notify_all()
 
     def create(self, definition: dict[str, Any], **fields: Any) -> str:
-        request = {"name": f"machine-{next(self._names)}", "definition": json.dumps(definition), "roleArn": ROLE}
+        request = {
+            "name": f"machine-{next(self._names)}",
+            "definition": json.dumps(definition),
+            "roleArn": ROLE,
+        }
         return self.service.handle("CreateStateMachine", {**request, **fields})["stateMachineArn"]
 
     def start(self, arn: str, value: Any = None, **fields: Any) -> str:
@@ -86,3 +99,11 @@ class Harness:
     def history(self, execution_arn: str, **fields: Any) -> list[dict[str, Any]]:
         request = {"executionArn": execution_arn, "maxResults": 1000, **fields}
         return self.service.handle("GetExecutionHistory", request)["events"]
+
+
+@pytest.fixture
+def close_services() -> Iterator[None]:
+    """Ends the threads of every service that a test has started."""
+    yield
+    for harness in list(Harness.running):
+        harness.close()

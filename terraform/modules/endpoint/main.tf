@@ -11,7 +11,7 @@ locals {
   volume_key = local.serverless || local.own_disk ? null : var.key.arn
 
   model_names = { for key, model in local.models : key =>
-    "${var.name}-${substr(sha256(jsonencode([model, local.isolated, var.permissions_boundary_arn, local.role_arn])), 0, 12)}"
+    "${var.name}-${substr(sha256(jsonencode([model, local.isolated, local.role_arn])), 0, 12)}"
   }
   configuration_names = { for key, name in local.model_names : key =>
     "${var.name}-${substr(sha256(jsonencode([name, local.variant, var.bucket, var.key.reference])), 0, 12)}"

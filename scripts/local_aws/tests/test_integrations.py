@@ -1,0 +1,172 @@
+"""Service integrations: https://docs.aws.amazon.com/step-functions/latest/dg/integrate-services.html."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from .conftest import Server, eventually
+from .test_sns import create_topic, outbox
+
+FAILING = "class Odd(Exception): pass\ndef lambda_handler(event, context): raise Odd('no')"
+
+
+def run(server: Server, resource: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Run a machine with one task; returns DescribeExecution with the output as Python value."""
+    states = server.client("stepfunctions")
+    task = {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Arguments": arguments, "End": True}
+    definition = {"QueryLanguage": "JSONata", "StartAt": "Task", "States": {"Task": task}}
+    machine = states.create_state_machine(
+        name=f"machine-{uuid.uuid4().hex[:8]}",
+        definition=json.dumps(definition),
+        roleArn=server.create_role(),
+    )["stateMachineArn"]
+    execution = states.start_execution(stateMachineArn=machine, input='{"key": "k"}')["executionArn"]
+
+    def ended() -> Any:
+        description = states.describe_execution(executionArn=execution)
+        return description if description["status"] != "RUNNING" else None
+
+    description: dict[str, Any] = eventually(ended)
+    return {**description, "output": json.loads(description.get("output", "null"))}
+
+
+@pytest.fixture(scope="module")
+def table(server: Server) -> str:
+    server.client("dynamodb").create_table(
+        TableName="ledger",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return "ledger"
+
+
+def test_a_function_is_invoked(server: Server) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-lambda.html"""
+    name = server.create_function("def lambda_handler(event, context): return event")
+    result = run(server, "lambda:invoke", {"FunctionName": name, "Payload": "{% $states.input %}"})["output"]
+    assert (result["Payload"], result["StatusCode"], result["ExecutedVersion"]) == (
+        {"key": "k"},
+        200,
+        "$LATEST",
+    )
+
+
+def test_an_exception_of_a_function_names_the_error(server: Server) -> None:
+    name = server.create_function(FAILING)
+    ended = run(server, "lambda:invoke", {"FunctionName": name})
+    assert (ended["status"], ended["error"]) == ("FAILED", "Odd")
+    assert json.loads(ended["cause"])["errorMessage"] == "no"
+
+
+def test_a_function_that_times_out_names_the_error(server: Server) -> None:
+    name = server.create_function("import time\ndef lambda_handler(event, context): time.sleep(9)", Timeout=1)
+    assert run(server, "lambda:invoke", {"FunctionName": name})["error"] == "Sandbox.Timedout"
+
+
+def test_errors_of_lambda_itself_carry_its_name(server: Server) -> None:
+    assert (
+        run(server, "lambda:invoke", {"FunctionName": "nobody"})["error"]
+        == "Lambda.ResourceNotFoundException"
+    )
+    name = server.create_function(FAILING)
+    server.client("lambda").put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    assert run(server, "lambda:invoke", {"FunctionName": name})["error"] == "Lambda.TooManyRequestsException"
+
+
+def test_items_are_written_and_read(server: Server, table: str) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-ddb.html"""
+    item = {"id": {"S": "a"}, "n": {"N": "1"}}
+    assert run(server, "dynamodb:putItem", {"TableName": table, "Item": item})["status"] == "SUCCEEDED"
+    update = {
+        "TableName": table,
+        "Key": {"id": {"S": "a"}},
+        "UpdateExpression": "SET n = n + :one",
+        "ExpressionAttributeValues": {":one": {"N": "1"}},
+        "ReturnValues": "UPDATED_NEW",
+    }
+    assert run(server, "dynamodb:updateItem", update)["output"]["Attributes"] == {"n": {"N": "2"}}
+    key = {"TableName": table, "Key": {"id": {"S": "a"}}}
+    assert run(server, "dynamodb:getItem", key)["output"]["Item"] == {"id": {"S": "a"}, "n": {"N": "2"}}
+    run(server, "dynamodb:deleteItem", key)
+    assert "Item" not in run(server, "dynamodb:getItem", key)["output"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "error"),
+    [
+        ("dynamodb:putItem", "DynamoDB.ConditionalCheckFailedException"),
+        ("aws-sdk:dynamodb:putItem", "DynamoDb.ConditionalCheckFailedException"),
+    ],
+)
+def test_an_unmet_condition_is_named_by_the_kind_of_integration(
+    server: Server, table: str, resource: str, error: str
+) -> None:
+    arguments = {
+        "TableName": table,
+        "Item": {"id": {"S": "b"}},
+        "ConditionExpression": "attribute_exists(id)",
+    }
+    assert run(server, resource, arguments)["error"] == error
+
+
+def test_a_message_is_published_with_its_attributes(server: Server) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-sns.html"""
+    topic = create_topic(server)
+    server.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="ops@example.com")
+    attributes = {"category": {"DataType": "String", "StringValue": "system"}}
+    arguments = {
+        "TopicArn": topic,
+        "Subject": "s",
+        "Message": "{% $states.input %}",
+        "MessageAttributes": attributes,
+    }
+    assert run(server, "sns:publish", arguments)["output"]["MessageId"]
+    (entry,) = outbox(server, topic)
+    assert (entry["subject"], json.loads(entry["message"]), entry["attributes"]) == (
+        "s",
+        {"key": "k"},
+        {"category": "system"},
+    )
+
+
+def test_a_refused_subject_and_a_missing_topic_are_named(server: Server) -> None:
+    topic = create_topic(server)
+    assert run(server, "sns:publish", {"TopicArn": topic, "Subject": "a\nb", "Message": "m"})["error"] == (
+        "SNS.InvalidParameterException"
+    )
+    gone = {"TopicArn": topic + "-gone", "Message": "m"}
+    assert run(server, "sns:publish", gone)["error"] == "SNS.NotFoundException"
+
+
+def test_a_message_is_queued(server: Server) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-sqs.html"""
+    url, _ = server.create_queue()
+    run(server, "sqs:sendMessage", {"QueueUrl": url, "MessageBody": "{% $states.input %}"})
+    assert json.loads(server.receive(url)["Body"]) == {"key": "k"}
+    missing = {"QueueUrl": url + "-gone", "MessageBody": "m"}
+    assert run(server, "sqs:sendMessage", missing)["error"] == "SQS.QueueDoesNotExistException"
+
+
+def test_an_execution_is_started(server: Server) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html"""
+    states = server.client("stepfunctions")
+    definition = json.dumps(
+        {"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Succeed"}}}
+    )
+    machine = states.create_state_machine(name="child", definition=definition, roleArn=server.create_role())
+    arguments = {"StateMachineArn": machine["stateMachineArn"], "Input": {"from": "parent"}}
+    started = run(server, "states:startExecution", arguments)["output"]["ExecutionArn"]
+    assert json.loads(states.describe_execution(executionArn=started)["input"]) == {"from": "parent"}
+
+
+def test_any_sdk_action_can_be_called(server: Server) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html"""
+    bucket = server.create_bucket()
+    server.client("s3").put_object(Bucket=bucket, Key="a", Body=b"text")
+    result = run(server, "aws-sdk:s3:getObject", {"Bucket": bucket, "Key": "a"})["output"]
+    assert (result["Body"], result["ContentLength"]) == ("text", 4)
+    missing = run(server, "aws-sdk:s3:getObject", {"Bucket": bucket, "Key": "missing"})
+    assert missing["error"] == "S3.NoSuchKeyException"

@@ -1,0 +1,133 @@
+"""Repairs of moto: each is seen through boto3, as Terraform's provider would see it."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .conftest import Server
+
+
+def deny(**condition: Any) -> str:
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": "*",
+        "Condition": condition,
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+@pytest.mark.parametrize(
+    ("condition", "denied"),
+    [
+        ({"Bool": {"aws:SecureTransport": "false"}}, False),
+        ({"Bool": {"aws:SecureTransport": "true"}}, True),
+        ({"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}, False),
+    ],
+)
+def test_a_bucket_policy_denies_only_when_its_condition_is_met(
+    server: Server, condition: dict[str, Any], denied: bool
+) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html"""
+    s3, bucket = server.client("s3"), server.create_bucket()
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x")
+    s3.put_bucket_policy(Bucket=bucket, Policy=deny(**condition))
+    if denied:
+        with pytest.raises(ClientError, match=r"AccessDenied|Forbidden"):
+            s3.get_object(Bucket=bucket, Key="a")
+    else:
+        assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"x"
+
+
+def test_a_bucket_tells_that_it_notifies_eventbridge(server: Server) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketNotificationConfiguration.html"""
+    s3, bucket = server.client("s3"), server.create_bucket()
+    assert "EventBridgeConfiguration" not in s3.get_bucket_notification_configuration(Bucket=bucket)
+    configuration: dict[str, Any] = {"EventBridgeConfiguration": {}}
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
+    assert s3.get_bucket_notification_configuration(Bucket=bucket)["EventBridgeConfiguration"] == {}
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    assert "EventBridgeConfiguration" not in s3.get_bucket_notification_configuration(Bucket=bucket)
+
+
+def test_a_queue_keeps_its_policy_when_another_attribute_changes(server: Server) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
+    sqs = server.client("sqs")
+    url, arn = server.create_queue()
+    _, dead_letters = server.create_queue()
+    policy = json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Sid": "A", "Effect": "Allow", "Resource": arn}]}
+    )
+    redrive = json.dumps({"deadLetterTargetArn": dead_letters, "maxReceiveCount": 3}, separators=(",", ":"))
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy, "RedrivePolicy": redrive})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "60"})
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert json.loads(attributes["Policy"]) == json.loads(policy)
+    assert attributes["RedrivePolicy"] == redrive
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""})
+    assert "Policy" not in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+
+
+def test_a_function_keeps_its_whole_configuration(server: Server) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html"""
+    _, queue = server.create_queue()
+    logging = {"LogFormat": "JSON", "LogGroup": "/x", "ApplicationLogLevel": "WARN", "SystemLogLevel": "INFO"}
+    name = server.create_function("x = 1", LoggingConfig=logging, DeadLetterConfig={"TargetArn": queue})
+    client = server.client("lambda")
+    configuration = client.get_function_configuration(FunctionName=name)
+    assert configuration["LoggingConfig"] == logging
+    assert configuration["DeadLetterConfig"] == {"TargetArn": queue}
+    client.update_function_configuration(
+        FunctionName=name,
+        LoggingConfig={"LogFormat": "Text", "LogGroup": "/y"},
+        TracingConfig={"Mode": "Active"},
+        EphemeralStorage={"Size": 1024},
+    )
+    configuration = client.get_function_configuration(FunctionName=name)
+    assert configuration["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": "/y"}
+    assert configuration["TracingConfig"] == {"Mode": "Active"}
+    assert configuration["EphemeralStorage"] == {"Size": 1024}
+
+
+def test_the_invocation_settings_of_each_alias_are_its_own(server: Server) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html"""
+    client, name = server.client("lambda"), server.create_function("x = 1", Publish=True)
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    client.put_function_event_invoke_config(FunctionName=name, Qualifier="live", MaximumRetryAttempts=0)
+    client.update_function_event_invoke_config(
+        FunctionName=name, Qualifier="live", MaximumEventAgeInSeconds=60
+    )
+    found = client.get_function_event_invoke_config(FunctionName=name, Qualifier="live")
+    assert (found["MaximumRetryAttempts"], found["MaximumEventAgeInSeconds"]) == (0, 60)
+    assert found["FunctionArn"].endswith(":live")
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        client.get_function_event_invoke_config(FunctionName=name)
+    client.delete_function_event_invoke_config(FunctionName=name, Qualifier="live")
+    assert not client.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"]
+
+
+def test_a_scaling_target_has_tags(server: Server) -> None:
+    """https://docs.aws.amazon.com/autoscaling/application/APIReference/API_ListTagsForResource.html"""
+    client = server.client("application-autoscaling")
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/x/variant/primary",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    arn = client.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2, Tags={"a": "1", "b": "2"})[
+        "ScalableTargetARN"
+    ]
+    client.tag_resource(ResourceARN=arn, Tags={"c": "3"})
+    client.untag_resource(ResourceARN=arn, TagKeys=["a"])
+    assert client.list_tags_for_resource(ResourceARN=arn)["Tags"] == {"b": "2", "c": "3"}
+
+
+def test_a_terraform_state_is_locked_by_a_conditional_write(server: Server) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html"""
+    s3, bucket = server.client("s3"), server.create_bucket()
+    s3.put_object(Bucket=bucket, Key="lock", Body=b"1", IfNoneMatch="*")
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.put_object(Bucket=bucket, Key="lock", Body=b"2", IfNoneMatch="*")

@@ -1,0 +1,137 @@
+"""The server itself: its start and end, and HTTP as AWS's clients speak it."""
+
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+import urllib.request
+from urllib.parse import urlparse
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .conftest import Server, eventually, model_archive, process_exists
+from .test_sagemaker import deploy
+
+
+def test_it_starts_in_less_than_five_seconds(server: Server) -> None:
+    assert server.startup_seconds < 5 or os.getloadavg()[0] > (os.cpu_count() or 1)
+
+
+def test_the_ready_file_tells_where_it_is(server: Server) -> None:
+    facts = {
+        "endpoint_url": server.url,
+        "pid": server.process.pid,
+        "region": "us-east-1",
+        "account": "123456789012",
+    }
+    assert server.facts == facts
+
+
+def test_health_answers(server: Server) -> None:
+    with urllib.request.urlopen(f"{server.url}/_local/health") as answer:
+        assert json.load(answer)["status"] == "ok"
+
+
+def test_a_connection_is_kept_alive(server: Server) -> None:
+    address = urlparse(server.url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port)
+    sockets = set()
+    for _ in range(3):
+        connection.request("GET", "/_local/health")
+        connection.getresponse().read()
+        sockets.add(connection.sock)
+    assert len(sockets) == 1
+    assert None not in sockets
+
+
+def test_requests_are_answered_side_by_side(server: Server) -> None:
+    """An SQS long poll must not hold up anybody."""
+    url, _ = server.create_queue()
+    poll = threading.Thread(
+        target=lambda: server.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=4)
+    )
+    poll.start()
+    started = time.monotonic()
+    for _ in range(5):
+        server.client("sts").get_caller_identity()
+    assert time.monotonic() - started < 3
+    server.client("sqs").send_message(QueueUrl=url, MessageBody="x")
+    poll.join()
+
+
+def test_large_binary_objects_pass_untouched(server: Server) -> None:
+    """S3 clients send `Expect: 100-continue` and wait for the answer."""
+    content = os.urandom(10_000_001)
+    s3, bucket = server.client("s3"), server.create_bucket()
+    s3.put_object(Bucket=bucket, Key="a/ä +%&'\"\n.jpg", Body=content)
+    key = s3.list_objects_v2(Bucket=bucket)["Contents"][0]["Key"]
+    assert key == "a/ä +%&'\"\n.jpg"
+    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == content
+
+
+def test_an_empty_object_is_stored(server: Server) -> None:
+    s3, bucket = server.client("s3"), server.create_bucket()
+    s3.put_object(Bucket=bucket, Key="empty", Body=b"")
+    assert s3.head_object(Bucket=bucket, Key="empty")["ContentLength"] == 0
+
+
+@pytest.mark.parametrize(
+    ("service", "call"), [("dynamodb", "list_imports"), ("iam", "list_service_specific_credentials")]
+)
+def test_an_action_that_nobody_implements_is_a_client_error(server: Server, service: str, call: str) -> None:
+    """Terraform's provider repeats a request that gets a 500 for ten minutes."""
+    with pytest.raises(ClientError) as error:
+        getattr(server.client(service), call)()
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert error.value.response["Error"]["Code"] == "UnknownOperationException"
+
+
+def test_only_one_of_many_conditional_writes_wins(server: Server) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html"""
+    dynamodb = server.client("dynamodb")
+    dynamodb.create_table(
+        TableName="races",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    won: list[int] = []
+
+    def write(number: int) -> None:
+        try:
+            server.client("dynamodb").put_item(
+                TableName="races", Item={"id": {"S": "x"}}, ConditionExpression="attribute_not_exists(id)"
+            )
+            won.append(number)
+        except ClientError:
+            pass
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+
+
+def start_children(server: Server) -> list[int]:
+    """A function process and a serving process; returns their ids."""
+    name = server.create_function("import os\ndef lambda_handler(event, context): return os.getpid()")
+    function = int(server.client("lambda").invoke(FunctionName=name)["Payload"].read())
+    endpoint = deploy(server, model_archive(name="m"))
+    answer = server.client("sagemaker-runtime").invoke_endpoint(EndpointName=endpoint, Body=b"x")
+    return [function, int(json.load(answer["Body"])["pid"])]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_child_outlives_it(own_server: Server, number: signal.Signals) -> None:
+    children = start_children(own_server)
+    assert all(process_exists(pid) for pid in children)
+    own_server.process.send_signal(number)
+    own_server.process.wait(30)
+    eventually(lambda: not any(process_exists(pid) for pid in children), 10)
+    if number != signal.SIGKILL:
+        assert not (own_server.state_dir / "local_aws.json").exists()

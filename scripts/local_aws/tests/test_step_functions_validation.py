@@ -1,0 +1,175 @@
+"""Checks of a definition: .../apireference/API_ValidateStateMachineDefinition.html and https://states-language.net."""
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scripts.local_aws.states_validation import Diagnostic, diagnose
+from scripts.local_aws.tests.step_functions_harness import Harness, close_services, machine, task
+
+pytestmark = pytest.mark.usefixtures(close_services.__name__)
+
+PASS = {"Type": "Pass", "End": True}
+GOOD = machine(
+    {
+        "Call": task(
+            Next="Choose",
+            Assign={"answer": "{% $states.result %}"},
+            Retry=[{"ErrorEquals": ["States.ALL"], "JitterStrategy": "FULL", "MaxDelaySeconds": 5}],
+            Catch=[{"ErrorEquals": ["States.ALL"], "Next": "Bad"}],
+        ),
+        "Choose": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $answer %}", "Next": "Fork"}],
+            "Default": "Bad",
+        },
+        "Fork": {
+            "Type": "Parallel",
+            "Branches": [{"StartAt": "One", "States": {"One": PASS}}],
+            "Next": "Each",
+        },
+        "Each": {
+            "Type": "Map",
+            "ItemProcessor": {"StartAt": "Two", "States": {"Two": {**PASS, "Assign": {"inner": 1}}}},
+            "Next": "Rest",
+        },
+        "Rest": {"Type": "Wait", "Seconds": 1, "Next": "Good"},
+        "Good": {"Type": "Succeed"},
+        "Bad": {"Type": "Fail", "Error": "Bad"},
+    },
+    TimeoutSeconds=60,
+)
+CALL, EACH = ["States", "Call"], ["States", "Each", "ItemProcessor"]
+SCHEMA, TARGET = "SCHEMA_VALIDATION_FAILED", "MISSING_TRANSITION_TARGET"
+MISSING = object()
+JSON = st.recursive(
+    st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where a definition can be changed."""
+    keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield (*path, key)
+        yield from places(value[key], (*path, key))
+
+
+def test_a_good_definition_has_no_findings() -> None:
+    assert diagnose(json.dumps(GOOD)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "code", "location"),
+    [
+        (["QueryLanguage"], "JSONPath", SCHEMA, "/QueryLanguage"),
+        (["QueryLanguage"], MISSING, SCHEMA, ""),
+        (["StartAt"], "Nowhere", TARGET, "/StartAt"),
+        (["StartAt"], MISSING, SCHEMA, ""),
+        (["States"], {}, SCHEMA, "/States"),
+        (["States"], {"A": 1}, SCHEMA, "/States"),
+        (["TimeoutSeconds"], 0, SCHEMA, "/TimeoutSeconds"),
+        (["TimeoutSeconds"], "{% 5 %}", SCHEMA, "/TimeoutSeconds"),
+        (["Comments"], "x", SCHEMA, ""),
+        (["States", "Lonely"], PASS, TARGET, "/States/Lonely"),
+        (["States", "Call"], {"Type": "Taks", "Next": "Choose"}, SCHEMA, "/States/Call/Type"),
+        ([*CALL, "Next"], "Nowhere", TARGET, "/States/Call/Next"),
+        ([*CALL, "Next"], MISSING, SCHEMA, "/States/Call"),
+        ([*CALL, "End"], True, SCHEMA, "/States/Call"),
+        ([*CALL, "Resource"], MISSING, SCHEMA, "/States/Call"),
+        ([*CALL, "Resource"], "arn:aws:lambda:us-east-1:1:function:f", SCHEMA, "/States/Call/Resource"),
+        (
+            [*CALL, "Resource"],
+            "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+            SCHEMA,
+            "/States/Call/Resource",
+        ),
+        ([*CALL, "Parameters"], {}, SCHEMA, "/States/Call"),
+        ([*CALL, "QueryLanguage"], "JSONPath", SCHEMA, "/States/Call/QueryLanguage"),
+        (
+            [*CALL, "Arguments"],
+            {"a": ["{% 1 + %}"]},
+            "INVALID_JSONATA_EXPRESSION",
+            "/States/Call/Arguments/a[0]",
+        ),
+        ([*CALL, "Assign"], {"states": 1}, SCHEMA, "/States/Call/Assign"),
+        ([*CALL, "Assign"], {"not good": 1}, SCHEMA, "/States/Call/Assign"),
+        ([*CALL, "Retry", 0, "MaxAttempts"], -1, SCHEMA, "/States/Call/Retry[0]/MaxAttempts"),
+        ([*CALL, "Retry", 0, "BackoffRate"], 0.5, SCHEMA, "/States/Call/Retry[0]/BackoffRate"),
+        ([*CALL, "Retry", 0, "JitterStrategy"], "HALF", SCHEMA, "/States/Call/Retry[0]/JitterStrategy"),
+        ([*CALL, "Retry", 0, "ErrorEquals"], [], SCHEMA, "/States/Call/Retry[0]/ErrorEquals"),
+        ([*CALL, "Retry", 0, "ErrorEquals"], ["A", "States.ALL"], SCHEMA, "/States/Call/Retry[0]"),
+        ([*CALL, "Catch", 0, "Next"], "Nowhere", TARGET, "/States/Call/Catch[0]/Next"),
+        ([*CALL, "Catch", 0, "Next"], MISSING, SCHEMA, "/States/Call/Catch[0]"),
+        (["States", "Choose", "Choices"], [], SCHEMA, "/States/Choose/Choices"),
+        (
+            ["States", "Choose", "Choices", 0, "Condition"],
+            "yes",
+            SCHEMA,
+            "/States/Choose/Choices[0]/Condition",
+        ),
+        (["States", "Choose", "Default"], "Nowhere", TARGET, "/States/Choose/Default"),
+        (["States", "Fork", "Branches"], [], SCHEMA, "/States/Fork/Branches"),
+        (["States", "Rest", "Timestamp"], "2030-01-01T00:00:00Z", SCHEMA, "/States/Rest"),
+        (["States", "Good", "Next"], "Bad", SCHEMA, "/States/Good"),
+        ([*EACH, "StartAt"], "Call", TARGET, "/States/Each/ItemProcessor/StartAt"),
+        (
+            [*EACH, "ProcessorConfig"],
+            {"Mode": "DISTRIBUTED"},
+            SCHEMA,
+            "/States/Each/ItemProcessor/ProcessorConfig",
+        ),
+        ([*EACH, "States", "Two", "Assign"], {"answer": 1}, SCHEMA, "/States/Each/ItemProcessor/States"),
+        ([*EACH, "States", "Call"], PASS, "DUPLICATE_STATE_NAME", "/States/Each/ItemProcessor/States/Call"),
+        (
+            [*EACH, "States", "Two"],
+            {"Type": "Pass", "Next": "Two"},
+            "MISSING_END_STATE",
+            "/States/Each/ItemProcessor/States",
+        ),
+    ],
+)
+def test_a_broken_definition_is_told_where_and_why(
+    path: list[Any], value: Any, code: str, location: str
+) -> None:
+    definition = deepcopy(GOOD)
+    part: Any = definition
+    for step in path[:-1]:
+        part = part[step]
+    if value is MISSING:
+        del part[path[-1]]
+    else:
+        part[path[-1]] = value
+    assert (code, location) in [
+        (finding.code, finding.location) for finding in diagnose(json.dumps(definition))
+    ]
+
+
+@given(st.sampled_from(sorted(places(GOOD), key=str)), JSON)
+def test_nothing_in_a_definition_upsets_the_check(path: tuple[Any, ...], value: Any) -> None:
+    definition = deepcopy(GOOD)
+    part: Any = definition
+    for step in path[:-1]:
+        part = part[step]
+    part[path[-1]] = value
+    assert all(isinstance(finding, Diagnostic) for finding in diagnose(json.dumps(definition)))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "null", '"text"', '{"QueryLanguage": "JSONata"}'])
+def test_anything_but_a_state_machine_is_refused(text: str) -> None:
+    assert diagnose(text)
+
+
+def test_the_interface_answers_with_result_and_diagnostics() -> None:
+    handle = Harness().service.handle
+    good = handle("ValidateStateMachineDefinition", {"definition": json.dumps(GOOD)})
+    assert good == {"result": "OK", "diagnostics": [], "truncated": False}
+    bad = machine({"A": {"Type": "Pass"}, "B": {"Type": "Pass"}})
+    answer = handle("ValidateStateMachineDefinition", {"definition": json.dumps(bad), "maxResults": 1})
+    assert (answer["result"], answer["truncated"], len(answer["diagnostics"])) == ("FAIL", True, 1)
+    assert set(answer["diagnostics"][0]) == {"severity", "code", "message", "location"}

@@ -1,0 +1,84 @@
+"""What Terraform tells the functions, and which plan shows it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+COMMON = {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
+
+
+@pytest.fixture
+def environments(planned: Callable[..., Any]) -> Callable[[dict[str, Any]], dict[str, dict[str, str]]]:
+    def by_folder(plan: dict[str, Any]) -> dict[str, dict[str, str]]:
+        return {
+            address.split('"')[1]: after["environment"][0]["variables"]
+            for address, after in planned(plan).items()
+            if address.endswith("aws_lambda_function.this")
+        }
+
+    return by_folder
+
+
+def test_the_models_facts_reach_the_functions_that_use_them(
+    provisioned: dict[str, Any], environments: Callable[..., Any]
+) -> None:
+    functions = environments(provisioned)
+    assert functions["serialize_image_data"]["INPUT_SIZE"] == "32"
+    assert functions["serialize_image_data"]["BUCKET"] == "scones-prod-123456789012-us-east-1"
+    assert functions["classify_image"]["ENDPOINT_NAME"] == "scones-prod-classifier"
+    assert json.loads(functions["classify_image"]["LABELS"]) == ["bicycle", "motorcycle", "neither"]
+    assert json.loads(functions["filter_inferences"]["CLASSES_OF_INTEREST"]) == ["bicycle", "motorcycle"]
+    assert functions["filter_inferences"]["LABELS"] == functions["classify_image"]["LABELS"]
+    assert functions["filter_inferences"]["THRESHOLD"] == "0.93"
+    assert functions["send_alert"]["TOPIC_ARN"] == "arn:aws:sns:us-east-1:123456789012:scones-prod-alerts"
+    assert functions["send_alert"]["ENVIRONMENT"] == "scones-prod"
+
+
+def test_without_a_model_its_facts_are_not_made_up(
+    without_model: dict[str, Any], environments: Callable[..., Any]
+) -> None:
+    """The functions then fail as Misconfigured, with the variable's name."""
+    functions = environments(without_model)
+    assert set(functions["filter_inferences"]) == COMMON
+    assert set(functions["classify_image"]) == COMMON | {"ENDPOINT_NAME"}
+    assert set(functions["serialize_image_data"]) == COMMON | {"BUCKET"}
+
+
+def test_a_threshold_of_ones_own_reaches_one_function_only(
+    development: dict[str, Any],
+    development_hosted_otherwise: dict[str, Any],
+    environments: Callable[..., Any],
+) -> None:
+    recommended, own = environments(development), environments(development_hosted_otherwise)
+    assert {folder for folder in own if own[folder] != recommended[folder]} == {"filter_inferences"}
+    assert own["filter_inferences"]["THRESHOLD"] == "0.97"
+
+
+def test_another_model_with_the_same_facts_changes_no_function(
+    development: dict[str, Any],
+    development_with_another_artifact: dict[str, Any],
+    environments: Callable[..., Any],
+) -> None:
+    assert environments(development) == environments(development_with_another_artifact)
+
+
+def test_functions_log_as_json_into_their_own_group_and_are_traced(
+    provisioned: dict[str, Any], planned: Callable[..., Any]
+) -> None:
+    resources = planned(provisioned)
+    functions = [
+        after for address, after in resources.items() if address.endswith("aws_lambda_function.this")
+    ]
+    assert len(functions) == 4
+    for function in functions:
+        logging = function["logging_config"][0]
+        assert (logging["log_format"], logging["log_group"]) == (
+            "JSON",
+            f"/aws/lambda/{function['function_name']}",
+        )
+        assert function["tracing_config"] == [{"mode": "Active"}]
+        assert (function["runtime"], function["architectures"]) == ("python3.13", ["arm64"])
+    groups = [after for address, after in resources.items() if "aws_cloudwatch_log_group" in address]
+    assert {group["retention_in_days"] for group in groups} == {90}

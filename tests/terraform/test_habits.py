@@ -1,0 +1,53 @@
+"""What must hold before anybody plans."""
+
+from collections.abc import Callable
+from typing import Any
+
+from scripts import terraform_cli
+
+
+def test_files_are_formatted(root_module: Any) -> None:
+    done = root_module.run("fmt", "-check", "-recursive", "-diff")
+    assert done.returncode == 0, done.stdout
+
+
+def test_configuration_is_valid(root_module: Any) -> None:
+    done = root_module.run("validate", "-no-color")
+    assert done.returncode == 0, done.stderr
+
+
+def test_lock_file_holds_hashes_for_every_platform() -> None:
+    lock = (terraform_cli.MODULE / ".terraform.lock.hcl").read_text(encoding="utf-8")
+    assert lock.count('"zh:') >= 10, (
+        "run: terraform providers lock -platform=linux_amd64 -platform=darwin_arm64 ..."
+    )
+
+
+def test_every_variable_and_output_says_what_it_is(without_model: dict[str, Any]) -> None:
+    root = without_model["configuration"]["root_module"]
+    silent = [
+        name
+        for kind in ("variables", "outputs")
+        for name, it in root[kind].items()
+        if not it.get("description")
+    ]
+    assert silent == []
+    assert len(root["variables"]) <= 16, "few inputs: think twice before adding one"
+
+
+def test_native_tests_pass(root_module: Any) -> None:
+    """terraform/tests: which values each variable takes and refuses."""
+    done = root_module.run("test", "-no-color")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_tags_reach_every_resource_that_takes_them(
+    organisation: dict[str, Any], planned: Callable[..., Any]
+) -> None:
+    resources = planned(organisation)
+    tagged = {
+        address: after["tags_all"] for address, after in resources.items() if after and "tags_all" in after
+    }
+    assert len(tagged) > 20
+    wanted = {"owner": "vision", "project": "scones", "environment": "dev", "managed_by": "terraform"}
+    assert {address: tags for address, tags in tagged.items() if tags != wanted} == {}

@@ -1,0 +1,134 @@
+"""How Terraform composes and fills the state machine from statemachine/*.asl.json."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from scripts import terraform_cli
+
+FOLDER = terraform_cli.ROOT / "statemachine"
+ADDRESS = 'module.state_machine["classify"].aws_sfn_state_machine.this'
+
+
+@pytest.fixture(scope="module")
+def definition(provisioned: dict[str, Any], planned: Callable[..., Any]) -> dict[str, Any]:
+    return json.loads(planned(provisioned)[ADDRESS]["definition"])
+
+
+def expected(text: str) -> Any:
+    """The same by other means: include, then replace each token."""
+    text = re.sub(
+        r'"([a-z_]+\.asl\.json)"', lambda match: (FOLDER / match[1]).read_text(encoding="utf-8"), text
+    )
+    lambda_arn = "arn:aws:lambda:us-east-1:123456789012:function:scones-prod-"
+    tokens = {
+        "ledger_table": "scones-prod-ledger",
+        "ledger_retention_days": "365",
+        "alert_dead_letters_url": "https://sqs.us-east-1.amazonaws.com/123456789012/scones-prod-alert-dead-letters",
+    }
+    for folder in ("serialize_image_data", "classify_image", "filter_inferences", "send_alert"):
+        tokens[folder] = f"{lambda_arn}{folder.replace('_', '-')}:live"
+    return json.loads(re.sub(r"<<([a-z_]+)>>", lambda match: tokens[match[1]], text))
+
+
+def states(machine: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every state, those of branches and item processors included."""
+    if isinstance(machine, dict):
+        yield from machine.get("States", {}).items()
+        for value in machine.values():
+            yield from states(value)
+    elif isinstance(machine, list):
+        for value in machine:
+            yield from states(value)
+
+
+def test_definition_is_the_file_with_includes_and_tokens_filled(definition: dict[str, Any]) -> None:
+    assert definition == expected((FOLDER / "classify.asl.json").read_text(encoding="utf-8"))
+
+
+def test_a_token_without_a_value_stops_the_plan(root_module: Any) -> None:
+    folder = root_module.folder.parent
+    link = folder / "statemachine"
+    target = link.readlink()
+    link.unlink()
+    try:
+        link.mkdir()
+        for path in FOLDER.glob("*.asl.json"):
+            text = path.read_text(encoding="utf-8").replace("<<ledger_table>>", "<<ledger_tabel>>")
+            (link / path.name).write_text(text, encoding="utf-8")
+        message = root_module.refusal("dev", tags={"attempt": "misspelt token"})
+    finally:
+        for path in link.iterdir():
+            path.unlink()
+        link.rmdir()
+        link.symlink_to(target)
+    assert "classify.asl.json uses <<ledger_tabel>>, which has no value: add it to tokens" in message
+
+
+def test_functions_end_before_the_tasks_that_wait_for_them(
+    definition: dict[str, Any], provisioned: dict[str, Any], planned: Callable[..., Any]
+) -> None:
+    """Otherwise the task is cut off first, and the function's own error and log never tell why."""
+    timeouts = {
+        after["function_name"]: after["timeout"]
+        for address, after in planned(provisioned).items()
+        if address.endswith("aws_lambda_function.this")
+    }
+    tasks = {
+        state["Arguments"]["FunctionName"].split(":")[6]: state["TimeoutSeconds"]
+        for _, state in states(definition)
+        if state.get("Resource") == "arn:aws:states:::lambda:invoke"
+    }
+    assert set(tasks) == set(timeouts)
+    assert {name: (timeouts[name], tasks[name]) for name in tasks if timeouts[name] >= tasks[name]} == {}
+
+
+def test_the_role_may_do_what_the_definition_asks_for(
+    definition: dict[str, Any], provisioned: dict[str, Any], planned: Callable[..., Any]
+) -> None:
+    role = planned(provisioned)['module.state_machine["classify"].aws_iam_role_policy.this']
+    allowed = {
+        (action, resource)
+        for statement in json.loads(role["policy"])["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    arn = "arn:aws:{}:us-east-1:123456789012:{}"
+    needed = set()
+    for name, state in states(definition):
+        match state.get("Resource"):
+            case None:
+                continue
+            case "arn:aws:states:::lambda:invoke":
+                needed.add(("lambda:InvokeFunction", state["Arguments"]["FunctionName"]))
+            case "arn:aws:states:::dynamodb:updateItem":
+                table = arn.format("dynamodb", f"table/{state['Arguments']['TableName']}")
+                needed.add(("dynamodb:UpdateItem", table))
+            case "arn:aws:states:::sqs:sendMessage":
+                queue = arn.format("sqs", state["Arguments"]["QueueUrl"].rsplit("/", 1)[1])
+                needed.add(("sqs:SendMessage", queue))
+            case other:
+                pytest.fail(f"{name} calls {other}: grant it in terraform/state_machines.tf and say so here")
+    assert needed <= allowed
+
+
+def test_logs_hold_failures_with_their_data_and_traces_are_on(
+    provisioned: dict[str, Any], planned: Callable[..., Any]
+) -> None:
+    machine = planned(provisioned)[ADDRESS]
+    assert machine["logging_configuration"][0]["level"] == "ERROR"
+    assert machine["logging_configuration"][0]["include_execution_data"] is True
+    assert machine["tracing_configuration"] == [{"enabled": True}]
+
+
+@pytest.mark.parametrize(("scenario", "state"), [("without_model", "DISABLED"), ("provisioned", "ENABLED")])
+def test_new_pictures_start_executions_only_while_there_is_an_endpoint(
+    scenario: str, state: str, request: pytest.FixtureRequest, planned: Callable[..., Any]
+) -> None:
+    resources = planned(request.getfixturevalue(scenario))
+    rule = resources['module.state_machine["classify"].aws_cloudwatch_event_rule.object_created["incoming"]']
+    assert rule["state"] == state
+    assert json.loads(rule["event_pattern"])["detail"]["object"] == {"key": [{"prefix": "incoming/"}]}

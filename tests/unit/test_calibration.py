@@ -1,0 +1,77 @@
+"""Temperature, intervals and the threshold, against cases worked out by hand or known from the literature."""
+
+import numpy as np
+import pytest
+
+from training_scripts import calibration
+
+
+def test_softmax_bears_large_logits_and_sums_to_one():
+    probabilities = calibration.softmax(np.array([[1000.0, 999.0], [-5.0, -5.0]]))
+
+    assert probabilities.sum(1) == pytest.approx([1, 1])
+    assert probabilities[0, 0] == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+@pytest.mark.parametrize("true_temperature", [0.4, 1.0, 2.5])
+def test_the_fitted_temperature_is_the_one_that_made_the_labels(true_temperature):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (20_000, 3))
+    chances = calibration.softmax(logits, true_temperature)
+    truth = (chances.cumsum(1) > rng.random((len(chances), 1))).argmax(1)
+
+    assert calibration.fit_temperature(logits, truth) == pytest.approx(true_temperature, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("successes", "count", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (29, 29, 0.8830, 1.0),
+        (0, 0, 0.0, 1.0),
+    ],
+)
+def test_the_interval_is_wilsons(successes, count, low, high):
+    # the first, second and last but one: R. G. Newcombe, Statistics in Medicine 17 (1998), table I
+    assert calibration.wilson(successes, count) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_a_share_of_nothing_has_no_value():
+    assert calibration.share(np.array([], bool)) == {"value": None, "interval": [0.0, 1.0], "count": 0}
+
+
+def test_the_calibration_error_is_the_mean_gap_between_confidence_and_accuracy():
+    probabilities = np.tile([0.8, 0.2], (1000, 1))
+    truth = np.repeat([0, 1], 500)
+
+    assert calibration.calibration_error(probabilities, truth, bins=1) == pytest.approx(0.3)
+
+
+def test_neither_has_no_confidence_of_interest():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.3, 0.1, 0.6]])
+
+    assert calibration.confidence_of_interest(probabilities, 2).tolist() == [0.7, 0.0]
+
+
+def test_the_curve_counts_equal_confidences_together():
+    curve = calibration.risk_coverage(np.array([0.9, 0.8, 0.8, 0.0]), np.array([True, True, False, False]))
+
+    assert curve == [(0.9, 0.25, 1.0), (0.8, 0.75, pytest.approx(2 / 3))]
+
+
+def test_the_threshold_is_the_lowest_that_keeps_the_promised_accuracy():
+    confidence = np.linspace(0.5, 0.999, 1000)
+    right = np.ones(1000, bool)
+    right[::10][:50] = False  # wrong answers below about 0.75 only
+
+    threshold = calibration.threshold_for(confidence, right, accuracy=0.99)
+    accepted = confidence >= threshold
+
+    assert right[accepted].mean() >= 0.99
+    assert right[confidence >= threshold - 0.01].mean() < 0.99
+
+
+def test_a_hopeless_model_gets_a_threshold_that_accepts_nothing_but_certainty():
+    assert calibration.threshold_for(np.array([0.9, 0.8]), np.array([False, False])) == 1.0

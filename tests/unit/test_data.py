@@ -1,0 +1,106 @@
+"""Rows, targets and folds: what the honesty of every later figure rests on."""
+
+import numpy as np
+import pytest
+
+from training_scripts import data
+from training_scripts.data import AMBIGUOUS, DataError, Rows
+from training_scripts.stage import LabelledPicture
+
+INTEREST = ["bicycle", "motorcycle"]
+
+
+def picture(label: str, seed: int = 0) -> LabelledPicture:
+    pixels = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), np.uint8)
+    return LabelledPicture(pixels, label, f"{label}-{seed}.png")
+
+
+def random_rows(count: int, classes: int = 2) -> Rows:
+    rng = np.random.default_rng(1)
+    coarse = rng.integers(0, 256, (count, 8, 8, 3), np.uint8)
+    return Rows(coarse.repeat(4, 1).repeat(4, 2), np.arange(count) % classes)
+
+
+def test_other_classes_are_split_into_those_trained_on_and_those_that_only_judge():
+    pictures = [picture(label, i) for i, label in enumerate([*INTEREST, "apple", "bed", "chair", "door"])]
+
+    ours, outliers, foreign = data.split_rows(pictures, INTEREST)
+
+    assert ours.truth.tolist() == [0, 1]
+    assert (len(outliers), len(foreign)) == (2, 2)
+    assert np.array_equal(outliers.pixels, np.stack([pictures[2].pixels, pictures[4].pixels]))
+    assert set(outliers.truth) == set(foreign.truth) == {2}
+
+
+def test_which_classes_judge_does_not_depend_on_the_order_of_the_pictures():
+    pictures = [picture(label) for label in [*INTEREST, "apple", "bed", "chair", "door"]]
+
+    assert data.foreign_classes(pictures, INTEREST) == data.foreign_classes(pictures[::-1], INTEREST)
+
+
+def test_one_class_alone_is_a_clear_error():
+    with pytest.raises(DataError, match="at least two"):
+        data.split_rows([picture("bicycle")], ["bicycle"])
+
+
+def test_a_class_without_pictures_is_named():
+    with pytest.raises(DataError, match="'motorcycle'"):
+        data.split_rows([picture("bicycle"), picture("apple")], INTEREST)
+
+
+def test_an_ambiguous_picture_is_shared_by_the_classes_of_interest():
+    rows = Rows(np.zeros((3, 32, 32, 3), np.uint8), np.array([1, 2, AMBIGUOUS]))
+
+    assert data.targets(rows, 3).tolist() == [[0, 1, 0], [0, 0, 1], [0.5, 0.5, 0]]
+
+
+def test_folds_are_balanced_by_class_and_the_same_every_time():
+    rows = random_rows(100)
+
+    folds = data.folds(rows, 5, seed=0)
+
+    assert [((folds == f) & (rows.truth == c)).sum() for f in range(5) for c in range(2)] == [10] * 10
+    assert np.array_equal(folds, data.folds(rows, 5, seed=0))
+    assert not np.array_equal(folds, data.folds(rows, 5, seed=1))
+
+
+def test_copies_mirrored_or_brightened_ones_too_share_a_fold():
+    rows = random_rows(40)
+    mirrored = rows.pixels[:, :, ::-1]
+    brighter = np.clip(rows.pixels * 0.8 + 20, 0, 255).astype(np.uint8)
+    all_rows = Rows(np.concatenate([rows.pixels, mirrored, brighter]), np.tile(rows.truth, 3))
+
+    folds = data.folds(all_rows, 5, seed=0).reshape(3, 40)
+
+    assert (folds == folds[0]).all()
+    assert len(np.unique(data.near_duplicates(all_rows.pixels))) == 40
+
+
+def test_too_few_pictures_for_the_folds_is_a_clear_error():
+    with pytest.raises(DataError, match="for 5 folds"):
+        data.folds(random_rows(6), 5, seed=0)
+
+
+def test_drawn_rows_cover_every_class_and_the_ambiguous():
+    rows = data.drawn_rows(INTEREST, 20, data.DRAWN_SEEDS)
+
+    assert sorted(set(rows.truth)) == [AMBIGUOUS, 0, 1, 2]
+    assert rows.pixels.shape[1:] == (32, 32, 3)
+    assert np.array_equal(rows.pixels, data.drawn_rows(INTEREST, 20, data.DRAWN_SEEDS).pixels)
+
+
+def test_classes_that_cannot_be_drawn_get_no_drawn_pictures():
+    rows = data.drawn_rows(["motorcycle", "bus"], 20, 0)
+
+    assert sorted(set(rows.truth)) == [0, 2]
+
+
+def test_the_digest_follows_the_content_and_not_the_place(tmp_path):
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "1.jpg").write_bytes(b"same")
+
+    before = data.digest(tmp_path / "a")
+    assert before == data.digest(tmp_path / "b")
+    (tmp_path / "a" / "2.jpg").write_bytes(b"more")
+    assert before != data.digest(tmp_path / "a")

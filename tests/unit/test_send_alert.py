@@ -1,0 +1,242 @@
+"""send_alert: every message as a subscriber gets it, through moto's SNS where it matters."""
+
+import json
+from pathlib import Path
+
+import boto3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from functions.common.errors import AlertUnavailable, InvalidInput, Misconfigured
+from functions.send_alert.handler import lambda_handler
+from functions.send_alert.message import compose
+from functions.send_alert.occurrence import CATEGORIES, understand
+
+EVENTS = Path(__file__).resolve().parent.parent / "events"
+SNAPSHOTS = sorted((EVENTS / "messages").glob("*.txt"))
+TOPIC = "arn:aws:sns:us-east-1:123456789012:scones-test-alerts"
+
+
+def message(event, environment="scones-test", topic=TOPIC):
+    return compose(understand(event), topic, environment, "https://example.org/docs/operations.md")
+
+
+@pytest.fixture
+def inbox(monkeypatch):
+    """Subscribes a queue to the topic; reads what it received."""
+    with mock_aws():
+        sns, sqs = boto3.client("sns", "us-east-1"), boto3.client("sqs", "us-east-1")
+        topic = sns.create_topic(Name="scones-test-alerts")["TopicArn"]
+        queue = sqs.create_queue(QueueName="inbox")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        monkeypatch.setenv("TOPIC_ARN", topic)
+        yield lambda: [
+            json.loads(found["Body"])
+            for found in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        ]
+
+
+@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=lambda path: path.stem)
+def test_a_golden_event_gives_the_message_on_file(snapshot, event):
+    made = message(event(snapshot.stem))
+
+    assert f"{made.subject}\n{made.text}" == snapshot.read_text("utf-8")
+
+
+def test_every_category_has_a_golden_event_and_a_message_on_file():
+    stems = {path.stem for path in SNAPSHOTS}
+
+    assert {f"alert_{category}" for category in CATEGORIES if category != "alarm"} <= stems
+    assert {"alarm_state_change", "execution_timed_out", "execution_aborted"} <= stems
+
+
+@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=lambda path: path.stem)
+def test_a_published_alert_reaches_a_subscriber_with_its_category(snapshot, inbox, event, context):
+    result = lambda_handler(event(snapshot.stem), context)
+
+    [received] = inbox()
+    category = {"alarm": "alarm", "execution": "system"}.get(
+        snapshot.stem.split("_")[0], snapshot.stem.removeprefix("alert_")
+    )
+    assert received["MessageId"] == result["message_id"]
+    assert received["MessageAttributes"] == {"category": {"Type": "String", "Value": category}}
+    assert f"{received['Subject']}\n{received['Message']}" == snapshot.read_text("utf-8")
+
+
+def test_each_category_is_counted(inbox, event, context, capsys):
+    lambda_handler(event("alert_rejected"), context)
+
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"Alerts"' in line]
+    assert [(record["Alerts"], record["category"]) for record in records] == [([1.0], "rejected")]
+
+
+def test_a_confidence_just_below_the_threshold_never_reads_as_if_it_were_reached(event):
+    made = message({**event("alert_low_confidence"), "confidence": 0.9299999})
+
+    assert "motorcycle 0.92 < 0.93" in made.subject
+
+
+def test_a_sure_answer_that_nobody_looks_for_says_so(event):
+    made = message({**event("alert_low_confidence"), "label": "neither", "confidence": 0.98})
+
+    assert "neither 0.98, not looked for" in made.subject
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("incoming/Zürich café.jpg", "Zurich cafe.jpg"),
+        ("incoming/日本.jpg", "??.jpg"),
+        ("a\nb\r\nc.jpg", "a b c.jpg"),
+        ("rtl\u202egpj.exe", "rtl?gpj.exe"),
+        ("incoming/" + "long" * 100 + "-17.jpg", "long-17.jpg"),
+        ("\x00\x1b[31m.jpg", "??[31m.jpg"),
+    ],
+)
+def test_any_key_makes_a_subject_of_one_ascii_line(event, key, shown):
+    picture = {"s3_bucket": "b", "s3_key": key, "s3_version_id": "v"}
+
+    made = message({**event("alert_system"), "picture": picture})
+
+    assert made.subject.endswith(shown)
+    assert len(made.subject) < 100
+    assert made.subject.isascii()
+    assert made.subject.isprintable()
+
+
+def test_a_template_field_in_a_key_stays_what_it_is(event):
+    picture = {"s3_bucket": "b", "s3_key": "$reason ${links} $$.jpg", "s3_version_id": "v"}
+
+    assert (
+        "$reason ${links} $$.jpg was not accepted"
+        in message({**event("alert_low_confidence"), "picture": picture}).text
+    )
+
+
+def test_the_link_to_an_object_survives_odd_keys_and_gives_way_to_the_bucket_for_long_ones(event):
+    def text(key):
+        return message({**event("alert_system"), "picture": {"s3_bucket": "b", "s3_key": key}}).text
+
+    assert "prefix=a%20b%2Bc%26d.jpg" in text("a b+c&d.jpg")
+    assert "/s3/buckets/b?region=us-east-1" in text("x" * 1024)
+
+
+@pytest.mark.parametrize(
+    ("arn", "console"),
+    [
+        ("arn:aws-cn:sns:cn-north-1:123456789012:t", "https://cn-north-1.console.amazonaws.cn/"),
+        (
+            "arn:aws-us-gov:sns:us-gov-west-1:123456789012:t",
+            "https://us-gov-west-1.console.amazonaws-us-gov.com/",
+        ),
+        ("arn:aws:sns:eu-central-1:123456789012:t", "https://eu-central-1.console.aws.amazon.com/"),
+    ],
+)
+def test_links_lead_to_the_console_of_the_topics_partition(event, arn, console):
+    assert console in message(event("alert_system"), topic=arn).text
+
+
+def test_the_words_are_taken_out_of_lambdas_and_our_own_json(event):
+    ours = json.dumps({"reason": 'The "worker" died.', "s3_version_id": "v"})
+    lambdas = json.dumps({"errorMessage": ours, "errorType": "X", "stackTrace": ["line"] * 50})
+
+    for cause in (ours, lambdas, lambdas[:120]):
+        text = message({**event("alert_system"), "reason": cause}).text
+        assert 'Why: The "worker" died.' in text
+        assert "{" not in text
+
+
+def test_an_alarm_that_is_over_says_so(event):
+    given = event("alarm_state_change")
+    given["detail"]["state"]["value"] = "OK"
+
+    assert message(given).subject == "[scones-test] Alarm over: system-failures"
+
+
+def test_an_execution_whose_input_is_left_out_of_the_event_still_alerts(event):
+    given = event("execution_timed_out")
+    given["detail"]["input"] = None
+
+    assert message(given).subject == "[scones-test] System failure: TIMED_OUT - an unnamed picture"
+
+
+@pytest.mark.parametrize(
+    "given", [None, [], "text", {}, {"category": "other"}, {"category": ["system"]}, {"detail-type": "x"}]
+)
+def test_what_is_no_alert_is_invalid_input(given, context):
+    with pytest.raises(InvalidInput):
+        lambda_handler(given, context)
+
+
+# With lone surrogates, which JSON can hold and UTF-8 cannot.
+words = st.text(st.characters(exclude_categories=[]))
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+picture = st.fixed_dictionaries({"s3_bucket": anything, "s3_key": anything, "s3_version_id": anything})
+
+
+@given(
+    category=st.sampled_from(CATEGORIES),
+    fields=st.fixed_dictionaries(
+        {
+            "error": anything,
+            "reason": st.text(max_size=3000) | anything,
+            "execution": anything,
+            "picture": picture | anything,
+            "label": anything,
+            "confidence": anything,
+            "threshold": anything,
+            "time": anything,
+        }
+    ),
+)
+def test_whatever_the_fields_hold_the_message_keeps_to_what_sns_and_a_phone_take(category, fields):
+    made = message({"category": category, **fields})
+
+    assert 0 < len(made.subject) < 100
+    assert made.subject.isascii()
+    assert made.subject.isprintable()
+    assert 0 < len(made.text) < 1000
+    made.text.encode("utf-8")
+
+
+@given(
+    detail=st.dictionaries(
+        st.sampled_from(["status", "input", "executionArn", "alarmName", "state", "configuration"]), anything
+    )
+)
+def test_an_eventbridge_event_with_unexpected_fields_still_makes_a_message(detail):
+    for kind in ("Step Functions Execution Status Change", "CloudWatch Alarm State Change"):
+        assert message({"detail-type": kind, "detail": detail}).subject
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        (403, "AuthorizationError", Misconfigured),
+        (404, "NotFound", Misconfigured),
+        (400, "KMSDisabled", Misconfigured),
+        (400, "Throttled", AlertUnavailable),
+        (400, "KMSThrottling", AlertUnavailable),
+        (500, "InternalError", AlertUnavailable),
+    ],
+)
+def test_every_answer_of_sns_has_a_name(monkeypatch, service, event, context, answered):
+    status, code, named = answered
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", service.url)
+    service.answers(
+        status=status,
+        body=f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>m</Message></Error>"
+        "<RequestId>r</RequestId></ErrorResponse>".encode(),
+    )
+
+    with pytest.raises(named) as caught:
+        lambda_handler(event("alert_system"), context)
+    assert type(caught.value) is named
+    assert len(service.requests) == 1

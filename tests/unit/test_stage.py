@@ -1,0 +1,255 @@
+"""Reading labelled pictures, from honest sources and from hostile ones."""
+
+import hashlib
+import io
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training_scripts import stage
+from training_scripts.stage import StageError
+
+# Protocol 2 as Python 2 wrote it: an array of bytes pickled by the three names of the format.
+RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
+SHA256_OF_THE_CUT_DOWN_ARCHIVE = "0f86e88b65fba7b97211b85fe65a98db1e40efb82e92e6ec54d712032a666387"
+
+
+def text(value: bytes) -> bytes:
+    """The opcode of a Python 2 string."""
+    return b"T" + len(value).to_bytes(4, "little") + value
+
+
+def number(value: int) -> bytes:
+    return b"J" + value.to_bytes(4, "little")
+
+
+def pickled_array(raw: bytes, rows: int, dtype: bytes = b"u1", fortran: bytes = b"\x89") -> bytes:
+    empty = RECONSTRUCT + b"(cnumpy\nndarray\n" + b"(" + number(0) + b"t" + text(b"b") + b"tR"
+    kind = b"cnumpy\ndtype\n(" + text(dtype) + number(0) + number(1) + b"tR"
+    kind += b"(" + number(3) + text(b"|") + b"NNN" + number(-1 & 0x7FFFFFFF) + number(0) + number(0) + b"tb"
+    shape = b"(" + number(rows) + number(3072) + b"t"
+    return empty + b"(" + number(1) + shape + kind + fortran + text(raw) + b"tb"
+
+
+def pickled_table(pairs: dict[bytes, bytes]) -> bytes:
+    body = b"".join(text(key) + value for key, value in pairs.items())
+    return b"\x80\x02}(" + body + b"u."
+
+
+def pickled_list(items: list[bytes]) -> bytes:
+    return b"](" + b"".join(items) + b"e"
+
+
+def split_table(labels: list[int], pixels: np.ndarray, **replaced: bytes) -> bytes:
+    names = [text(b"picture_%d.png" % i) for i in range(len(labels))]
+    pairs = {
+        b"filenames": pickled_list(names),
+        b"fine_labels": pickled_list([number(label) for label in labels]),
+        b"data": pickled_array(pixels.tobytes(), len(pixels)),
+    }
+    return pickled_table(pairs | {key.encode(): value for key, value in replaced.items()})
+
+
+META = pickled_table({b"fine_label_names": pickled_list([text(b"apple"), text(b"bicycle")])})
+PIXELS = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072)
+
+
+def archive(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def cifar(folder: Path, train: bytes, meta: bytes = META) -> Path:
+    members = {"cifar-100-python/meta": meta, "cifar-100-python/train": train}
+    return archive(folder / "cifar-100-python.tar.gz", members)
+
+
+def jpeg(colour: tuple[int, int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (50, 40), colour).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def test_an_archive_in_the_official_format_gives_pictures_labels_and_file_names(tmp_path):
+    first, second = stage.read_pictures(cifar(tmp_path, split_table([1, 0], PIXELS)), "train")
+
+    assert (first.label, first.filename, second.label) == ("bicycle", "picture_0.png", "apple")
+    assert first.pixels.shape == (32, 32, 3)
+    # planes of red, green, blue in the archive; channels last in the array
+    assert np.array_equal(first.pixels.transpose(2, 0, 1).ravel(), PIXELS[0])
+
+
+def test_the_pickle_built_here_is_what_the_official_unpickling_reads(tmp_path):
+    table = pickle.loads(split_table([1, 0], PIXELS), encoding="bytes")  # noqa: S301 - built above
+
+    assert np.array_equal(table[b"data"], PIXELS)
+
+
+def test_the_real_archive_is_read_whole(shared_data):
+    source = shared_data / "cifar-100-python.tar.gz"
+    if hashlib.sha256(source.read_bytes()).hexdigest() != SHA256_OF_THE_CUT_DOWN_ARCHIVE:
+        pytest.skip("another archive than the one these counts belong to")
+
+    counts = {split: [p.label for p in stage.read_pictures(source, split)] for split in ("train", "test")}
+
+    assert {split: len(labels) for split, labels in counts.items()} == {"train": 2090, "test": 999}
+    assert counts["train"].count("bicycle") == counts["train"].count("motorcycle") == 500
+    assert counts["test"].count("bicycle") == counts["test"].count("motorcycle") == 50
+    assert not stage.is_official(source)
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        b"cos\nsystem\n(S'touch {mark}'\ntR.",
+        b"cposix\nsystem\n(S'touch {mark}'\ntR.",
+        b'cbuiltins\neval\n(S\'open("{mark}", "w")\'\ntR.',
+        b"csubprocess\nPopen\n((S'touch'\nS'{mark}'\nttR.",
+        b"(S'touch {mark}'\nios\nsystem\n.",
+        b"cnumpy\nsave\n(S'{mark}'\nI1\ntR.",
+        b"cnumpy.core.multiarray\nscalar\n.",
+        b"c_codecs\nencode\n.",
+        b"cfunctools\npartial\n.",
+    ],
+)
+def test_a_pickle_that_names_any_other_code_is_refused_and_runs_nothing(tmp_path, opcodes):
+    mark = tmp_path / "mark"
+    source = cifar(tmp_path, b"\x80\x02" + opcodes.replace(b"{mark}", str(mark).encode()))
+
+    with pytest.raises(StageError, match="does not need"):
+        list(stage.read_pictures(source, "train"))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        (b"", "damaged"),
+        (b"no pickle at all", "damaged"),
+        (split_table([1, 0], PIXELS)[:-3000], "damaged"),
+        (b"\x80\x02](K\x01e.", "holds a list"),
+        (split_table([1, 0, 1], PIXELS), "do not fit"),
+        (split_table([1, 7], PIXELS), "do not fit"),
+        (split_table([1, 0], PIXELS, data=text(b"pixels")), "do not fit"),
+        (split_table([1, 0], PIXELS, fine_labels=text(b"none")), "do not fit"),
+        (split_table([1, 0], PIXELS, filenames=pickled_list([number(1)])), "no list of names"),
+        (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 2, b"O8")), "damaged"),
+        (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 2, fortran=b"\x88")), "damaged"),
+        (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 900_000_000)), "damaged"),
+        # a state for the array that is no state, and attributes set on what the names stand for
+        (b"\x80\x02" + RECONSTRUCT + b")RK\x01b.", "damaged"),
+        (b"\x80\x02" + RECONSTRUCT + b"}X\x08\x00\x00\x00__code__K\x01sb.", "damaged|no table"),
+    ],
+)
+def test_a_tampered_or_damaged_table_is_a_clear_error(tmp_path, train, said):
+    with pytest.raises(StageError, match=said):
+        list(stage.read_pictures(cifar(tmp_path, train), "train"))
+
+
+def test_one_hostile_pickle_does_not_change_how_the_next_one_is_read(tmp_path):
+    hostile = b"\x80\x02" + RECONSTRUCT + b"}X\x0c\x00\x00\x00__defaults__K\x01sb."
+    with pytest.raises(StageError):
+        list(stage.read_pictures(cifar(tmp_path, hostile), "train"))
+
+    assert len(list(stage.read_pictures(cifar(tmp_path, split_table([1, 0], PIXELS)), "train"))) == 2
+
+
+def test_a_missing_member_is_named(tmp_path):
+    source = archive(tmp_path / "a.tar.gz", {"cifar-100-python/meta": META})
+
+    with pytest.raises(StageError, match="cifar-100-python/train is missing"):
+        list(stage.read_pictures(source, "train"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not compressed", jpeg((1, 2, 3))])
+def test_a_file_that_is_no_archive_is_a_clear_error(tmp_path, content):
+    source = tmp_path / "a.tar.gz"
+    source.write_bytes(content)
+
+    with pytest.raises(StageError, match="no readable tar archive"):
+        list(stage.read_pictures(source, "train"))
+
+
+def test_an_archive_that_was_cut_off_is_a_clear_error(tmp_path):
+    source = cifar(
+        tmp_path, split_table([1, 0], np.random.default_rng(0).integers(0, 256, (2, 3072), np.uint8))
+    )
+    source.write_bytes(source.read_bytes()[:2000])
+
+    with pytest.raises(StageError, match=r"no readable tar archive|is missing"):
+        list(stage.read_pictures(source, "train"))
+
+
+def test_paths_and_links_in_an_archive_reach_no_file(tmp_path):
+    source = tmp_path / "pictures.tar.gz"
+    with tarfile.open(source, "w:gz") as tar:
+        for name in ("../../escaped/train/bicycle/a.jpg", "/absolute/train/bicycle/b.jpg"):
+            member = tarfile.TarInfo(name)
+            member.size = len(jpeg((9, 9, 9)))
+            tar.addfile(member, io.BytesIO(jpeg((9, 9, 9))))
+        link = tarfile.TarInfo("x/train/bicycle/c.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+
+    pictures = list(stage.read_pictures(source, "train"))
+
+    assert [p.filename for p in pictures] == ["a.jpg", "b.jpg"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["pictures.tar.gz"]
+
+
+def test_an_archive_of_picture_files_is_read_split_by_split(tmp_path):
+    members = {
+        f"set/{split}/{label}/1.jpg": jpeg((200, 10, 10)) for split in ("train", "test") for label in "ab"
+    }
+    source = archive(tmp_path / "pictures.tar.gz", {**members, "set/README.md": b"text"})
+
+    pictures = list(stage.read_pictures(source, "test"))
+
+    assert [p.label for p in pictures] == ["a", "b"]
+    assert pictures[0].pixels.shape == (32, 32, 3)
+
+
+def test_a_folder_of_classes_is_all_training_pictures(tmp_path):
+    for label in ("bicycle", "motorcycle"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.JPG").write_bytes(jpeg((10, 200, 10)))
+        (tmp_path / label / "notes.txt").write_text("no picture")
+
+    assert [p.label for p in stage.read_pictures(tmp_path, "train")] == ["bicycle", "motorcycle"]
+    assert not stage.has_split(tmp_path, "test")
+
+
+def test_a_folder_with_splits_keeps_them_apart(tmp_path):
+    for split, shade in (("train", 0), ("test", 250)):
+        (tmp_path / split / "bicycle").mkdir(parents=True)
+        (tmp_path / split / "bicycle" / "1.jpg").write_bytes(jpeg((shade, shade, shade)))
+
+    (picture,) = stage.read_pictures(tmp_path, "test", side=16)
+
+    assert picture.pixels.shape == (16, 16, 3)
+    assert picture.pixels.min() > 240
+
+
+def test_a_corrupt_picture_is_named(tmp_path):
+    (tmp_path / "bicycle").mkdir()
+    (tmp_path / "bicycle" / "broken.jpg").write_bytes(jpeg((1, 2, 3))[:200])
+
+    with pytest.raises(StageError, match=r"broken\.jpg"):
+        list(stage.read_pictures(tmp_path, "train"))
+
+
+@pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: None])
+def test_an_empty_or_missing_source_is_a_clear_error(tmp_path, make):
+    source = tmp_path / "source"
+    make(source)
+
+    with pytest.raises(StageError, match=r"no pictures of the split|no such file"):
+        list(stage.read_pictures(source, "train"))

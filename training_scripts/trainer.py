@@ -1,0 +1,182 @@
+"""The runs of one training: pretraining, one run per fold, and the final one."""
+
+import functools
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Generator, Tensor
+
+from training_scripts import data
+from training_scripts.data import NEITHER, Rows
+from training_scripts.fit import Course, Run, Schedule, logits, normalise
+from training_scripts.network import WIDTHS, Network
+
+_PRETRAINING_BATCH = 250
+_PRETRAINING_LR = 0.1
+_PRETRAINING_STRENGTH = 0.5
+# Patches of 2 x 2 pixels look much the same in all pictures: any few thousand will do.
+_WHITENING_SAMPLE = 3000
+# Of the pictures of "neither" in an epoch: from the archive itself, where there are others beside it.
+_SHARE_FROM_ARCHIVE = 0.4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The hyperparameters of one training; everything that, with the data, determines the model."""
+
+    classes: str = "bicycle,motorcycle"
+    architecture: str = "small"
+    epochs: int = 40
+    pretrain_epochs: int = 5
+    batch_size: int = 125
+    muon_lr: float = 0.05
+    strength: float = 0.6
+    neither_per_epoch: int = 400
+    drawn_per_epoch: int = 200
+    drawn: int = 1600
+    folds: int = 5
+    seed: int = 0
+
+    @property
+    def interest(self) -> list[str]:
+        return [name.strip() for name in self.classes.split(",") if name.strip()]
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that one training sees: real rows with folds, more outliers, drawn rows, and rows that only judge."""
+
+    real: Rows
+    folds: np.ndarray
+    outliers: Rows
+    drawn: Rows
+    pretraining: Rows
+    pretraining_classes: int
+    digest: str
+    pretraining_digest: str
+    test: Rows
+    foreign: Rows
+
+
+class Trainer:
+    """Runs the stages of one training and shows their progress."""
+
+    def __init__(self, settings: Settings, material: Material, checkpoints: Path, console: Console) -> None:
+        self._settings, self._material = settings, material
+        self._checkpoints, self._console = checkpoints, console
+        self.labels = [*settings.interest, NEITHER]
+        self._device = torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+
+    def out_of_fold(self) -> np.ndarray:
+        """Logits [N, classes] of every real row, each from a network that did not see its fold."""
+        real = self._material.real
+        answers = np.zeros((len(real), len(self.labels)), np.float32)
+        for fold in range(self._settings.folds):
+            judged = self._material.folds == fold
+            network = self.network(f"fold-{fold}", ~judged)
+            answers[judged] = self.answers(network, real.only(judged))
+        return answers
+
+    def network(self, run: str, used: np.ndarray) -> Network:
+        """Train one network on the chosen real rows [N] (bool), the outliers and the drawn rows."""
+        m, s = self._material, self._settings
+        kept = m.real.only(used)
+        rows = data.joined([kept, m.outliers, m.drawn])
+        network = self._new(len(self.labels), kept)
+        if self._pretrained is not None:
+            body = {k: v for k, v in self._pretrained.state_dict().items() if not k.startswith("head.")}
+            network.load_state_dict(body, strict=False)
+        targets = torch.from_numpy(data.targets(rows, len(self.labels)))
+        sample = functools.partial(_epoch_rows, kept, len(m.outliers), len(m.drawn), s)
+        schedule = Schedule(s.epochs, s.batch_size, muon_lr=s.muon_lr, strength=s.strength)
+        return self._run(run, network, Course(_tensor(rows), targets, sample, schedule, s.seed))
+
+    def answers(self, network: Network, rows: Rows) -> np.ndarray:
+        """Logits [N, classes], the mean over each picture and its mirror image."""
+        return logits(network, _tensor(rows), self._device)
+
+    @functools.cached_property
+    def _pretrained(self) -> Network | None:
+        rows, classes = self._material.pretraining, self._material.pretraining_classes
+        if not len(rows):
+            return None
+        targets = torch.eye(classes)[torch.from_numpy(rows.truth)]
+        schedule = Schedule(
+            self._settings.pretrain_epochs,
+            _PRETRAINING_BATCH,
+            muon_lr=_PRETRAINING_LR,
+            strength=_PRETRAINING_STRENGTH,
+        )
+        sample = functools.partial(_shuffled, len(rows))
+        course = Course(_tensor(rows), targets, sample, schedule, self._settings.seed)
+        return self._run("pretrain", self._new(classes, rows), course)
+
+    def _new(self, classes: int, rows: Rows) -> Network:
+        torch.manual_seed(self._settings.seed)
+        network = Network(classes, WIDTHS[self._settings.architecture])
+        network.set_whitening(normalise(_tensor(rows)[:_WHITENING_SAMPLE].float() / 255))
+        return network
+
+    def _checkpoint(self, run: str, schedule: Schedule) -> Path:
+        """A file per run and cause: other data or hyperparameters never continue from it."""
+        m, s = self._material, self._settings
+        cause = f"{m.pretraining_digest} {s.architecture} {s.seed} {schedule}"
+        if run != "pretrain":
+            cause += f"{m.digest} {s}"
+        return self._checkpoints / f"{run}-{hashlib.sha256(cause.encode()).hexdigest()[:12]}.pt"
+
+    def _run(self, name: str, network: Network, course: Course) -> Network:
+        run = Run(network, course, self._device)
+        quiet = not self._console.is_terminal
+        with Progress(console=self._console, disable=quiet, transient=True) as progress:
+            report = self._reporter(name, course.schedule.epochs, progress)
+            return run.train(self._checkpoint(name, course.schedule), report)
+
+    def _reporter(self, name: str, epochs: int, progress: Progress) -> Callable[[int, float], None]:
+        task, started = progress.add_task(name, total=epochs), time.monotonic()
+
+        def report(epoch: int, loss: float) -> None:
+            progress.update(task, completed=epoch, description=f"{name} loss={loss:.4f}")
+            if epoch == epochs or not self._console.is_terminal:
+                seconds = time.monotonic() - started
+                self._console.print(f"{name} epoch={epoch}/{epochs} loss={loss:.4f} seconds={seconds:.0f}")
+
+        return report
+
+
+def _tensor(rows: Rows) -> Tensor:
+    return torch.from_numpy(rows.pixels).permute(0, 3, 1, 2).contiguous()
+
+
+def _epoch_rows(real: Rows, outliers: int, drawn: int, settings: Settings, generator: Generator) -> Tensor:
+    """All rows of the classes of interest and fresh samples of the others, shuffled."""
+    neither = len(settings.interest)
+    ours = torch.from_numpy(np.flatnonzero(real.truth < neither))
+    near = torch.from_numpy(np.flatnonzero(real.truth == neither))
+    far = torch.arange(outliers) + len(real)
+    from_near = round(settings.neither_per_epoch * (_SHARE_FROM_ARCHIVE if outliers else 1.0))
+    parts = [
+        ours,
+        _some(near, from_near, generator),
+        _some(far, settings.neither_per_epoch - from_near, generator),
+        _some(torch.arange(drawn) + len(real) + outliers, settings.drawn_per_epoch, generator),
+    ]
+    rows = torch.cat(parts)
+    return rows[_shuffled(len(rows), generator)]
+
+
+def _some(rows: Tensor, count: int, generator: Generator) -> Tensor:
+    return rows[_shuffled(len(rows), generator)[:count]]
+
+
+def _shuffled(count: int, generator: Generator) -> Tensor:
+    return torch.randperm(count, generator=generator)
