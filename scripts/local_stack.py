@@ -141,7 +141,7 @@ class LocalStack:
 
     def terraform(
         self, *arguments: str, on_line: Callable[[str], None] | None = None, accept: tuple[int, ...] = (0,)
-    ):
+    ) -> tuple[int, str]:
         """Runs Terraform's root module against this stack; returns (exit code, output)."""
         return terraform_cli.run(*arguments, extra_environment=self.variables, on_line=on_line, accept=accept)
 

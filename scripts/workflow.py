@@ -103,8 +103,7 @@ class Workflow:
 
     def start(self, picture: Picture, run: int = 0) -> str:
         """Starts one execution; returns its ARN."""
-        event = {"s3_bucket": picture.s3_bucket, "s3_key": picture.s3_key, "image_data": ""}
-        event |= {"s3_version_id": picture.s3_version_id, "run": run}
+        event = {**asdict(picture), "image_data": "", "run": run}
         answer = self.states.start_execution(
             stateMachineArn=self.deployment.state_machine_arn,
             name=f"scones-{uuid.uuid4()}",

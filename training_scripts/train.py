@@ -134,7 +134,8 @@ def _pretraining_rows(source: Path | None) -> tuple[Rows, int]:
 
 
 def _commit() -> str | None:
-    command = ["git", "rev-parse", "HEAD"]
+    """The commit that trained, marked -dirty where files differ from it; None outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

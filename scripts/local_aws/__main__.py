@@ -39,6 +39,8 @@ def main() -> None:
     state_dir = arguments.state_dir.resolve()
     state_dir.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=arguments.log, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # Short queues are normal here: a few dozen requests at a time come from Terraform alone.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         os.environ.setdefault(name, "local")
     # The server's own clients and children talk to it alone.

@@ -136,9 +136,13 @@ class FunctionProcess:
         return outcome
 
     def _failure(self, invocation: Invocation, kind: str, message: str) -> Outcome:
-        return Outcome(
-            error_payload(kind, f"RequestId: {invocation.request_id} Error: {message}"), True, alive=False
-        )
+        payload = error_payload(kind, f"RequestId: {invocation.request_id} Error: {message}")
+        return Outcome(payload, error=True, alive=False)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone, for instance killed from outside."""
+        return self._process.poll() is not None
 
     def stop(self) -> None:
         """End the process at once."""

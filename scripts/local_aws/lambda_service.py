@@ -128,8 +128,10 @@ class Pool:
 
     def take(self) -> Sandbox:
         with self._changed:
+            self._forget_ended()
             while not self._idle and len(self._all) + self._starting >= self._size:
                 self._changed.wait()
+                self._forget_ended()
             if self._idle:
                 return self._idle.pop()
             self._starting += 1
@@ -143,6 +145,11 @@ class Pool:
                     self._all.add(sandbox)
                 self._changed.notify()
         return sandbox
+
+    def _forget_ended(self) -> None:
+        ended = [sandbox for sandbox in self._idle if sandbox.process.ended]
+        self._idle = [sandbox for sandbox in self._idle if sandbox not in ended]
+        self._all.difference_update(ended)
 
     def give_back(self, sandbox: Sandbox, alive: bool) -> None:
         with self._changed:

@@ -84,8 +84,9 @@ def _show(workflow: Workflow, samples: list[Sample], began: float) -> Summary:
             first = time.monotonic() - began
     summary = demonstration.summarise(shown)
     counts = ", ".join(f"{summary.counts[kind]} {kind}" for kind in (*ALL_KINDS, "FAILED"))
+    last = time.monotonic() - began
     out.print(
-        f"\n{len(shown)} pictures: {counts}. First picture classified after {first:.0f} s, last after {time.monotonic() - began:.0f} s."
+        f"\n{len(shown)} pictures: {counts}. First classified after {first:.0f} s, last after {last:.0f} s."
     )
     if summary.accuracy is not None:
         out.print(

@@ -16,7 +16,8 @@ def promote(
     environment: Annotated[str, typer.Option("--env", help="The environment terraform/ is initialised for.")],
     image: Annotated[str, typer.Option(help="The serving image by digest: REPOSITORY@sha256:...")],
     artifact: Annotated[
-        Path, typer.Argument(help="A packed artifact; the shipped one by default.", exists=True, dir_okay=False)
+        Path,
+        typer.Argument(help="A packed artifact; the shipped one by default.", exists=True, dir_okay=False),
     ] = SHIPPED_MODEL,
 ) -> None:
     """Publish a model artifact and write environments/<env>.model.tfvars.json.
@@ -28,7 +29,11 @@ def promote(
         deployment = on_aws(environment)
         tfvars = MODULE / "environments" / f"{environment}.model.tfvars.json"
         model = promotion.publish(
-            artifact, bucket=deployment.bucket, image_uri=image, tfvars=tfvars, s3_client=deployment.client("s3")
+            artifact,
+            bucket=deployment.bucket,
+            image_uri=image,
+            tfvars=tfvars,
+            s3_client=deployment.client("s3"),
         )["model"]
     out.print(f"{model['artifact_uri']} is published, and {tfvars.name} names it.")
     err.print(

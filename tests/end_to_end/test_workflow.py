@@ -139,3 +139,17 @@ def test_the_path_of_an_execution_can_be_read_state_by_state(workflow, bicycle):
         "Accepted",
     ]
     assert all(step.seconds >= 0 for step in path)
+
+
+def test_a_failed_picture_is_taken_over_by_the_next_execution(workflow, bicycle):
+    picture = workflow.submit(str(bicycle))
+    failed = {"picture": {"S": picture.uri}, "version": {"S": picture.s3_version_id}, "run": {"N": "0"}}
+    failed |= {"status": {"S": "FAILED"}, "execution": {"S": "an earlier one"}, "attention": {"S": "FAILED"}}
+    failed |= {"time": {"S": "2026-01-01T00:00:00Z"}, "error": {"S": "EndpointUnavailable"}}
+    workflow.dynamodb.put_item(TableName=workflow.deployment.ledger_table, Item=failed)
+
+    outcome = workflow.classify(picture.uri)
+
+    row = workflow.row(picture.uri, picture.s3_version_id)
+    assert (row["status"], row["execution"]) == ("ACCEPTED", outcome.execution)
+    assert not {"attention", "error"} & set(row)

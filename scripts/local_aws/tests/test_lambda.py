@@ -1,13 +1,19 @@
 """Lambda's data plane: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html."""
 
 import base64
+import importlib.util
 import json
+import os
+import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from scripts.local_aws.lambda_runtime import FunctionProcess, Invocation, link_runtime
 
 from .conftest import Server, eventually, process_exists, zipped
 
@@ -97,6 +103,46 @@ def test_a_function_that_exits_is_reported_and_replaced(server: Server) -> None:
     assert invoke(server, name, 0)[0] == 1
 
 
+def test_a_process_that_died_while_idle_is_replaced(server: Server) -> None:
+    name = server.create_function("import os\ndef lambda_handler(event, context): return os.getpid()")
+    pid = invoke(server, name)[0]
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not process_exists(pid))
+    assert invoke(server, name)[0] != pid
+
+
+def test_a_machine_without_the_compiled_client_runs_functions_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """awslambdaric compiles its transport on Linux only; elsewhere the fallback over http.client takes its place."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "runtime_client" else find(name)
+    )
+    runtime = link_runtime(tmp_path / "runtime")
+    assert (runtime / "runtime_client.py").exists()
+    code = (
+        "def lambda_handler(event, context):\n"
+        "    if event == 'bad': raise ValueError('ä')\n"
+        "    return [event, context.aws_request_id]"
+    )
+    (tmp_path / "handler.py").write_text(code)
+    environment = {
+        "LAMBDA_TASK_ROOT": str(tmp_path),
+        "LAMBDA_RUNTIME_DIR": str(runtime),
+        "_HANDLER": "handler.lambda_handler",
+    }
+    process = FunctionProcess(tmp_path, environment, lambda lines: None)
+    try:
+        answered = [process.invoke(Invocation(f"id-{number}", "arn", b'"e"', 10)) for number in (1, 2)]
+        failed = process.invoke(Invocation("id-3", "arn", b'"bad"', 10))
+    finally:
+        process.stop()
+    assert [json.loads(outcome.payload) for outcome in answered] == [["e", "id-1"], ["e", "id-2"]]
+    assert failed.error
+    assert json.loads(failed.payload)["errorMessage"] == "ä"
+
+
 def test_the_log_tail_holds_what_this_invocation_printed(server: Server) -> None:
     name = server.create_function("def lambda_handler(event, context): print('line', event)")
     for number in (1, 2):
@@ -114,8 +160,11 @@ def test_printed_lines_reach_the_log_group_of_the_function(server: Server) -> No
     code = "def lambda_handler(event, context): print('findable')"
     name = server.create_function(code, LoggingConfig={"LogGroup": group})
     invoke(server, name)
-    found = eventually(lambda: logs.filter_log_events(logGroupName=group)["events"])
-    assert "findable" in [event["message"] for event in found]
+
+    def messages() -> list[str]:
+        return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+
+    eventually(lambda: "findable" in messages())
 
 
 def test_a_warm_process_is_used_again_and_a_second_one_starts_when_it_is_busy(server: Server) -> None:

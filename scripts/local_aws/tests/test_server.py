@@ -17,7 +17,9 @@ from .test_sagemaker import deploy
 
 
 def test_it_starts_in_less_than_five_seconds(server: Server) -> None:
-    assert server.startup_seconds < 5 or os.getloadavg()[0] > (os.cpu_count() or 1)
+    """Five seconds of a machine of its own; a busy one shares them."""
+    share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert server.startup_seconds < 5 * share
 
 
 def test_the_ready_file_tells_where_it_is(server: Server) -> None:

@@ -40,4 +40,9 @@ resource "aws_appautoscaling_policy" "invocations" {
       predefined_metric_type = "SageMakerVariantInvocationsPerInstance"
     }
   }
+
+  lifecycle {
+    # AWS deletes a target's policies with it.
+    replace_triggered_by = [terraform_data.scaled_instances[each.key]]
+  }
 }
