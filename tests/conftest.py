@@ -40,10 +40,12 @@ def workflow(stack: LocalStack) -> Workflow:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses the stack, and runs last what changes it for everybody."""
+    """Marks what uses the stack or Terraform, and runs last what changes the stack for everybody."""
     for item in items:
         if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker("stack")
+        if ROOT / "tests" / "terraform" in item.path.parents:
+            item.add_marker("slow")
     items.sort(
         key=lambda item: (
             item.get_closest_marker("last") is not None,
