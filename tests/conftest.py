@@ -40,11 +40,16 @@ def workflow(stack: LocalStack) -> Workflow:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses the stack or Terraform, and runs last what changes the stack for everybody."""
+    """Marks what uses the stack, Terraform or a server, and runs last what changes the stack for everybody."""
     for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "stack" in fixtures:
             item.add_marker("stack")
-        if ROOT / "tests" / "terraform" in item.path.parents:
+        if (
+            ROOT / "tests" / "terraform" in item.path.parents
+            or "server" in fixtures
+            or "own_server" in fixtures
+        ):
             item.add_marker("slow")
     items.sort(
         key=lambda item: (
