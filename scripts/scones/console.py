@@ -16,6 +16,7 @@ from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissi
 from scripts.workflow import NoSuchPicture, Outcome
 from training_scripts.artifact import ArtifactError
 from training_scripts.promote import PromoteError
+from training_scripts.stage import StageError
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -30,9 +31,12 @@ EXPECTED_ERRORS = (
     NoSuchPicture,
     ArtifactError,
     PromoteError,
+    StageError,
     ClientError,
     BotoCoreError,
+    OSError,
 )
+QUIET_SECONDS = 5
 STYLES = {"ACCEPTED": "green", "LOW_CONFIDENCE": "yellow", "REJECTED": "magenta", "FAILED": "red"}
 WORDS = {
     "ACCEPTED": "accepted",
@@ -53,13 +57,13 @@ def errors_explained() -> Iterator[None]:
 
 
 class Steps:
-    """Shows what a long command is doing: a live bar on a terminal, one line a step elsewhere."""
+    """Shows what a long command is doing: a live bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, progress: Progress | None):
         self.progress = progress
         self.task = progress.add_task("", total=None) if progress else None
         self.began = time.monotonic()
-        self.last = ""
+        self.last_step, self.last_print = "", 0.0
 
     def __call__(self, text: str, share: float | None) -> None:
         if self.progress and self.task is not None:
@@ -67,10 +71,11 @@ class Steps:
                 self.task, description=text, total=None if share is None else 1.0, completed=share or 0
             )
             return
-        step = text.partition(":")[0]
-        if step != self.last:
-            err.print(f"{time.monotonic() - self.began:6.1f} s  {step}")
-            self.last = step
+        step, now = text.partition(":")[0], time.monotonic()
+        if step != self.last_step or now - self.last_print > QUIET_SECONDS:
+            done = "" if share is None or step != self.last_step else f" ({share:.0%})"
+            err.print(f"{now - self.began:6.1f} s  {step}{done}")
+            self.last_step, self.last_print = step, now
 
 
 @contextmanager

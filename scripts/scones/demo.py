@@ -145,8 +145,8 @@ def _is_as_expected(summary: Summary, needs_all_kinds: bool, needs_accuracy: boo
 def _say_where_next() -> None:
     out.print(
         "\nEverything is stopped again. Next:\n"
-        "  scones up                      keep the same stack running\n"
-        "  scones classify photo.jpg      run your own pictures through it, --path shows every state\n"
-        "  docs/operations.md             what each alert means and what to do\n"
-        "  README.md                      the same on AWS"
+        "  make up                               keep the same stack running\n"
+        "  .venv/bin/scones classify photo.jpg   run your own pictures through it; --path shows every state\n"
+        "  docs/operations.md                    what each alert means and what to do\n"
+        "  README.md                             the same on AWS"
     )
