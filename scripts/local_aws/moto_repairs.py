@@ -6,9 +6,12 @@ Each repair names the AWS page it follows and is applied when its service is fir
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import quote
+from xml.sax.saxutils import unescape
 
 from scripts.local_aws.backends import moto_module
 
@@ -99,6 +102,28 @@ def repair_multipart_events() -> None:
         return original(self, *arguments, **more)
 
     backend.put_object = put_object
+
+
+def repair_version_listing() -> None:
+    """ListObjectVersions ignores encoding-type=url, so that Terraform decodes keys that were never encoded.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+    """
+    responses = moto_module("s3.responses").S3Response
+    original = responses.list_object_versions
+    encoded = re.compile(r"<(Key|KeyMarker|NextKeyMarker|Prefix|Delimiter)>([^<]*)<")
+
+    @wraps(original)
+    def list_object_versions(self: Any) -> Any:
+        status, headers, body = original(self)
+        if self.querystring.get("encoding-type") == ["url"]:
+            body = encoded.sub(lambda found: f"<{found[1]}>{quote(unescape(found[2]), safe='/')}<", body)
+            body = body.replace(
+                "</ListVersionsResult>", "<EncodingType>url</EncodingType></ListVersionsResult>"
+            )
+        return status, headers, body
+
+    responses.list_object_versions = list_object_versions
 
 
 def repair_queue_attributes() -> None:
@@ -209,7 +234,12 @@ def repair_scaling_tags() -> None:
 
 
 REPAIRS: dict[str, tuple[Callable[[], None], ...]] = {
-    "s3": (repair_bucket_policies, repair_bucket_notifications, repair_multipart_events),
+    "s3": (
+        repair_bucket_policies,
+        repair_bucket_notifications,
+        repair_multipart_events,
+        repair_version_listing,
+    ),
     "sqs": (repair_queue_attributes,),
     "awslambda": (repair_function_configuration,),
     "applicationautoscaling": (repair_scaling_tags,),

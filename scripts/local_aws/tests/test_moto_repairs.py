@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from botocore.exceptions import ClientError
@@ -131,3 +132,19 @@ def test_a_terraform_state_is_locked_by_a_conditional_write(server: Server) -> N
     s3.put_object(Bucket=bucket, Key="lock", Body=b"1", IfNoneMatch="*")
     with pytest.raises(ClientError, match="PreconditionFailed"):
         s3.put_object(Bucket=bucket, Key="lock", Body=b"2", IfNoneMatch="*")
+
+
+@pytest.mark.parametrize(
+    "key", ["a+b%20c.jpg", "line\nbreak.jpg", "a & b <c>.jpg", "Fahrräder 🚲.jpg", "plain.jpg"]
+)
+def test_listed_versions_name_the_exact_key_in_the_encoding_asked_for(server: Server, key: str) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html"""
+    s3, bucket = server.client("s3"), server.create_bucket()
+    s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+
+    listed = s3.list_object_versions(Bucket=bucket, EncodingType="url")
+    decoded = s3.list_object_versions(Bucket=bucket)
+
+    assert listed["EncodingType"] == "url"
+    assert unquote(listed["Versions"][0]["Key"]) == key
+    assert decoded["Versions"][0]["Key"] == key
