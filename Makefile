@@ -4,12 +4,14 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down package test test-fast lint format lock clean
+.PHONY: help setup setup-train demo up down train package test test-fast lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/run.stamp ## Install what the demo needs: pinned and hash-checked, without PyTorch
+
+setup-train: .venv/train.stamp ## Install what training needs besides: PyTorch
 
 demo: setup ## Everything on this machine, then stopped again; IMAGES=DIR or DATA=ARCHIVE for real pictures
 	@$(BIN)/scones demo $(if $(IMAGES),--images '$(IMAGES)') $(if $(DATA),--data '$(DATA)')
@@ -19,6 +21,11 @@ up: setup ## Start the same stack and leave it running
 
 down: setup ## Stop it
 	@$(BIN)/scones down
+
+train: .venv/train.stamp ## Stage DATA=ARCHIVE, train, evaluate, promote, deploy here; PRETRAIN=ARCHIVE CLASSES=a,b SET="epochs=5"
+	@test -n "$(DATA)" || { echo 'Name the pictures: make train DATA=cifar-100-python.tar.gz' >&2; exit 2; }
+	@$(BIN)/python -m scripts.training_chain '$(DATA)' $(if $(CLASSES),--classes '$(CLASSES)') \
+		$(if $(PRETRAIN),--pretrain '$(PRETRAIN)') $(foreach each,$(SET),--set '$(each)')
 
 package: setup ## Build the functions' zips for AWS; `terraform plan` needs them
 	@$(BIN)/scones package
@@ -40,11 +47,19 @@ format: .venv/test.stamp ## Format Python and Terraform
 	$(BIN)/ruff format .
 	terraform fmt -recursive terraform
 
-lock: ## Renew requirements/*.txt (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		--extra build pyproject.toml -o requirements/run.txt
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		--extra build --extra test -c requirements/run.txt pyproject.toml -o requirements/test.txt
+COMPILE := uv pip compile -q --universal --generate-hashes --no-annotate --no-header
+# PyTorch's build for CPUs is not in the registry; its own index (https://download.pytorch.org/whl/cpu) has it.
+TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+
+lock: ## Renew requirements/*.txt and the serving image's (needs uv)
+	$(COMPILE) --python-version 3.11 --extra build pyproject.toml -o requirements/run.txt
+	$(COMPILE) --python-version 3.11 --extra build --extra test -c requirements/run.txt pyproject.toml \
+		-o requirements/test.txt
+	$(COMPILE) --python-version 3.11 -c requirements/run.txt requirements/train.in -o requirements/train.all
+	awk -v cpu='$(TORCH_CPU)' -f requirements/train.awk requirements/train.all > requirements/train.txt
+	rm requirements/train.all
+	$(COMPILE) --python-version 3.13 -c requirements/run.txt training_scripts/serving-requirements.in \
+		-o training_scripts/serving-requirements.txt
 
 clean: ## Remove what was built, the virtual environment included
 	rm -rf .venv .scones build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -63,4 +78,13 @@ clean: ## Remove what was built, the virtual environment included
 .venv/test.stamp: requirements/test.txt .venv/run.stamp
 	@echo "Installing the test tools ..." >&2
 	@$(INSTALL) --require-hashes -r requirements/test.txt
+	@touch $@
+
+# In hash mode pip prefers the registry's build of PyTorch for Linux, whose CUDA packages no lock file of a moderate
+# size can list. So all but PyTorch is checked by hash, and PyTorch comes in the build that pip prefers without.
+.venv/train.stamp: requirements/train.txt .venv/run.stamp
+	@echo "Installing PyTorch (the registry's build for Linux has several GB) ..." >&2
+	@awk '/^[a-z]/ { torch = /^torch==/ } ! torch' requirements/train.txt > .venv/train.txt
+	@$(INSTALL) --require-hashes -r .venv/train.txt
+	@$(INSTALL) $$(awk '/^torch==/ { print $$1 }' requirements/train.txt)
 	@touch $@

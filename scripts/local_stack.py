@@ -1,9 +1,9 @@
 """The whole stack on one machine: starts the one-machine AWS and applies the same Terraform to it."""
 
 import contextlib
-import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -20,13 +20,14 @@ import boto3
 
 from scripts import deployment, packaging, terraform_cli
 from scripts.deployment import Deployment, NotDeployed
-from training_scripts import promote
+from training_scripts import image, promote
 
 ENVIRONMENT = "local"
 STATE_BUCKET = "scones-local-state"
 SERVING_REPOSITORY = "scones-local-serving"
 SERVING_COMMAND = f"{sys.executable} -m training_scripts.serve"
-SERVING_PROGRAM = terraform_cli.ROOT / "training_scripts" / "serve.py"
+# The last part of Terraform's default for training_image_uri.
+TRAINING_REPOSITORY = "pytorch"
 SHIPPED_MODEL = terraform_cli.ROOT / "training_scripts" / "model" / "model.tar.gz"
 DEFAULT_FOLDER = terraform_cli.WORK / "local"
 START_SECONDS = 30
@@ -103,6 +104,7 @@ class LocalStack:
         log = self.folder / "local_aws.log"
         command = [sys.executable, "-m", "scripts.local_aws", "--port", "0", "--state-dir", str(self.folder)]
         command += ["--image", f"{SERVING_REPOSITORY}={SERVING_COMMAND}", "--wait-scale", str(wait_scale)]
+        command += ["--image", f"{TRAINING_REPOSITORY}={shlex.quote(training_python())}"]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
@@ -171,20 +173,25 @@ class LocalStack:
         deployment.save(applied, self.folder / "outputs.json")
         return applied
 
+    @property
+    def image_uri(self) -> str:
+        """The serving program of this checkout, as the image that Terraform names."""
+        return f"{self.deployment().image_repository_url}@{serving_digest()}"
+
     def publish(self, artifact: Path) -> dict[str, Any]:
         """Puts a model artifact into the deployment's bucket and names it to Terraform."""
         target = self.deployment()
         return promote.publish(
             artifact,
             bucket=target.bucket,
-            image_uri=f"{target.image_repository_url}@{serving_digest()}",
+            image_uri=self.image_uri,
             tfvars=self.model_file,
             s3_client=target.client("s3"),
         )
 
     def bring_up(self, progress: Progress, wait_scale: float = 1.0) -> Deployment:
         """Packages, starts, applies, publishes the shipped model and applies again: the first run on AWS, in small."""
-        packaging.build("local", report=lambda text: progress(f"Packaging the functions: {text}", None))
+        _package(progress)
         progress("Starting the one-machine AWS", None)
         self.start_server(wait_scale)
         try:
@@ -197,6 +204,16 @@ class LocalStack:
         except BaseException:
             self.stop_server()
             raise
+
+    def update(self, progress: Progress) -> Deployment:
+        """Packages and applies again: what was changed or promoted since takes effect. Raises NotDeployed."""
+        self.deployment()
+        _package(progress)
+        return self.apply(lambda text, share: progress(f"Applying Terraform: {text}", share))
+
+
+def _package(progress: Progress) -> None:
+    packaging.build("local", report=lambda text: progress(f"Packaging the functions: {text}", None))
 
 
 class _ApplyCounter:
@@ -213,10 +230,14 @@ class _ApplyCounter:
             self.progress(line.partition(":")[0], self.done / self.planned if self.planned else None)
 
 
+def training_python() -> str:
+    """The interpreter that trains on this machine: this one, or another that has PyTorch."""
+    return os.environ.get("SCONES_TRAINING_PYTHON") or sys.executable
+
+
 def serving_digest() -> str:
-    """Stands for the image's digest on one machine, where no image is built: it changes with the server's sources."""
-    sources = [SERVING_PROGRAM, *sorted((terraform_cli.ROOT / "functions" / "common").glob("*.py"))]
-    return f"sha256:{hashlib.sha256(b''.join(path.read_bytes() for path in sources)).hexdigest()}"
+    """Stands for the image's digest on one machine, where no image is built: it changes with the image's sources."""
+    return f"sha256:{image.digest()}"
 
 
 def _client_arguments(variables: dict[str, str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ locals {
     ledger               = "${local.prefix}-ledger"
     endpoint             = "${local.prefix}-classifier"
     repository           = "${local.prefix}-serving"
+    training             = "${local.prefix}-training"
     alerts_topic         = "${local.prefix}-alerts"
     alarms_topic         = "${local.prefix}-alarms"
     alert_dead_letters   = "${local.prefix}-alert-dead-letters"
@@ -51,6 +52,9 @@ locals {
   }
 
   alert_dead_letters_url = "https://sqs.${var.region}.${data.aws_partition.current.dns_suffix}/${local.account}/${local.names.alert_dead_letters}"
+
+  # AWS's own PyTorch container, which most regions offer from this account.
+  training_image_uri = coalesce(var.training_image_uri, "763104351884.dkr.ecr.${var.region}.${data.aws_partition.current.dns_suffix}/pytorch:2.14.0-cu133-amzn2023-sagemaker")
 
   # A key of our own gets its id when it is created, so policies recognise it by its alias.
   key_arn        = coalesce(var.existing_key_arn, one(values(module.key)[*].arn))

@@ -74,6 +74,20 @@ module "endpoint" {
   }
 }
 
+module "training" {
+  source = "./modules/training"
+
+  name                     = local.names.training
+  account                  = local.account
+  partition                = local.partition
+  region                   = var.region
+  bucket_arn               = local.arns.bucket
+  log_group_arn            = "${local.arn_base.logs}:log-group:/aws/sagemaker/TrainingJobs"
+  image_uri                = local.training_image_uri
+  key                      = { resources = local.key_resources, conditions = local.key_conditions }
+  permissions_boundary_arn = var.permissions_boundary_arn
+}
+
 module "state_machine" {
   source   = "./modules/state_machine"
   for_each = local.state_machines

@@ -9,7 +9,7 @@ output "region" {
 }
 
 output "bucket" {
-  description = "Bucket of pictures (incoming/, submitted/), models/, capture/ and results/."
+  description = "Bucket of pictures (incoming/, submitted/), training/, models/, capture/ and results/."
   value       = module.storage.bucket
 }
 
@@ -36,6 +36,16 @@ output "endpoint_name" {
 output "image_repository_url" {
   description = "Where `scones image` pushes the serving image."
   value       = module.endpoint.repository_url
+}
+
+output "training_role_arn" {
+  description = "Role that training jobs assume; it reaches only jobs whose names begin with its own."
+  value       = module.training.role_arn
+}
+
+output "training_image_uri" {
+  description = "Image that `scones train` runs training jobs in."
+  value       = local.training_image_uri
 }
 
 output "alerts_topic_arn" {

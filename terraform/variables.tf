@@ -153,6 +153,19 @@ variable "endpoint" {
   }
 }
 
+# What trains
+
+variable "training_image_uri" {
+  type        = string
+  default     = null
+  description = "Image that training jobs run in: a container with the SageMaker training toolkit, PyTorch and CUDA, in ECR. null, the default, takes AWS's PyTorch container 2.14.0-cu133-amzn2023-sagemaker (patched until September 2027) from account 763104351884 in this region; regions with another registry account need the whole address."
+
+  validation {
+    condition     = var.training_image_uri == null || can(regex("^[0-9]{12}[.]dkr[.]ecr[.][a-z0-9-]+[.][^/]+/[a-z0-9][a-z0-9/._-]*(:[A-Za-z0-9_.-]+|@sha256:[0-9a-f]{64})$", var.training_image_uri))
+    error_message = "training_image_uri is ${jsonencode(var.training_image_uri)}: SageMaker pulls training images from ECR by tag or digest, such as 763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch:2.14.0-cu133-amzn2023-sagemaker; set it to null for that one."
+  }
+}
+
 # Who hears about it
 
 variable "subscribers" {

@@ -14,13 +14,22 @@ from torch.nn import functional
 _GREY = (0.299, 0.587, 0.114)
 
 
-def augment(pixels: Tensor, strength: float, generator: Generator) -> Tensor:
-    """Move, recolour, blur, noise, re-compress and cut out; `strength` 1.0 is the usual amount."""
+# Rows that are moved by whole pixels only: resampling blurs, and pictures to be judged are sharp.
+_SHARP = 0.5
+
+
+def augment(pixels: Tensor, strength: float, damage: float, generator: Generator) -> Tensor:
+    """Move, recolour, blur, noise, re-compress and cut out.
+
+    Args:
+        strength: of moves, colours and cut-outs; 1.0 is the usual amount.
+        damage: scales the shares of rows that are blurred, noised and re-compressed.
+    """
     pixels = _move(pixels, strength, generator)
     pixels = _recolour(pixels, strength, generator)
-    pixels = _blur(pixels, 0.15, generator)
-    pixels = _noise(pixels, 0.3, generator)
-    pixels = _recompress(pixels.clamp(0, 1), 0.25, generator)
+    pixels = _blur(pixels, 0.15 * damage, generator)
+    pixels = _noise(pixels, 0.3 * damage, generator)
+    pixels = _recompress(pixels.clamp(0, 1), 0.25 * damage, generator)
     return _cut_out(pixels, 0.5 * strength, generator)
 
 
@@ -33,13 +42,16 @@ def _chosen(count: int, share: float, generator: Generator, device: torch.device
 
 
 def _move(pixels: Tensor, strength: float, generator: Generator) -> Tensor:
-    count, device = len(pixels), pixels.device
-    turn = _uniform(count, -1, 1, generator, device) * math.radians(15) * strength
-    zoom = torch.exp(_uniform(count, -1, 1, generator, device) * 0.25 * strength)
-    stretch = torch.exp(_uniform(count, -1, 1, generator, device) * 0.2 * strength)
-    shear = _uniform(count, -0.15, 0.15, generator, device) * strength
+    count, device, pixel = len(pixels), pixels.device, 2 / pixels.shape[-1]
+    sharp = _chosen(count, _SHARP, generator, device)
+    bend = torch.where(sharp, 0.0, strength)
+    turn = _uniform(count, -1, 1, generator, device) * math.radians(15) * bend
+    zoom = torch.exp(_uniform(count, -1, 1, generator, device) * 0.25 * bend)
+    stretch = torch.exp(_uniform(count, -1, 1, generator, device) * 0.2 * bend)
+    shear = _uniform(count, -0.15, 0.15, generator, device) * bend
     mirror = _chosen(count, 0.5, generator, device).float() * -2 + 1
-    across, down = (_uniform(count, -0.2, 0.2, generator, device) * strength for _ in range(2))
+    across, down = (_uniform(count, -0.25, 0.25, generator, device) * strength for _ in range(2))
+    across, down = (torch.where(sharp, (v / pixel).round() * pixel, v) for v in (across, down))
     c, s = torch.cos(turn), torch.sin(turn)
     rows = (
         mirror * c * zoom * stretch,
@@ -71,7 +83,7 @@ def _recolour(pixels: Tensor, strength: float, generator: Generator) -> Tensor:
     pixels = mean + (pixels - mean) * factors(0.4)
     pixels = pixels * factors(0.35) * factors(0.1, 3)
     order = torch.argsort(torch.rand(count, 3, generator=generator), 1).to(device)
-    order[~_chosen(count, 0.15, generator, device)] = torch.arange(3, device=device)
+    order[~_chosen(count, 0.15 * strength, generator, device)] = torch.arange(3, device=device)
     return pixels.gather(1, order.view(count, 3, 1, 1).expand_as(pixels))
 
 

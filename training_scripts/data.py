@@ -113,12 +113,20 @@ def drawn_pixels(label: str, seed: int) -> NDArray[np.uint8]:
     return np.asarray(read_picture(buffer.getvalue(), stage.SIDE).image)
 
 
-def targets(rows: Rows, classes: int) -> NDArray[np.float32]:
-    """Target distributions [N, classes]; an ambiguous row is shared among the classes of interest."""
-    table = np.eye(classes, dtype=np.float32)
-    shared = np.full((1, classes), 1 / (classes - 1), np.float32)
-    shared[0, -1] = 0
-    return np.concatenate((table, shared))[rows.truth]
+def targets(
+    truth: NDArray[np.int64], labels: int, kinds: int = 0, smoothing: float = 0.0
+) -> NDArray[np.float32]:
+    """Target distributions [N, labels + kinds]; numbers from `labels` on are kinds of the last label.
+
+    An ambiguous row is shared among the classes of interest. The smoothed part is spread evenly over the labels,
+    and the last label's share over it and its kinds: many kinds do not make "neither" more likely.
+    """
+    table = np.eye(labels + kinds, dtype=np.float32)
+    shared = np.zeros((1, labels + kinds), np.float32)
+    shared[0, : labels - 1] = 1 / (labels - 1)
+    even = np.full(labels + kinds, 1 / labels, np.float32)
+    even[labels - 1 :] /= 1 + kinds
+    return (1 - smoothing) * np.concatenate((table, shared))[truth] + smoothing * even
 
 
 def folds(rows: Rows, count: int, seed: int) -> NDArray[np.int64]:

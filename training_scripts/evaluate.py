@@ -1,108 +1,236 @@
 """Judges an artifact on labelled pictures by asking the serving program, as the workflow does.
 
-python -m training_scripts.evaluate MODEL.TAR.GZ ARCHIVE_OR_FOLDER [--split test]
+python -m training_scripts.evaluate MODEL.TAR.GZ ARCHIVE_OR_FOLDER [--split test] [--to FIGURES.JSON]
 """
 
 import argparse
-import contextlib
-import http.client
-import io
+import hashlib
 import json
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from training_scripts import artifact, judge, stage
-from training_scripts.data import foreign_classes
+from training_scripts import artifact, calibration, data, foreign, stage
+from training_scripts.asking import FOREIGN, Answers, ServingFailed, ask, serving_archive, truth_of
+from training_scripts.damage import DAMAGES
+from training_scripts.stage import StageError
 
-ROOT = Path(__file__).resolve().parent.parent
+# Points of the risk-coverage curve that are kept; more cannot be told apart in a picture.
+_CURVE_POINTS = 200
+# What is drawn, and the classes that a model must know for its answer to be judged.
+_DRAWN = {
+    "bicycle": {"bicycle"},
+    "motorcycle": {"motorcycle"},
+    "ambiguous": {"bicycle", "motorcycle"},
+    "other": set[str](),
+}
+
+# (what is being done, share done between 0 and 1)
+Progress = Callable[[str, float | None], None]
 
 
-class ServingFailed(Exception):
-    """The serving program did not start or did not answer with probabilities."""
+@dataclass(frozen=True)
+class Pictures:
+    """What an artifact is judged on: pixels uint8 [N, S, S, 3], labels, and the kind of each foreign picture."""
+
+    pixels: NDArray[np.uint8]
+    labels: list[str]
+    kinds: list[str | None]
+
+    def digest(self) -> str:
+        """Hex SHA-256 of labels and pixels in any order, whatever file or folder they come from."""
+        rows = (
+            label.encode() + b"\0" + row.tobytes()
+            for label, row in zip(self.labels, self.pixels, strict=True)
+        )
+        return hashlib.sha256(b"".join(sorted(hashlib.sha256(row).digest() for row in rows))).hexdigest()
 
 
-@contextlib.contextmanager
-def serving(folder: Path) -> Iterator[int]:
-    """Run the serving program on an unpacked artifact; yields its port on this machine.
+def read(source: Path, split: str, interest: Sequence[str]) -> Pictures:
+    """The pictures of the classes of interest in that split, and the foreign ones that may judge.
 
     Raises:
-        ServingFailed: it ended before it was ready; the message holds what it said.
+        StageError: unreadable, or no picture of a class of interest.
     """
-    environment = {**os.environ, "SM_MODEL_DIR": str(folder), "SAGEMAKER_BIND_TO_PORT": "0"}
-    command = [sys.executable, "-m", "training_scripts.serve", "serve"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        ready = process.stdout.readline()
-        if not ready.startswith("serving"):
-            raise ServingFailed(process.communicate()[1].strip())
-        yield int(ready.rsplit(" ", 1)[1])
-    finally:
-        process.terminate()
-        process.communicate(timeout=10)
+    ours = [p for p in stage.read_pictures(source, split) if p.label in interest]
+    if not ours:
+        raise StageError(f"{source}: no picture of {' or '.join(interest)} in the split {split!r}")
+    others, kinds = foreign.judging(source, split, interest)
+    pixels = np.stack([p.pixels for p in [*ours, *others]])
+    return Pictures(pixels, [p.label for p in [*ours, *others]], [*(None for _ in ours), *kinds])
 
 
-def ask(port: int, pictures: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """Probabilities [N, C] for pictures uint8 [S, S, 3], sent one by one as PNG.
+def evaluate(
+    archive: Path, source: Path, split: str, drawn: int = 0, progress: Progress = lambda _text, _share: None
+) -> dict[str, Any]:
+    """Figures with 95 % intervals, at the artifact's own temperature and threshold.
 
-    Raises:
-        ServingFailed: an answer other than 200.
-    """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    answers = []
-    for pixels in pictures:
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG")
-        connection.request("POST", "/invocations", buffer.getvalue(), {"Content-Type": "image/png"})
-        response = connection.getresponse()
-        body = response.read()
-        if response.status != 200:
-            raise ServingFailed(f"{response.status}: {body.decode(errors='replace')}")
-        answers.append(json.loads(body))
-    connection.close()
-    return np.array(answers, np.float64)
-
-
-def evaluate(archive: Path, source: Path, split: str) -> dict[str, Any]:
-    """Figures with 95 % intervals at the artifact's own threshold.
-
-    Foreign pictures: of an archive, the classes that training keeps for judging; of a folder, all others.
+    Args:
+        archive: a packed artifact.
+        source: an archive or a folder as training_scripts.stage reads them.
+        drawn: so many drawn pictures of each sort besides, from seeds that training does not use.
+        progress: told how far it is.
 
     Raises:
         ArtifactError, StageError, ServingFailed.
     """
-    description, network = artifact.read_archive(archive)
-    interest = description["classes_of_interest"]
-    pictures = list(stage.read_pictures(source, split))
-    foreign = set(foreign_classes(pictures, interest)[1]) if source.is_file() else None
-    pictures = [p for p in pictures if p.label in interest or foreign is None or p.label in foreign]
-    with tempfile.TemporaryDirectory() as folder:
-        artifact.write(Path(folder), description, network)
-        with serving(Path(folder)) as port:
-            probabilities = ask(port, (p.pixels for p in pictures))
-    numbers = {label: number for number, label in enumerate(interest)}
-    truth = np.array([numbers.get(p.label, len(interest)) for p in pictures])
-    return judge.figures(probabilities, truth, description["threshold"], description["labels"])
+    with serving_archive(archive) as (port, description):
+        pictures = read(source, split, description["classes_of_interest"])
+        asker = _Asker(port, description, progress)
+        answers = asker("Asking about the pictures", pictures.pixels, pictures.labels)
+        return {
+            "model": {"name": description["name"], "sha256": artifact.sha256(archive)},
+            "data": {"source": source.name, "split": split, "sha256": pictures.digest()},
+            "threshold": description["threshold"],
+            **answers.shares(),
+            **_calibration(answers),
+            "classes": _per_class(answers),
+            "confusion": _confusion(answers),
+            "foreign_refused": _refused(answers, pictures.kinds),
+            "robustness": _robustness(asker, pictures, answers),
+            "drawn": _drawn(asker, drawn),
+        }
 
 
-def _line(name: str, figure: Any) -> str:
-    if not isinstance(figure, dict):
-        return f"{name:32}{figure:.4f}"
-    if figure["value"] is None:
-        return f"{name:32}no pictures"
-    low, high = figure["interval"]
-    return f"{name:32}{figure['value']:.4f}  ({low:.4f} to {high:.4f}, {figure['count']} pictures)"
+@dataclass(frozen=True)
+class _Asker:
+    port: int
+    description: dict[str, Any]
+    progress: Progress
+
+    def __call__(self, text: str, pixels: Iterable[NDArray[np.uint8]], labels: Sequence[str]) -> Answers:
+        done = 0
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+            self.progress(f"{text}: {done} of {len(labels)}", done / len(labels))
+
+        probabilities = ask(self.port, pixels, count)
+        return Answers(self.description, probabilities, truth_of(labels, self.description))
+
+
+def _calibration(answers: Answers) -> dict[str, Any]:
+    ours = answers.ours
+    curve = calibration.risk_coverage(answers.confidence[ours], answers.right[ours])
+    step = max(1, len(curve) // _CURVE_POINTS)
+    probabilities, right = answers.probabilities[ours], answers.right[ours]
+    parts = np.array_split(np.argsort(probabilities.max(1), kind="stable"), min(10, int(ours.sum())))
+    error = calibration.calibration_error(probabilities, answers.truth[ours])
+    return {
+        "calibration_error": round(error, 4),
+        "reliability": [
+            {
+                "confidence": round(float(probabilities[part].max(1).mean()), 4),
+                "accuracy": calibration.share(right[part]),
+            }
+            for part in parts
+        ],
+        "risk_coverage": [
+            {"threshold": round(t, 6), "coverage": round(c, 4), "accuracy": round(a, 4)}
+            for t, c, a in [*curve[::step], *curve[-1:]]
+        ],
+    }
+
+
+def _per_class(answers: Answers) -> dict[str, dict[str, calibration.Share]]:
+    """Recall and precision among the pictures of the classes of interest; foreign ones have figures of their own."""
+    ours, labels = answers.ours, answers.description["labels"]
+    figures = {}
+    for name in answers.description["classes_of_interest"]:
+        number = labels.index(name)
+        figures[name] = {
+            "recall": calibration.share(answers.right[answers.truth == number]),
+            "precision": calibration.share(answers.right[ours & (answers.best == number)]),
+        }
+    return figures
+
+
+def _confusion(answers: Answers) -> dict[str, Any]:
+    labels = answers.description["labels"]
+    rows = {name: labels.index(name) for name in answers.description["classes_of_interest"]}
+    counts = {
+        name: [int(((answers.truth == number) & (answers.best == best)).sum()) for best in range(len(labels))]
+        for name, number in {**rows, "foreign": FOREIGN}.items()
+    }
+    return {"answers": labels, "truth": counts}
+
+
+def _refused(answers: Answers, kinds: list[str | None]) -> dict[str, calibration.Share]:
+    groups = np.array([kind or "" for kind in kinds])
+    named = {kind: groups == kind for kind in sorted({kind for kind in kinds if kind})}
+    return {
+        kind: calibration.share(~answers.accepted[chosen])
+        for kind, chosen in {"all": ~answers.ours, **named}.items()
+    }
+
+
+def _robustness(asker: _Asker, pictures: Pictures, undamaged: Answers) -> dict[str, dict[str, Any]]:
+    """Accuracy on damaged pictures of the classes of interest, and what it lost against the undamaged ones."""
+    ours = np.flatnonzero(undamaged.ours)
+    labels, before = [pictures.labels[i] for i in ours], undamaged.right[ours].mean()
+    figures = {}
+    for name, damage in DAMAGES.items():
+        answers = asker(f"Damaging by {name}", (damage(pictures.pixels[i], int(i)) for i in ours), labels)
+        share = calibration.share(answers.right)
+        figures[name] = {"accuracy": share, "lost": round(float(before - answers.right.mean()), 4)}
+    return figures
+
+
+def _drawn(asker: _Asker, count: int) -> dict[str, dict[str, calibration.Share]]:
+    """Drawn vehicles accepted with the right label; other things, and what is between the two, refused."""
+    interest = asker.description["classes_of_interest"]
+    figures: dict[str, dict[str, calibration.Share]] = {}
+    for sort, needed in _DRAWN.items() if count else ():
+        if not needed <= set(interest):
+            continue
+        pixels = (data.drawn_pixels(sort, seed) for seed in range(count))
+        answers = asker(f"Drawing {sort}", pixels, [sort] * count)
+        if sort in interest:
+            figures[sort] = {"accepted_right": calibration.share(answers.right & answers.accepted)}
+        else:
+            figures[sort] = {"refused": calibration.share(answers.right)}
+    return figures
+
+
+def lines(figures: dict[str, Any]) -> list[str]:
+    """The figures as text, one a line, each with its interval and sample size."""
+    named = [(name, figures[name]) for name in ("accuracy", "coverage", "accepted_accuracy")]
+    for label, of_class in figures["classes"].items():
+        named += [(f"{name} of {label}", share) for name, share in of_class.items()]
+    named += [(f"foreign refused: {kind}", share) for kind, share in figures["foreign_refused"].items()]
+    for sort, of_sort in figures["drawn"].items():
+        named += [(f"drawn {sort}: {name.replace('_', ' ')}", share) for name, share in of_sort.items()]
+    text = [f"{name:34}{_text(share)}" for name, share in named]
+    text.insert(3, f"{'calibration error':34}{figures['calibration_error']:.4f}")
+    for name, figure in figures["robustness"].items():
+        text.append(f"{name:34}{_text(figure['accuracy'])}, {100 * figure['lost']:.1f} points lost")
+    return text
+
+
+def _text(share: Any) -> str:
+    if share["value"] is None:
+        return "no pictures"
+    low, high = share["interval"]
+    return f"{share['value']:.4f}  ({low:.4f} to {high:.4f}, {share['count']} pictures)"
+
+
+def write(figures: dict[str, Any], file: Path) -> list[Path]:
+    """Write the figures to a JSON file and the charts beside it; returns what was written.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    from training_scripts import charts  # noqa: PLC0415 - Matplotlib takes long to import, and few need it
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return [file, *charts.draw(figures, file.parent)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,15 +238,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("artifact", type=Path)
     parser.add_argument("source", type=Path, help="a CIFAR archive, or a folder <class>/<file>")
     parser.add_argument("--split", default="test", choices=("train", "test"))
+    parser.add_argument("--drawn", type=int, default=0, help="so many drawn pictures of each sort besides")
+    parser.add_argument("--to", type=Path, help="a JSON file; the charts go beside it")
     arguments = parser.parse_args(argv)
     try:
-        figures = evaluate(arguments.artifact, arguments.source, arguments.split)
-    except (artifact.ArtifactError, stage.StageError, ServingFailed) as error:
+        figures = evaluate(arguments.artifact, arguments.source, arguments.split, arguments.drawn)
+        if arguments.to:
+            write(figures, arguments.to)
+    except (artifact.ArtifactError, StageError, ServingFailed, OSError) as error:
         print(f"evaluation failed: {error}", file=sys.stderr)
         return 1
-    per_class = figures.pop("accuracy_per_class")
-    for name, figure in [*figures.items(), *((f"accuracy of {label}", f) for label, f in per_class.items())]:
-        print(_line(name, figure))
+    print("\n".join(lines(figures)))
     return 0
 
 

@@ -20,6 +20,7 @@ MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)
 # Share of a run in which the rates rise to their full height.
 _WARM_UP = 0.05
+_COARSE_SIDE = 24
 
 
 class TrainingError(Exception):
@@ -34,8 +35,10 @@ class Schedule:
     batch_size: int
     muon_lr: float
     head_lr: float = 0.1
-    smoothing: float = 0.1
     strength: float = 1.0
+    damage: float = 1.0
+    # share of the epochs, the first ones, that see smaller pictures: about half the time of whole ones
+    coarse: float = 0.0
     averaging: float = 0.99
 
 
@@ -43,8 +46,10 @@ class Schedule:
 class Course:
     """What one run trains on.
 
-    pixels: uint8 [N, 3, S, S]. targets: float32 [N, classes], distributions. sample: draws the row numbers of
-    one epoch. seed: each epoch has a random stream of its own, so a resumed run sees what another one sees.
+    pixels: uint8 [N, 3, S, S]. targets: float32 [N, labels + kinds], distributions. sample: draws the row numbers
+    of one epoch. seed: each epoch has a random stream of its own, so a resumed run sees what another one sees.
+    teachers: networks whose mean answer to the very same changed pictures is half of the target
+    (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
     """
 
     pixels: Tensor
@@ -52,6 +57,7 @@ class Course:
     sample: Callable[[Generator], Tensor]
     schedule: Schedule
     seed: int
+    teachers: tuple[Network, ...] = ()
 
 
 class Run:
@@ -94,7 +100,12 @@ class Run:
             steps = epoch * batches + number
             self._set_rates(steps / batches / schedule.epochs)
             pixels = course.pixels[batch].to(self._device).float() / 255
-            loss = self._step(augment(pixels, schedule.strength, generator), course.targets[batch])
+            pixels = augment(pixels, schedule.strength, schedule.damage, generator)
+            if epoch < schedule.coarse * schedule.epochs:
+                pixels = functional.interpolate(
+                    pixels, size=(_COARSE_SIDE,) * 2, mode="bilinear", antialias=True
+                )
+            loss = self._step(pixels, course.targets[batch])
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"the loss became {loss} in epoch {epoch + 1}: lower muon_lr or check the data"
@@ -110,17 +121,22 @@ class Run:
             optimiser.param_groups[0]["lr"] = rate * share
 
     def _step(self, pixels: Tensor, targets: Tensor) -> float:
-        kind = self._device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=kind != "mps"):
-            answers = self._network(normalise(pixels))
-        loss = functional.cross_entropy(
-            answers.float(), targets.to(self._device), label_smoothing=self._course.schedule.smoothing
-        )
+        pixels, targets = normalise(pixels), targets.to(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type != "mps"):
+            answers = self._network.fine(pixels)
+            if self._course.teachers:
+                targets = (targets + self._taught(pixels)) / 2
+        loss = functional.cross_entropy(answers.float(), targets)
         self._network.zero_grad()
         loss.backward()
         for optimiser in self._optimisers:
             optimiser.step()
         return loss.item()
+
+    @torch.no_grad()
+    def _taught(self, pixels: Tensor) -> Tensor:
+        answers = [teacher.fine(pixels).float().softmax(1) for teacher in self._course.teachers]
+        return torch.stack(answers).mean(0)
 
     @torch.no_grad()
     def _follow(self, decay: float) -> None:

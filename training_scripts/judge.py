@@ -1,5 +1,6 @@
 """What model.json says about a model: cross-fitted figures, operating point, baseline statistics."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,29 +12,74 @@ from training_scripts import calibration
 from training_scripts.data import Rows
 
 ACCEPTED_ACCURACY = 0.99
+# Share of "neither" rows that the operating point must refuse; what is beyond it is spent on coverage.
+REFUSED = 0.985
+_SHIFTS = np.arange(0, 2.01, 0.25)
 _QUANTILES = np.linspace(0, 1, 11)
 
 
-def operating_point(logits: NDArray, truth: NDArray, interest: int) -> tuple[float, float]:
-    """(temperature, threshold) from out-of-fold logits; the threshold looks at the classes of interest alone."""
-    temperature = calibration.fit_temperature(logits, truth)
-    probabilities = calibration.softmax(logits, temperature)
+@dataclass(frozen=True)
+class OperatingPoint:
+    """How answers become decisions: `shift` is taken from the logit of "neither", then `temperature` divides all."""
+
+    shift: float
+    temperature: float
+    threshold: float
+
+    def probabilities(self, logits: NDArray) -> calibration.Array:
+        """Calibrated probabilities [N, C]."""
+        return calibration.softmax(shifted(logits, self.shift), self.temperature)
+
+
+def shifted(logits: NDArray, shift: float) -> NDArray:
+    """Logits [N, C] with the last class's lowered."""
+    return np.concatenate((logits[:, :-1], logits[:, -1:] - shift), 1)
+
+
+def operating_point(logits: NDArray, truth: NDArray, interest: int) -> OperatingPoint:
+    """From out-of-fold logits: the largest shift that still refuses enough of "neither" at its own threshold.
+
+    The threshold looks at the classes of interest alone. "neither" is far more frequent in training than a vehicle
+    that looks foreign; the shift corrects for that, so one threshold does what one per class would.
+    """
+    points = [_at(shift, logits, truth, interest) for shift in _SHIFTS]
+    return next((p for p in reversed(points) if _refused(p, logits, truth, interest) >= REFUSED), points[0])
+
+
+def _at(shift: float, logits: NDArray, truth: NDArray, interest: int) -> OperatingPoint:
+    temperature = round(calibration.fit_temperature(shifted(logits, shift), truth), 4)
+    probabilities = calibration.softmax(shifted(logits, shift), temperature)
+    ours = truth < interest
     confidence = calibration.confidence_of_interest(probabilities, interest)
-    of_interest = truth < interest
     right = probabilities.argmax(1) == truth
-    threshold = calibration.threshold_for(confidence[of_interest], right[of_interest], ACCEPTED_ACCURACY)
-    return round(temperature, 4), threshold
+    threshold = calibration.threshold_for(confidence[ours], right[ours], ACCEPTED_ACCURACY)
+    return OperatingPoint(float(shift), temperature, threshold)
 
 
-def cross_fitted(logits: NDArray, truth: NDArray, folds: NDArray, labels: list[str]) -> dict[str, Any]:
-    """Figures on rows that chose neither the weights nor the operating point that judges them."""
+def _refused(point: OperatingPoint, logits: NDArray, truth: NDArray, interest: int) -> float:
+    foreign = point.probabilities(logits[truth >= interest])
+    if not len(foreign):
+        return 0.0
+    return float((calibration.confidence_of_interest(foreign, interest) < point.threshold).mean())
+
+
+def cross_fitted(
+    logits: NDArray, truth: NDArray, folds: NDArray, labels: list[str]
+) -> tuple[dict[str, Any], list[tuple[float, float, float]]]:
+    """Figures on rows that chose neither the weights nor the operating point, and their risk-coverage curve.
+
+    The curve has (threshold, share accepted, accuracy of the accepted) of the classes of interest.
+    """
     interest = len(labels) - 1
     probabilities, thresholds = np.zeros(logits.shape), np.zeros(len(truth))
     for fold in np.unique(folds):
         judged = folds == fold
-        temperature, thresholds[judged] = operating_point(logits[~judged], truth[~judged], interest)
-        probabilities[judged] = calibration.softmax(logits[judged], temperature)
-    return figures(probabilities, truth, thresholds, labels)
+        point = operating_point(logits[~judged], truth[~judged], interest)
+        probabilities[judged], thresholds[judged] = point.probabilities(logits[judged]), point.threshold
+    ours = truth < interest
+    confidence = calibration.confidence_of_interest(probabilities[ours], interest)
+    curve = calibration.risk_coverage(confidence, probabilities[ours].argmax(1) == truth[ours])
+    return figures(probabilities, truth, thresholds, labels), curve
 
 
 def figures(

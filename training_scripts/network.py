@@ -28,20 +28,48 @@ class Network(nn.Module):
     """Frozen 2x2 whitening convolution, three blocks, global max pooling, one linear layer.
 
     After K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (2024). Input: float32
-    [N, 3, S, S], normalised, S at least 16; output: logits [N, classes].
+    [N, 3, S, S], normalised, S at least 16; output: logits [N, labels].
+
+    Args:
+        labels: classes of the answer; the last one is "neither" where there are `kinds`.
+        kinds: finer classes that training tells apart inside "neither"; the answer adds up their
+            probabilities, so a car costs "neither" no capacity that a boat needs.
     """
 
-    def __init__(self, classes: int, widths: tuple[int, int, int]) -> None:
+    def __init__(self, labels: int, widths: tuple[int, int, int], kinds: int = 0) -> None:
         super().__init__()
+        self._labels, self._kinds = labels, kinds
         self.whiten = nn.Conv2d(3, 24, 2)
         self.whiten.weight.requires_grad = False
         self.activation = nn.GELU()
         self.blocks = nn.Sequential(*(Block(i, o) for i, o in zip((24, *widths), widths, strict=False)))
-        self.head = nn.Linear(widths[-1], classes)
+        self.head = nn.Linear(widths[-1], labels + kinds)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        logits = self.fine(pixels)
+        if not self._kinds:
+            return logits
+        certain, kinds = logits[:, : self._labels - 1], logits[:, self._labels - 1 :]
+        return torch.cat((certain, kinds.logsumexp(1, keepdim=True)), 1)
+
+    def fine(self, pixels: Tensor) -> Tensor:
+        """Logits [N, labels + kinds], which training compares with its targets."""
         features = self.blocks(self.activation(self.whiten(pixels)))
         return self.head(features.amax((2, 3)))
+
+    def adopt(self, pretrained: "Network") -> None:
+        """Start from a network whose labels are this one's kinds."""
+        state = pretrained.state_dict()
+        weight, bias = state.pop("head.weight"), state.pop("head.bias")
+        self.load_state_dict(state, strict=False)
+        with torch.no_grad():
+            self.head.weight[self._labels :] = weight
+            self.head.bias[self._labels :] = bias
+
+    @torch.no_grad()
+    def lower_neither(self, shift: float) -> None:
+        """Lower the last label's logit by `shift`."""
+        self.head.bias[self._labels - 1 :] -= shift
 
     def set_whitening(self, pixels: Tensor) -> None:
         """Derive the first layer from the patches of normalised pictures [N, 3, S, S]."""

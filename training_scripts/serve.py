@@ -43,15 +43,15 @@ class Model:
             ArtifactError: it is missing, damaged, or its network does not fit its description.
         """
         self.description, network = artifact.read_folder(folder)
-        self._mean, self._std = (
-            np.array(self.description[k], np.float32).reshape(3, 1, 1) for k in ("mean", "std")
-        )
+        mean, std = (np.array(self.description[k]).reshape(3, 1, 1) for k in ("mean", "std"))
+        # (value / 255 - mean) / std in one multiplication and one addition
+        self._scale, self._offset = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
             self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
             side = self.description["input_size"]
-            answer = self._probabilities(np.zeros((3, side, side), np.float32))
+            answer = self._probabilities(np.zeros((side, side, 3), np.uint8))
         # ONNX Runtime raises many kinds of its own for a damaged or unfitting network
         except Exception as error:
             raise artifact.ArtifactError(f"{folder}: {artifact.NETWORK} cannot be run ({error})") from error
@@ -67,12 +67,22 @@ class Model:
             ImageRejected: `data` is no acceptable picture.
         """
         picture = read_picture(data, self.description["input_size"])
-        pixels = np.asarray(picture.image, np.float32).transpose(2, 0, 1) / 255
-        return self._probabilities(((pixels - self._mean) / self._std).astype(np.float32))
+        return self._probabilities(np.asarray(picture.image))
 
-    def _probabilities(self, pixels: NDArray[np.float32]) -> list[float]:
-        both = np.stack((pixels, pixels[:, :, ::-1]))
-        logits = self._session.run(["logits"], {"pixels": both})[0].astype(np.float64).mean(0)
+    def views(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's input [2, 3, S, S] for pixels [S, S, 3]: normalised, the picture and its mirror image."""
+        both = np.empty((2, 3, *pixels.shape[:2]), np.float32)
+        np.multiply(pixels.transpose(2, 0, 1), self._scale, out=both[0])
+        both[0] += self._offset
+        both[1] = both[0, :, :, ::-1]
+        return both
+
+    def logits(self, both: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's answers [2, C] to both views."""
+        return self._session.run(["logits"], {"pixels": both})[0]
+
+    def _probabilities(self, pixels: NDArray[np.uint8]) -> list[float]:
+        logits = self.logits(self.views(pixels)).astype(np.float64).mean(0)
         scaled = logits / self.description["temperature"]
         powers = np.exp(scaled - scaled.max())
         return [round(float(p), 6) for p in powers / powers.sum()]

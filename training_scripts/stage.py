@@ -24,8 +24,11 @@ from functions.common.picture import read_picture
 
 OFFICIAL_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 SIDE = 32
+# Lies in a staged folder until its last file is there, see training_scripts.staging.
+INCOMPLETE = "INCOMPLETE"
 _LARGEST_MEMBER = 400_000_000
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
 class StageError(Exception):
@@ -54,12 +57,11 @@ def read_pictures(source: Path, split: str, side: int = SIDE) -> Iterator[Labell
     Raises:
         StageError: missing, damaged, tampered with, no pictures in it, or a picture that cannot be read.
     """
+    _check_is_there(source)
     if source.is_dir():
         found = _folder(source, split, side)
-    elif source.is_file():
-        found = _cifar(source, split) if _is_cifar(source) else _picture_archive(source, split, side)
     else:
-        raise StageError(f"{source}: no such file or folder")
+        found = _cifar(source, split) if _is_cifar(source) else _picture_archive(source, split, side)
     empty = True
     for picture in found:
         empty = False
@@ -74,9 +76,34 @@ def has_split(source: Path, split: str) -> bool:
     Raises:
         StageError: it cannot be read.
     """
+    _check_is_there(source)
     if source.is_dir():
         return next(_folder(source, split, SIDE), None) is not None
     return _is_cifar(source) or next(_picture_archive(source, split, SIDE), None) is not None
+
+
+def class_names(source: Path) -> list[str]:
+    """The classes of a source in the alphabet's order; of a CIFAR archive all that it has names for.
+
+    Raises:
+        StageError: it cannot be read.
+    """
+    _check_is_there(source)
+    if source.is_dir():
+        files = (path for split in ("train", "test") for path in _files(source, split))
+        return sorted({path.parent.name for path in files})
+    if _is_cifar(source):
+        meta = dict(_members(source, "cifar-100-python/meta".__eq__))
+        if not meta:
+            raise StageError(f"{source}: the member cifar-100-python/meta is missing")
+        ((name, data),) = meta.items()
+        return sorted(_texts(source, _table(source, name, data), b"fine_label_names"))
+    return sorted({Path(name).parent.name for name in _names(source) if _is_picture_of(name, None)})
+
+
+def _check_is_there(source: Path) -> None:
+    if not source.exists():
+        raise StageError(f"{source}: no such file or folder")
 
 
 def is_official(archive: Path) -> bool:
@@ -96,12 +123,21 @@ def _members(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str
                 file = tar.extractfile(member)
                 assert file is not None  # a regular member always has content
                 yield member.name, file.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+    except _UNREADABLE as error:
+        raise StageError(f"{archive}: no readable tar archive ({error})") from error
+
+
+def _names(archive: Path) -> Iterator[str]:
+    """The names of the regular members; none is read."""
+    try:
+        with tarfile.open(archive, "r|*") as tar:
+            yield from (member.name for member in tar if member.isreg())
+    except _UNREADABLE as error:
         raise StageError(f"{archive}: no readable tar archive ({error})") from error
 
 
 def _is_cifar(archive: Path) -> bool:
-    for name, _ in _members(archive, lambda _: True):
+    for name in _names(archive):
         return Path(name).parent.name == "cifar-100-python"
     return False
 
@@ -187,23 +223,31 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _picture_archive(archive: Path, split: str, side: int) -> Iterator[LabelledPicture]:
-    def wanted(name: str) -> bool:
-        path = Path(name)
-        return path.suffix.lower() in _SUFFIXES and path.parent.parent.name == split
-
-    for name, data in _members(archive, wanted):
+    for name, data in _members(archive, lambda name: _is_picture_of(name, split)):
         yield _decoded(f"{archive}: {name}", data, Path(name), side)
 
 
+def _is_picture_of(name: str, split: str | None) -> bool:
+    path = Path(name)
+    splits = ("train", "test") if split is None else (split,)
+    return path.suffix.lower() in _SUFFIXES and path.parent.parent.name in splits
+
+
 def _folder(folder: Path, split: str, side: int) -> Iterator[LabelledPicture]:
+    for path in _files(folder, split):
+        yield _decoded(str(path), path.read_bytes(), path, side)
+
+
+def _files(folder: Path, split: str) -> list[Path]:
+    """Picture files of one split, in the order of their names."""
+    if (folder / INCOMPLETE).exists():
+        raise StageError(f"{folder}: it was not staged to the end; run the same `scones stage` again")
     root = folder
     if (folder / "train").is_dir() or (folder / "test").is_dir():
         root = folder / split
     elif split != "train":
-        return
-    for path in sorted(root.glob("*/*")):
-        if path.suffix.lower() in _SUFFIXES:
-            yield _decoded(str(path), path.read_bytes(), path, side)
+        return []
+    return [path for path in sorted(root.glob("*/*")) if path.suffix.lower() in _SUFFIXES]
 
 
 def _decoded(place: str, data: bytes, path: Path, side: int) -> LabelledPicture:

@@ -29,6 +29,8 @@ from training_scripts.trainer import Material, Settings, Trainer
 
 FAILURE_FILE = Path("/opt/ml/output/failure")
 JOB_CHECKPOINTS = Path("/opt/ml/checkpoints")
+# One in so many places of the risk-coverage curve goes into model.json; neighbours differ by one picture.
+_CURVE_STEP = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,25 +54,26 @@ def train(
     official = sources.data.is_file() and stage.is_official(sources.data)
     console.print(
         f"{len(material.real)} real pictures ({'the' if official else 'not the'} official CIFAR-100 archive), "
-        f"{len(material.outliers)} more foreign and {len(material.drawn)} drawn ones; checkpoints in {checkpoints}"
+        f"{len(material.pretraining)} more foreign and {len(material.drawn)} drawn ones; checkpoints in {checkpoints}"
     )
     trainer = Trainer(settings, material, checkpoints, console)
     answers = trainer.out_of_fold()
     truth = material.real.truth
-    temperature, threshold = judge.operating_point(answers, truth, len(settings.interest))
+    point = judge.operating_point(answers, truth, len(settings.interest))
     network = trainer.network("final", np.ones(len(material.real), bool))
+    network.lower_neither(point.shift)
     exported = to_onnx(network, stage.SIDE)
 
     def judged(rows: Rows) -> dict[str, Any]:
-        probabilities = calibration.softmax(trainer.answers(network, rows), temperature)
-        return judge.figures(probabilities, rows.truth, threshold, trainer.labels)
+        probabilities = calibration.softmax(trainer.answers(network, rows), point.temperature)
+        return judge.figures(probabilities, rows.truth, point.threshold, trainer.labels)
 
-    metrics = {"cross_validation": judge.cross_fitted(answers, truth, material.folds, trainer.labels)}
+    cross_validation, curve = judge.cross_fitted(answers, truth, material.folds, trainer.labels)
+    metrics = {"cross_validation": cross_validation}
     if len(material.test):
         metrics["test"] = judged(material.test)
     if len(material.foreign):
         metrics["unseen_classes_refused"] = judged(material.foreign)["neither_refused"]
-    probabilities = calibration.softmax(answers, temperature)
     description = {
         "schema_version": artifact.SCHEMA_VERSION,
         "name": os.environ.get("TRAINING_JOB_NAME") or f"scones-{hashlib.sha256(exported).hexdigest()[:8]}",
@@ -79,10 +82,14 @@ def train(
         "input_size": stage.SIDE,
         "mean": list(MEAN),
         "std": list(STD),
-        "temperature": temperature,
-        "threshold": threshold,
-        "baseline": judge.baseline(material.real, probabilities, threshold, trainer.labels),
+        "temperature": point.temperature,
+        "threshold": point.threshold,
+        "neither_shift": point.shift,
+        "baseline": judge.baseline(
+            material.real, point.probabilities(answers), point.threshold, trainer.labels
+        ),
         "metrics": metrics,
+        "risk_coverage": [[round(value, 4) for value in place] for place in curve[::_CURVE_STEP]],
         "hyperparameters": dataclasses.asdict(settings),
         "data_sha256": material.digest,
         "commit": _commit(),
@@ -101,12 +108,10 @@ def load(sources: Sources, settings: Settings) -> Material:
     )
     real = data.joined([ours, outliers])
     test, test_foreign = _test_rows(sources.data, settings.interest)
-    pretraining, classes = _pretraining_rows(sources.pretraining)
-    neither = np.full(len(pretraining), len(settings.interest), np.int64)
+    pretraining, classes = _pretraining_rows(sources.pretraining, settings.interest)
     return Material(
         real=real,
         folds=data.folds(real, settings.folds, settings.seed),
-        outliers=Rows(pretraining.pixels, neither),
         drawn=data.drawn_rows(settings.interest, settings.drawn, data.DRAWN_SEEDS),
         pretraining=pretraining,
         pretraining_classes=classes,
@@ -125,10 +130,11 @@ def _test_rows(source: Path, interest: list[str]) -> tuple[Rows, Rows]:
     return test, foreign
 
 
-def _pretraining_rows(source: Path | None) -> tuple[Rows, int]:
+def _pretraining_rows(source: Path | None, interest: list[str]) -> tuple[Rows, int]:
+    """All pictures of other classes, numbered by class: a class of interest is none of "neither"."""
     if source is None:
         return data.rows_of([], []), 0
-    pictures = list(stage.read_pictures(source, "train"))
+    pictures = [p for p in stage.read_pictures(source, "train") if p.label not in interest]
     names = sorted({p.label for p in pictures})
     return data.rows_of(pictures, [names.index(p.label) for p in pictures]), len(names)
 

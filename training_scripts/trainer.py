@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,12 @@ from training_scripts.data import NEITHER, Rows
 from training_scripts.fit import Course, Run, Schedule, logits, normalise
 from training_scripts.network import WIDTHS, Network
 
+_SMOOTHING = 0.1
 _PRETRAINING_BATCH = 250
 _PRETRAINING_LR = 0.1
-_PRETRAINING_STRENGTH = 0.5
+_PRETRAINING_STRENGTH = 0.4
+_PRETRAINING_DAMAGE = 0.4
+_PRETRAINING_COARSE = 0.5
 # Patches of 2 x 2 pixels look much the same in all pictures: any few thousand will do.
 _WHITENING_SAMPLE = 3000
 # Of the pictures of "neither" in an epoch: from the archive itself, where there are others beside it.
@@ -33,13 +36,15 @@ class Settings:
 
     classes: str = "bicycle,motorcycle"
     architecture: str = "small"
-    epochs: int = 40
-    pretrain_epochs: int = 5
+    teachers: str = ""
+    epochs: int = 20
+    pretrain_epochs: int = 8
     batch_size: int = 125
     muon_lr: float = 0.05
     strength: float = 0.6
-    neither_per_epoch: int = 400
-    drawn_per_epoch: int = 200
+    damage: float = 0.8
+    neither_per_epoch: int = 300
+    drawn_per_epoch: int = 100
     drawn: int = 1600
     folds: int = 5
     seed: int = 0
@@ -51,11 +56,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Material:
-    """All that one training sees: real rows with folds, more outliers, drawn rows, and rows that only judge."""
+    """All that one training sees: real rows with folds, drawn rows, and rows that only judge.
+
+    The pretraining rows, numbered by their own classes, are kinds of "neither" afterwards.
+    """
 
     real: Rows
     folds: np.ndarray
-    outliers: Rows
     drawn: Rows
     pretraining: Rows
     pretraining_classes: int
@@ -76,61 +83,74 @@ class Trainer:
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         )
 
-    def out_of_fold(self) -> np.ndarray:
-        """Logits [N, classes] of every real row, each from a network that did not see its fold."""
+    def out_of_fold(self, used: Sequence[int] | None = None) -> np.ndarray:
+        """Logits [N, classes] of every real row, each from a network that did not see its fold.
+
+        Rows of folds that are not `used` (default: all are) get zeros.
+        """
         real = self._material.real
         answers = np.zeros((len(real), len(self.labels)), np.float32)
-        for fold in range(self._settings.folds):
+        for fold in range(self._settings.folds) if used is None else used:
             judged = self._material.folds == fold
             network = self.network(f"fold-{fold}", ~judged)
             answers[judged] = self.answers(network, real.only(judged))
         return answers
 
     def network(self, run: str, used: np.ndarray) -> Network:
-        """Train one network on the chosen real rows [N] (bool), the outliers and the drawn rows."""
+        """Train one network on the chosen real rows [N] (bool), the drawn rows and the pretraining rows.
+
+        Where there are teachers, they are trained on these very rows first: none has seen what it is kept from.
+        """
+        taught_by = [name for name in self._settings.teachers.split(",") if name]
+        teachers = [self._one(f"{run}-{n}-{a}", used, a, n + 1, ()) for n, a in enumerate(taught_by)]
+        return self._one(run, used, self._settings.architecture, 0, tuple(teachers))
+
+    def _one(
+        self, run: str, used: np.ndarray, architecture: str, place: int, teachers: tuple[Network, ...]
+    ) -> Network:
         m, s = self._material, self._settings
-        kept = m.real.only(used)
-        rows = data.joined([kept, m.outliers, m.drawn])
-        network = self._new(len(self.labels), kept)
-        if self._pretrained is not None:
-            body = {k: v for k, v in self._pretrained.state_dict().items() if not k.startswith("head.")}
-            network.load_state_dict(body, strict=False)
-        targets = torch.from_numpy(data.targets(rows, len(self.labels)))
-        sample = functools.partial(_epoch_rows, kept, len(m.outliers), len(m.drawn), s)
-        schedule = Schedule(s.epochs, s.batch_size, muon_lr=s.muon_lr, strength=s.strength)
-        return self._run(run, network, Course(_tensor(rows), targets, sample, schedule, s.seed))
+        kept, labels, kinds = m.real.only(used), len(self.labels), m.pretraining_classes
+        rows = data.joined([kept, m.drawn, Rows(m.pretraining.pixels, m.pretraining.truth + labels)])
+        network = self._new(labels, architecture, kept, kinds)
+        if kinds:
+            network.adopt(self._pretrained(architecture))
+        targets = torch.from_numpy(data.targets(rows.truth, labels, kinds, _SMOOTHING))
+        sample = functools.partial(_epoch_rows, kept, len(m.drawn), len(m.pretraining), s)
+        schedule = Schedule(s.epochs, s.batch_size, s.muon_lr, strength=s.strength, damage=s.damage)
+        course = Course(_tensor(rows), targets, sample, schedule, s.seed + 100 * place, teachers)
+        return self._run(run, network, course)
 
     def answers(self, network: Network, rows: Rows) -> np.ndarray:
         """Logits [N, classes], the mean over each picture and its mirror image."""
         return logits(network, _tensor(rows), self._device)
 
-    @functools.cached_property
-    def _pretrained(self) -> Network | None:
+    @functools.cache  # noqa: B019 - a trainer lives as long as its program
+    def _pretrained(self, architecture: str) -> Network:
         rows, classes = self._material.pretraining, self._material.pretraining_classes
-        if not len(rows):
-            return None
-        targets = torch.eye(classes)[torch.from_numpy(rows.truth)]
+        targets = torch.from_numpy(data.targets(rows.truth, classes, 0, _SMOOTHING))
         schedule = Schedule(
             self._settings.pretrain_epochs,
             _PRETRAINING_BATCH,
             muon_lr=_PRETRAINING_LR,
             strength=_PRETRAINING_STRENGTH,
+            damage=_PRETRAINING_DAMAGE,
+            coarse=_PRETRAINING_COARSE,
         )
         sample = functools.partial(_shuffled, len(rows))
         course = Course(_tensor(rows), targets, sample, schedule, self._settings.seed)
-        return self._run("pretrain", self._new(classes, rows), course)
+        return self._run(f"pretrain-{architecture}", self._new(classes, architecture, rows, 0), course)
 
-    def _new(self, classes: int, rows: Rows) -> Network:
+    def _new(self, labels: int, architecture: str, rows: Rows, kinds: int) -> Network:
         torch.manual_seed(self._settings.seed)
-        network = Network(classes, WIDTHS[self._settings.architecture])
+        network = Network(labels, WIDTHS[architecture], kinds)
         network.set_whitening(normalise(_tensor(rows)[:_WHITENING_SAMPLE].float() / 255))
         return network
 
     def _checkpoint(self, run: str, schedule: Schedule) -> Path:
         """A file per run and cause: other data or hyperparameters never continue from it."""
         m, s = self._material, self._settings
-        cause = f"{m.pretraining_digest} {s.architecture} {s.seed} {schedule}"
-        if run != "pretrain":
+        cause = f"{m.pretraining_digest} {s.seed} {schedule}"
+        if not run.startswith("pretrain"):
             cause += f"{m.digest} {s}"
         return self._checkpoints / f"{run}-{hashlib.sha256(cause.encode()).hexdigest()[:12]}.pt"
 
@@ -157,18 +177,18 @@ def _tensor(rows: Rows) -> Tensor:
     return torch.from_numpy(rows.pixels).permute(0, 3, 1, 2).contiguous()
 
 
-def _epoch_rows(real: Rows, outliers: int, drawn: int, settings: Settings, generator: Generator) -> Tensor:
+def _epoch_rows(real: Rows, drawn: int, outliers: int, settings: Settings, generator: Generator) -> Tensor:
     """All rows of the classes of interest and fresh samples of the others, shuffled."""
     neither = len(settings.interest)
     ours = torch.from_numpy(np.flatnonzero(real.truth < neither))
     near = torch.from_numpy(np.flatnonzero(real.truth == neither))
-    far = torch.arange(outliers) + len(real)
+    far = torch.arange(outliers) + len(real) + drawn
     from_near = round(settings.neither_per_epoch * (_SHARE_FROM_ARCHIVE if outliers else 1.0))
     parts = [
         ours,
         _some(near, from_near, generator),
         _some(far, settings.neither_per_epoch - from_near, generator),
-        _some(torch.arange(drawn) + len(real) + outliers, settings.drawn_per_epoch, generator),
+        _some(torch.arange(drawn) + len(real), settings.drawn_per_epoch, generator),
     ]
     rows = torch.cat(parts)
     return rows[_shuffled(len(rows), generator)]

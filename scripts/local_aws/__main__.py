@@ -21,7 +21,7 @@ def _arguments() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="REPOSITORY=COMMAND",
-        help="how to start the serving program of an image repository",
+        help="how to start what an image repository holds: a serving program, or the Python of a training image",
     )
     parser.add_argument(
         "--wait-scale", type=float, default=1.0, help="factor on the delays of retries and waits"

@@ -125,7 +125,7 @@ class Hosting:
     def start(self, endpoint: str, variant: Variant) -> None:
         """Start a variant's server. Raises StartFailed."""
         container = variant.containers[0]
-        repository = _repository(container["Image"])
+        repository = repository_name(container["Image"])
         if repository not in self._images:
             known = ", ".join(self._images) or "none"
             raise StartFailed(f"No --image says how to start {repository!r}; known repositories: {known}.")
@@ -298,7 +298,7 @@ def _model_error(variant: Variant, status: int, body: bytes) -> Answer:
     return Answer(json.dumps(content).encode(), 424, headers)
 
 
-def _repository(image: str) -> str:
+def repository_name(image: str) -> str:
     """The repository name within an image URI: without registry host, tag and digest."""
     path = image.split("@", 1)[0]
     host, _, rest = path.partition("/")

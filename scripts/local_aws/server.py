@@ -28,9 +28,11 @@ from scripts.local_aws.hosting import Hosting
 from scripts.local_aws.integrations import Integrations
 from scripts.local_aws.lambda_service import LambdaService
 from scripts.local_aws.protocol import Answer, Request, error_answer, json_answer, send
+from scripts.local_aws.repeated_attempts import RepeatedAttempts
 from scripts.local_aws.sagemaker import SageMaker
 from scripts.local_aws.sns import Notifications
 from scripts.local_aws.step_functions import StepFunctions
+from scripts.local_aws.training import Training
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class LocalAws:
 
     Args:
         state_dir: where unpacked functions, models, logs and the outbox lie.
-        images: start command (list of words) per image repository name.
+        images: start command (list of words) per image repository name; of a training image, its interpreter.
         wait_scale: factor on AWS's retry delays.
     """
 
@@ -57,6 +59,7 @@ class LocalAws:
         self.functions = LambdaService(state_dir, self.background)
         self.hosting = Hosting(state_dir, images)
         self.sagemaker = SageMaker(self.hosting)
+        self.training = Training(state_dir, images, self.sagemaker.add_tags, wait_scale)
         self.notifications = Notifications(state_dir / "outbox.jsonl", self.background, self.functions)
         self.integrations = Integrations(self.moto, self.functions)
         call_service = self.integrations.call_service
@@ -117,8 +120,9 @@ class LocalAws:
             return self.functions.answer(request)
         if request.service == "sagemaker" and request.path.endswith("/invocations"):
             return self.hosting.answer(request)
-        if request.service == "sagemaker" and request.action in self.sagemaker.actions:
-            return json_answer(self.sagemaker.handle(request.action, request.json()))
+        for part in (self.sagemaker, self.training) if request.service == "sagemaker" else ():
+            if request.action in part.actions:
+                return json_answer(part.handle(request.action, request.json()))
         return None
 
     def _local(self, path: str) -> Answer:
@@ -133,6 +137,7 @@ class LocalAws:
         self.background.stop()
         self.step_functions.close()
         self.functions.stop()
+        self.training.stop()
         self.hosting.stop()
 
 
@@ -148,7 +153,7 @@ class Channel(HTTPChannel):
 def serve(application: LocalAws, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve on 127.0.0.1 until the process is told to stop. `on_ready` gets the endpoint's URL."""
     server = waitress.create_server(
-        application,
+        RepeatedAttempts(application),
         host="127.0.0.1",
         port=port,
         threads=SERVER_THREADS,

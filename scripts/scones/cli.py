@@ -2,7 +2,7 @@
 
 import typer
 
-from scripts.scones import classify, demo, down, package, promote, up
+from scripts.scones import classify, demo, deploy, down, evaluate, image, package, promote, stage, train, up
 
 app = typer.Typer(
     name="scones",
@@ -15,7 +15,12 @@ app = typer.Typer(
 app.command("package")(package.package)
 app.command("up")(up.up)
 app.command("down")(down.down)
+app.command("stage")(stage.stage)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("image")(image.image)
 app.command("promote")(promote.promote)
+app.command("deploy")(deploy.deploy)
 app.command("classify")(classify.classify)
 app.command("demo")(demo.demo)
 

@@ -7,14 +7,19 @@ from contextlib import contextmanager
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from scripts.deployment import Deployment, NotDeployed, on_aws
 from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, LocalStack, StackFailed
 from scripts.packaging import PackagingError
 from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
+from scripts.training_jobs import TrainingJobError
 from scripts.workflow import NoSuchPicture, Outcome
 from training_scripts.artifact import ArtifactError
+from training_scripts.asking import ServingFailed
+from training_scripts.image import ImageError
+from training_scripts.objects import NoSuchObject
 from training_scripts.promote import PromoteError
 from training_scripts.stage import StageError
 
@@ -29,7 +34,11 @@ EXPECTED_ERRORS = (
     TerraformFailed,
     TerraformMissing,
     NoSuchPicture,
+    TrainingJobError,
     ArtifactError,
+    ServingFailed,
+    ImageError,
+    NoSuchObject,
     PromoteError,
     StageError,
     ClientError,
@@ -52,7 +61,7 @@ def errors_explained() -> Iterator[None]:
     try:
         yield
     except EXPECTED_ERRORS as error:
-        err.print(f"[red]error:[/] {error}", markup=True)
+        err.print(f"[red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from error
 
 
@@ -89,10 +98,15 @@ def steps() -> Iterator[Steps]:
         yield Steps(progress)
 
 
+def local_stack() -> LocalStack:
+    """The stack that `scones up` starts."""
+    return LocalStack(DEFAULT_FOLDER)
+
+
 def find_deployment(environment: str) -> Deployment:
     """The stack on this machine for `local`, else the one that terraform/ is initialised for."""
     if environment == ENVIRONMENT:
-        return LocalStack(DEFAULT_FOLDER).deployment()
+        return local_stack().deployment()
     return on_aws(environment)
 
 

@@ -1,42 +1,100 @@
-"""scones promote: puts a model artifact into the bucket and names it to Terraform."""
+"""scones promote: the gate between a trained model and a deployed one."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from scripts.deployment import on_aws
-from scripts.local_stack import SHIPPED_MODEL
-from scripts.scones.console import err, errors_explained, out
+from scripts.local_stack import ENVIRONMENT, SHIPPED_MODEL
+from scripts.scones.console import err, errors_explained, find_deployment, local_stack, out, steps
 from scripts.terraform_cli import MODULE
+from training_scripts import objects
 from training_scripts import promote as promotion
+from training_scripts.promote import Destination, PromoteError, Promotion
+
+REFUSED = 3
 
 
 def promote(
-    environment: Annotated[str, typer.Option("--env", help="The environment terraform/ is initialised for.")],
-    image: Annotated[str, typer.Option(help="The serving image by digest: REPOSITORY@sha256:...")],
+    environment: Annotated[
+        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
+    ],
     artifact: Annotated[
-        Path,
-        typer.Argument(help="A packed artifact; the shipped one by default.", exists=True, dir_okay=False),
-    ] = SHIPPED_MODEL,
+        str, typer.Argument(help="model.tar.gz, as a file or an S3 URI; the shipped one by default.")
+    ] = str(SHIPPED_MODEL),
+    image: Annotated[
+        str | None,
+        typer.Option(help="The serving image by digest: REPOSITORY@sha256:... Not needed for local."),
+    ] = None,
+    frozen: Annotated[
+        str | None, typer.Option(help="Archive, staged folder or its S3 URI; its test split decides.")
+    ] = None,
+    new_classes: Annotated[bool, typer.Option(help="The classes of interest change on purpose.")] = False,
 ) -> None:
-    """Publish a model artifact and write environments/<env>.model.tfvars.json.
+    """Publish a model if it is no worse than the current one, and name it to Terraform.
 
-    The artifact goes to models/<name>/ in the deployment's bucket and never changes there. Nothing is
-    deployed yet: the next plan shows what would change, and reverting the file rolls back.
+    Both models answer the frozen pictures through their serving programs. Refused (exit code 3) if it has
+    fewer right answers or more wrong acceptances (exact McNemar test, 5 %, one-sided), or accepts 5 points less
+    (paired bootstrap). Nothing is deployed yet: the next plan shows what would change, and reverting
+    ENV.model.tfvars.json rolls back.
     """
     with errors_explained():
-        deployment = on_aws(environment)
-        tfvars = MODULE / "environments" / f"{environment}.model.tfvars.json"
-        model = promotion.publish(
-            artifact,
-            bucket=deployment.bucket,
-            image_uri=image,
-            tfvars=tfvars,
-            s3_client=deployment.client("s3"),
-        )["model"]
-    out.print(f"{model['artifact_uri']} is published, and {tfvars.name} names it.")
-    err.print(
-        "Next: terraform -chdir=terraform plan "
-        f"-var-file=environments/{environment}.tfvars -var-file=environments/{tfvars.name}"
+        destination = _destination(environment, image)
+
+        def client() -> object:
+            return destination.s3_client
+
+        with (
+            objects.local(artifact, client) as model,
+            objects.local(frozen or ".", client) as pictures,
+            steps() as progress,
+        ):
+            done = promotion.promote(
+                model,
+                destination,
+                frozen=pictures if frozen else None,
+                new_classes=new_classes,
+                progress=progress,
+            )
+    _show(done, destination.tfvars)
+    if not done.verdict.adopted:
+        raise typer.Exit(REFUSED)
+    err.print(f"Next: {_plan_command(environment, destination.tfvars)}", markup=False)
+
+
+def _destination(environment: str, image: str | None) -> Destination:
+    deployment = find_deployment(environment)
+    if environment == ENVIRONMENT:
+        stack = local_stack()
+        return Destination(
+            deployment.bucket, image or stack.image_uri, stack.model_file, deployment.client("s3")
+        )
+    if image is None:
+        raise PromoteError("--image is needed: the serving image by digest, which `scones image` prints")
+    tfvars = MODULE / "environments" / f"{environment}.model.tfvars.json"
+    return Destination(deployment.bucket, image, tfvars, deployment.client("s3"))
+
+
+def _show(done: Promotion, tfvars: Path) -> None:
+    for name, figure in done.verdict.figures.items():
+        shares = [f"{whose} {figure[whose]['value']}" for whose in ("current", "new") if whose in figure]
+        if shares:
+            out.print(f"{name}: {', '.join(shares)} of {figure['new']['count']}", markup=False)
+    for note in done.verdict.notes:
+        out.print(f"note: {note}", markup=False)
+    for refusal in done.verdict.refusals:
+        err.print(f"[red]refused:[/] {refusal}")
+    if done.verdict.adopted and done.after:
+        out.print(f"{done.after['artifact_uri']} is published, and {tfvars.name} names it.", markup=False)
+        out.print("The plan to expect:")
+        for line in promotion.plan_to_expect(done.before, done.after):
+            out.print(f"  {line}", markup=False)
+
+
+def _plan_command(environment: str, tfvars: Path) -> str:
+    if environment == ENVIRONMENT:
+        return "scones deploy"
+    return (
+        f"terraform -chdir=terraform plan -var-file=environments/{environment}.tfvars "
+        f"-var-file=environments/{tfvars.name}"
     )

@@ -45,6 +45,20 @@ run "serverless_without_capture_is_valid" {
   }
 }
 
+run "training_takes_the_container_of_its_region" {
+  command = plan
+
+  variables {
+    region = "eu-central-1"
+    model  = null
+  }
+
+  assert {
+    condition     = output.training_image_uri == "763104351884.dkr.ecr.eu-central-1.amazonaws.com/pytorch:2.14.0-cu133-amzn2023-sagemaker"
+    error_message = "Without an image of one's own jobs run in AWS's PyTorch container: ${output.training_image_uri}."
+  }
+}
+
 run "no_model_means_no_endpoint" {
   command = plan
 
@@ -74,6 +88,7 @@ run "refuses_first_bad_values" {
     existing_key_arn         = "alias/mine"
     permissions_boundary_arn = "boundary"
     region                   = "virginia"
+    training_image_uri       = "pytorch:latest"
     model = {
       name      = "bikes", artifact_uri = "models/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
       image_uri = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
@@ -83,7 +98,7 @@ run "refuses_first_bad_values" {
 
   expect_failures = [
     var.project, var.endpoint, var.threshold, var.subscribers, var.runbook_url, var.log_retention_days,
-    var.ledger_retention_days, var.existing_key_arn, var.permissions_boundary_arn, var.region, var.model,
+    var.ledger_retention_days, var.existing_key_arn, var.permissions_boundary_arn, var.region, var.training_image_uri, var.model,
   ]
 }
 

@@ -122,6 +122,39 @@ def test_the_container_holds_every_module_that_the_program_imports():
     assert needed <= copied
 
 
+def test_it_starts_and_serves_without_any_network(model, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket\n"
+        "def refuse(*arguments): raise OSError('the network was asked for')\n"
+        "known = socket.getaddrinfo\n"
+        "def numbers_only(host, *rest, **named):\n"
+        "    return known(host, *rest, **named) if host == '0.0.0.0' else refuse()\n"
+        "socket.socket.connect = refuse\n"
+        "socket.getaddrinfo = numbers_only\n"
+    )
+    code = "import socket; socket.create_connection(('localhost', 1))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert b"the network was asked for" in said.stderr
+
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    running = Server(model[0])
+
+    assert running.classify(file_of("bicycle", 1, "PNG"))
+    assert running.stop() == 0
+
+
+def test_it_is_ready_within_ten_seconds(model):
+    """SageMaker allows minutes; an endpoint that scales out should not need them."""
+    started = time.monotonic()
+    running = Server(model[0])
+    ready = time.monotonic() - started
+
+    assert running.request("GET", "/ping")[0] == 200
+    assert running.stop() == 0
+    assert ready < 10
+
+
 def test_ping_answers_200_within_two_seconds(server):
     started = time.monotonic()
 
@@ -270,6 +303,27 @@ def start_and_fail(folder: Path, port: str = "0") -> str:
 
 def test_a_start_without_a_model_says_what_is_missing(tmp_path):
     assert "model.json is missing" in start_and_fail(tmp_path)
+
+
+def test_the_model_is_looked_for_where_sagemaker_unpacks_it(monkeypatch):
+    monkeypatch.delenv("SM_MODEL_DIR", raising=False)
+    code = "from training_scripts import serve; raise SystemExit(serve.main())"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert "/opt/ml/model/model.json is missing" in done.stderr
+
+
+def test_ping_still_answers_while_every_worker_is_busy(server):
+    large = file_of("bicycle", 1, "PNG", 1500)
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(server.classify, large) for _ in range(16)]
+        started = time.monotonic()
+        assert server.request("GET", "/ping")[0] == 200
+        waited = time.monotonic() - started
+        assert all(len(answer.result()) == 3 for answer in answers)
+
+    assert waited < 2
 
 
 def test_a_start_with_a_damaged_network_says_so(tmp_path, model):

@@ -69,6 +69,15 @@ def bucket() -> Iterator[Any]:
         yield bucket
 
 
+@pytest.fixture
+def s3() -> Iterator[Any]:
+    """An S3 client in moto with the bucket `pictures`."""
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="pictures")
+        yield client
+
+
 @dataclasses.dataclass
 class Answer:
     """One HTTP answer; `length` announces more bytes than come, `delay` is in seconds."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training_scripts import calibration
+from training_scripts import calibration, judge
 
 
 def test_softmax_bears_large_logits_and_sums_to_one():
@@ -75,3 +75,53 @@ def test_the_threshold_is_the_lowest_that_keeps_the_promised_accuracy():
 
 def test_a_hopeless_model_gets_a_threshold_that_accepts_nothing_but_certainty():
     assert calibration.threshold_for(np.array([0.9, 0.8]), np.array([False, False])) == 1.0
+
+
+def answers_with_modest_vehicles(seed: int = 0, count: int = 3000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of three classes whose third is too high for vehicles by 1.5, and the truth."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(count) % 3
+    logits = 5 * np.eye(3)[truth] + rng.normal(0, 1.5, (count, 3))
+    logits[truth == 2, 2] += 2
+    logits[:, 2] += 1.5
+    return logits, truth
+
+
+def test_the_shift_buys_coverage_and_keeps_refusing_what_is_foreign():
+    logits, truth = answers_with_modest_vehicles()
+    without = judge._at(0.0, logits, truth, 2)
+
+    point = judge.operating_point(logits, truth, 2)
+
+    def accepted(at: judge.OperatingPoint) -> np.ndarray:
+        return calibration.confidence_of_interest(at.probabilities(logits), 2) >= at.threshold
+
+    assert point.shift > 0
+    assert accepted(point)[truth < 2].mean() > accepted(without)[truth < 2].mean()
+    assert accepted(point)[truth == 2].mean() <= 1 - judge.REFUSED
+
+
+def test_nothing_is_shifted_where_foreign_pictures_would_pass_or_none_are_known():
+    logits, truth = answers_with_modest_vehicles()
+    vehicles_alone = truth < 2
+    look_alike = logits.copy()
+    look_alike[truth == 2] = logits[truth == 0]
+
+    assert judge.operating_point(logits[vehicles_alone], truth[vehicles_alone], 2).shift == 0
+    assert judge.operating_point(look_alike, truth, 2).shift == 0
+
+
+def test_every_fold_is_judged_by_the_others():
+    logits, truth = answers_with_modest_vehicles()
+    folds = np.arange(len(truth)) // 3 % 3
+    mislabelled = (folds == 1) & (truth < 2)
+    truth = np.where(mislabelled, 1 - truth, truth)
+
+    figures, curve = judge.cross_fitted(logits, truth, folds, ["a", "b", "neither"])
+
+    # the mislabelled fold passes the others' threshold; the others, judged with its help, accept next to nothing
+    assert figures["accuracy"]["count"] == 2000
+    assert 0.25 < figures["coverage"]["value"] < 0.4
+    assert figures["accepted_accuracy"]["value"] < 0.2
+    assert curve[0][1] < curve[-1][1]
+    assert all(0 < place[0] <= 1 for place in curve)

@@ -1,11 +1,13 @@
-"""Publishing an artifact: where it goes, what Terraform is told, and what is refused."""
+"""Publishing an artifact: where it goes, what Terraform is told, and what is refused.
 
+The gate with real models and their serving programs: tests/functional/test_gate.py.
+"""
+
+import hashlib
 import json
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from tests.unit.test_artifact import DESCRIPTION
 from training_scripts import artifact, promote
@@ -15,17 +17,6 @@ from training_scripts.promote import PromoteError
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/scones@sha256:" + "0" * 64
 
 
-@pytest.fixture
-def s3(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket="pictures")
-        yield client
-
-
 def packed(folder, network=b"network", **change):
     artifact.write(folder, DESCRIPTION | change, network)
     return artifact.pack(folder)
@@ -33,6 +24,13 @@ def packed(folder, network=b"network", **change):
 
 def publish(archive, s3, tfvars, bucket="pictures"):
     return promote.publish(archive, bucket=bucket, image_uri=IMAGE, tfvars=tfvars, s3_client=s3)
+
+
+def first_or_next(candidate, destination):
+    """Promotes without a frozen set."""
+    return promote.promote(
+        candidate, destination, frozen=None, new_classes=False, progress=lambda _text, _share: None
+    )
 
 
 def test_the_artifact_lies_in_the_bucket_and_terraform_is_told_all_it_needs(s3, tmp_path):
@@ -94,3 +92,86 @@ def test_a_failing_upload_tells_terraform_nothing(s3, tmp_path):
     with pytest.raises(ClientError):
         publish(packed(tmp_path), s3, tmp_path / "m.json", bucket="missing")
     assert not (tmp_path / "m.json").exists()
+
+
+def test_rolling_back_is_reverting_the_file_for_published_artifacts_stay(s3, tmp_path):
+    tfvars = tmp_path / "m.json"
+    publish(packed(tmp_path / "a", name="first"), s3, tfvars)
+    before = tfvars.read_text()
+    publish(packed(tmp_path / "b", b"another", name="second"), s3, tfvars)
+
+    tfvars.write_text(before)
+
+    current = promote.current_model(tfvars)
+    stored = s3.get_object(Bucket="pictures", Key="models/first/model.tar.gz")["Body"].read()
+    assert current["artifact_uri"] == "s3://pictures/models/first/model.tar.gz"
+    assert hashlib.sha256(stored).hexdigest() == current["sha256"]
+
+
+def test_a_first_model_is_adopted_with_a_note(s3, tmp_path):
+    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+
+    done = first_or_next(packed(tmp_path), destination)
+
+    assert done.verdict.adopted
+    assert "first model" in done.verdict.notes[0]
+    assert (done.before, done.after["name"]) == (None, "scones-12345678")
+    record = json.loads(
+        s3.get_object(Bucket="pictures", Key="models/scones-12345678/promotion.json")["Body"].read()
+    )
+    assert record["replaces"] is None
+
+
+def test_a_model_that_accepts_nothing_is_refused_even_as_the_first(s3, tmp_path):
+    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+
+    done = first_or_next(packed(tmp_path, threshold=1.0), destination)
+
+    assert not done.verdict.adopted
+    assert "threshold is 1" in done.verdict.refusals[0]
+    assert not (tmp_path / "m.json").exists()
+    assert s3.list_objects_v2(Bucket="pictures")["KeyCount"] == 0
+
+
+def test_against_a_current_model_a_frozen_set_is_needed(s3, tmp_path):
+    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    publish(packed(tmp_path / "a", name="first"), s3, destination.tfvars)
+
+    with pytest.raises(PromoteError, match="--frozen is needed"):
+        first_or_next(packed(tmp_path / "b", b"x", name="second"), destination)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"modle": {}}'])
+def test_a_damaged_model_file_is_named_with_what_to_do(tmp_path, content):
+    (tmp_path / "m.json").write_text(content)
+
+    with pytest.raises(PromoteError, match="revert or remove"):
+        promote.current_model(tmp_path / "m.json")
+
+
+MODEL = {
+    "name": "a",
+    "artifact_uri": "s3://b/models/a/model.tar.gz",
+    "sha256": "1",
+    "image_uri": "i@sha256:1",
+    "labels": ["x", "y", "neither"],
+    "classes_of_interest": ["x", "y"],
+    "threshold": 0.9,
+    "input_size": 32,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "summary"),
+    [
+        ({}, "No changes."),
+        ({"image_uri": "i@sha256:2"}, "Plan: 2 to add, 1 to change, 2 to destroy."),
+        ({"name": "b", "sha256": "2"}, "Plan: 2 to add, 1 to change, 2 to destroy."),
+        ({"sha256": "2", "threshold": 0.8}, "Plan: 2 to add, 3 to change, 2 to destroy."),
+        ({"sha256": "2", "labels": ["x", "z", "neither"]}, "Plan: 2 to add, 5 to change, 2 to destroy."),
+        ({"sha256": "2", "input_size": 64}, "Plan: 2 to add, 3 to change, 2 to destroy."),
+    ],
+)
+def test_the_plan_to_expect_follows_from_what_differs(change, summary):
+    """Held against Terraform's own plan in tests/end_to_end/test_promotion.py."""
+    assert promote.plan_to_expect(MODEL, MODEL | change)[-1] == summary

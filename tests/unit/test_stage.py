@@ -253,3 +253,24 @@ def test_an_empty_or_missing_source_is_a_clear_error(tmp_path, make):
 
     with pytest.raises(StageError, match=r"no pictures of the split|no such file"):
         list(stage.read_pictures(source, "train"))
+
+
+def test_the_classes_of_a_source_are_known_without_reading_its_pictures(tmp_path):
+    cifar_archive = cifar(tmp_path, b"no table: it is not read")
+    members = {f"set/{split}/{label}/1.jpg": b"not read" for split in ("train", "test") for label in "ba"}
+    files = archive(tmp_path / "pictures.tar.gz", {**members, "set/README.md": b"text"})
+    (tmp_path / "folder" / "test" / "bus").mkdir(parents=True)
+    (tmp_path / "folder" / "test" / "bus" / "1.png").write_bytes(b"not read")
+
+    assert stage.class_names(cifar_archive) == ["apple", "bicycle"]
+    assert stage.class_names(files) == ["a", "b"]
+    assert stage.class_names(tmp_path / "folder") == ["bus"]
+
+
+def test_a_folder_that_was_not_staged_to_its_end_is_not_read(tmp_path):
+    (tmp_path / "train" / "bicycle").mkdir(parents=True)
+    (tmp_path / "train" / "bicycle" / "1.jpg").write_bytes(jpeg((1, 2, 3)))
+    (tmp_path / stage.INCOMPLETE).write_text("")
+
+    with pytest.raises(StageError, match="not staged to the end"):
+        list(stage.read_pictures(tmp_path, "train"))

@@ -16,7 +16,7 @@ from training_scripts import artifact, drawings
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -r requirements/train.txt")
 
-from training_scripts import augment, export, fit, muon, train  # noqa: E402 - they import torch
+from training_scripts import augment, export, fit, muon, sweep, train  # noqa: E402 - they import torch
 from training_scripts.network import WIDTHS, Network  # noqa: E402
 from training_scripts.serve import Model  # noqa: E402
 
@@ -111,7 +111,7 @@ def test_pretraining_on_other_pictures_is_done_once(archive, tmp_path, capsys):
 
     assert run(archive, tmp_path / "model", "--pretrain", str(others), "--pretrain-epochs", "1") == 0
 
-    assert capsys.readouterr().out.count("pretrain epoch=1/1") == 1
+    assert capsys.readouterr().out.count("pretrain-small epoch=1/1") == 1
 
 
 def test_a_job_takes_channels_and_hyperparameters_from_sagemakers_environment(archive, tmp_path, monkeypatch):
@@ -204,6 +204,62 @@ def test_the_exported_network_answers_as_torch_does(architecture):
         assert export.largest_difference(network, exported, torch.randn(count, 3, 32, 32)) < 1e-4
 
 
+def test_kinds_of_neither_are_added_up_and_follow_into_the_export():
+    torch.manual_seed(1)
+    network = Network(3, WIDTHS["small"], kinds=4).eval()
+    pixels = torch.randn(5, 3, 32, 32)
+    with torch.no_grad():
+        fine, answers = network.fine(pixels).softmax(1), network(pixels).softmax(1)
+
+    assert torch.allclose(answers[:, :2], fine[:, :2], atol=1e-6)
+    assert torch.allclose(answers[:, 2], fine[:, 2:].sum(1), atol=1e-6)
+    assert export.largest_difference(network, export.to_onnx(network, 32), pixels) < 1e-4
+
+
+def test_lowering_neither_moves_its_logit_alone():
+    network = Network(3, WIDTHS["small"], kinds=4).eval()
+    pixels = torch.randn(5, 3, 32, 32)
+    with torch.no_grad():
+        before = network(pixels)
+        network.lower_neither(0.75)
+        after = network(pixels)
+
+    assert torch.allclose(before - after, torch.tensor([0.0, 0.0, 0.75]), atol=1e-5)
+
+
+def test_fine_tuning_starts_from_the_pretrained_body_and_knows_its_classes_as_kinds():
+    pretrained, network = Network(4, WIDTHS["small"]).eval(), Network(3, WIDTHS["small"], kinds=4).eval()
+    network.adopt(pretrained)
+    pixels = torch.randn(5, 3, 32, 32)
+
+    with torch.no_grad():
+        assert torch.allclose(network.fine(pixels)[:, 3:], pretrained(pixels), atol=1e-5)
+
+
+def test_teachers_are_trained_on_the_same_rows_and_kept(archive, tmp_path, capsys):
+    assert run(archive, tmp_path, "--teachers", "small,small", "--epochs", "1") == 0
+
+    said = capsys.readouterr().out
+    for name in ("fold-0", "fold-0-0-small", "fold-0-1-small", "fold-1", "final-1-small", "final"):
+        assert said.count(f"{name} epoch=1/1") == 1
+
+
+def test_a_sweep_prints_a_row_of_figures_per_combination(archive, tmp_path, capsys):
+    words = ["--data", str(archive), "--checkpoints", str(tmp_path), "--use-folds", "0,1"]
+
+    assert sweep.main([*words, "epochs=1", "strength=0.2,0.4", "drawn_per_epoch=4", "batch_size=10"]) == 0
+
+    rows = [line for line in capsys.readouterr().out.splitlines() if "strength=" in line]
+    assert len(rows) == 2
+
+
+@pytest.mark.parametrize("word", ["nothing=1", "folds=3", "epochs=many"])
+def test_a_sweep_over_what_it_does_not_know_is_a_clear_error(archive, tmp_path, capsys, word):
+    assert sweep.main(["--data", str(archive), "--checkpoints", str(tmp_path), word]) == 1
+
+    assert capsys.readouterr().err.startswith("the sweep failed: ")
+
+
 def test_an_export_that_answers_differently_is_refused(monkeypatch):
     monkeypatch.setattr(export, "largest_difference", lambda *_: float("nan"))
 
@@ -227,9 +283,9 @@ def test_augmentation_follows_its_generator_and_keeps_the_scale():
     pictures = torch.rand(64, 3, 32, 32)
 
     first, again = (
-        augment.augment(pictures.clone(), 1.0, torch.Generator().manual_seed(5)) for _ in range(2)
+        augment.augment(pictures.clone(), 1.0, 1.0, torch.Generator().manual_seed(5)) for _ in range(2)
     )
-    other = augment.augment(pictures.clone(), 1.0, torch.Generator().manual_seed(6))
+    other = augment.augment(pictures.clone(), 1.0, 1.0, torch.Generator().manual_seed(6))
 
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

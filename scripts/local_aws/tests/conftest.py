@@ -49,7 +49,8 @@ class Server:
             "--wait-scale",
             "0.01",
         ]
-        command += ["--image", f"serving={sys.executable} {SERVING_PROGRAM}", "--log", str(state_dir / "log")]
+        command += ["--image", f"serving={sys.executable} {SERVING_PROGRAM}"]
+        command += ["--image", f"pytorch={sys.executable}", "--log", str(state_dir / "log")]
         started = time.monotonic()
         self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
         ready_file = state_dir / "local_aws.json"

@@ -6,7 +6,9 @@ import os
 import signal
 import threading
 import time
+import urllib.error
 import urllib.request
+import uuid
 from urllib.parse import urlparse
 
 import pytest
@@ -137,3 +139,27 @@ def test_no_child_outlives_it(own_server: Server, number: signal.Signals) -> Non
     eventually(lambda: not any(process_exists(pid) for pid in children), 10)
     if number != signal.SIGKILL:
         assert not (own_server.state_dir / "local_aws.json").exists()
+
+
+def test_a_repeated_attempt_of_one_call_gets_the_answer_that_was_lost(server: Server) -> None:
+    """https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html"""
+    key = server.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    headers = {
+        "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kms/aws4_request, ",
+        "X-Amz-Target": "TrentService.CreateAlias",
+        "Content-Type": "application/x-amz-json-1.1",
+        "amz-sdk-invocation-id": str(uuid.uuid4()),
+    }
+    body = json.dumps({"AliasName": f"alias/{uuid.uuid4()}", "TargetKeyId": key}).encode()
+
+    def attempt(number: int, **other: str) -> int:
+        more = {"amz-sdk-request": f"attempt={number}; max=25", **other}
+        request = urllib.request.Request(server.url, body, headers | more)
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert [attempt(1), attempt(2)] == [200, 200]
+    assert attempt(1, **{"amz-sdk-invocation-id": "another call"}) == 400

@@ -1,0 +1,17 @@
+"""scones deploy: what was changed or promoted takes effect on this machine's stack."""
+
+import time
+
+from scripts.scones.console import err, errors_explained, local_stack, steps
+
+
+def deploy() -> None:
+    """Bring the running stack on this machine up to date: functions, Terraform, the promoted model.
+
+    On AWS this is `terraform apply`, after somebody has read the plan.
+    """
+    began = time.monotonic()
+    with errors_explained():
+        with steps() as progress:
+            local_stack().update(progress)
+        err.print(f"Deployed after {time.monotonic() - began:.0f} s. Next: scones classify PICTURE...")

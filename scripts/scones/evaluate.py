@@ -1,0 +1,58 @@
+"""scones evaluate: figures of a model on labelled pictures, asked of the serving program."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.local_stack import ENVIRONMENT, SHIPPED_MODEL
+from scripts.scones.console import err, errors_explained, find_deployment, out, steps
+from training_scripts import evaluate as evaluation
+from training_scripts import objects
+
+
+class Split(StrEnum):
+    train = "train"
+    test = "test"
+
+
+def evaluate(  # noqa: PLR0913, PLR0917 - one for each option
+    data: Annotated[
+        str,
+        typer.Option(
+            help="A CIFAR archive, an archive or folder of <class>/<file>, or a staged set's S3 URI."
+        ),
+    ],
+    artifact: Annotated[
+        str, typer.Argument(help="model.tar.gz, as a file or an S3 URI; the shipped one by default.")
+    ] = str(SHIPPED_MODEL),
+    split: Annotated[Split, typer.Option(help="A folder without splits is all train.")] = Split.test,
+    drawn: Annotated[int, typer.Option(min=0, help="So many drawn pictures of each sort besides.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Write the JSON to this file, and three charts beside it.", dir_okay=False),
+    ] = None,
+    environment: Annotated[str, typer.Option("--env", help="Whose S3 the URIs mean.")] = ENVIRONMENT,
+) -> None:
+    """Judge a model: accuracy, calibration, coverage, refusal of foreign pictures, robustness.
+
+    The very serving program is started on the artifact and asked over HTTP, as the workflow does. Intervals
+    are 95 % (Wilson). Nothing is deployed or changed.
+    """
+
+    def client() -> object:
+        return find_deployment(environment).client("s3")
+
+    with errors_explained(), objects.local(artifact, client) as model, objects.local(data, client) as source:
+        with steps() as progress:
+            figures = evaluation.evaluate(model, source, split.value, drawn, progress)
+        written = evaluation.write(figures, to) if to else []
+    if as_json:
+        print(json.dumps(figures, indent=1))
+    else:
+        out.print("\n".join(evaluation.lines(figures)), markup=False)
+    for path in written:
+        err.print(f"written: {path}", markup=False)

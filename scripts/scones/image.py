@@ -1,0 +1,35 @@
+"""scones image: the serving image, built and pushed."""
+
+from typing import Annotated
+
+import typer
+
+from scripts.local_stack import ENVIRONMENT
+from scripts.scones.console import err, errors_explained, find_deployment, out, steps
+from training_scripts import image as serving_image
+from training_scripts.image import ImageError
+
+
+def image(
+    environment: Annotated[str, typer.Option("--env", help="The environment terraform/ is initialised for.")],
+) -> None:
+    """Build the serving image for linux/amd64, push it to the deployment's repository and print it by digest.
+
+    Needs a Docker engine with buildx. One machine needs no image: there the program itself is started.
+    """
+    with errors_explained():
+        serving_image.check_engine()
+        if environment == ENVIRONMENT:
+            raise ImageError(
+                "the one-machine AWS takes no image: it starts the serving program itself, and "
+                "`scones promote --env local` names it"
+            )
+        deployment = find_deployment(environment)
+        with steps() as progress:
+            pushed = serving_image.build_and_push(
+                deployment.image_repository_url,
+                deployment.client("ecr"),
+                lambda line: progress(f"Docker: {line}", None),
+            )
+    out.print(pushed)
+    err.print(f"Next: scones promote MODEL.TAR.GZ --env {environment} --image {pushed} --frozen PICTURES")

@@ -1,0 +1,65 @@
+"""scones stage: labelled pictures into the deployment's bucket or a folder, ready to train on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from scripts.local_stack import ENVIRONMENT
+from scripts.scones.console import err, errors_explained, find_deployment, out, steps
+from scripts.terraform_cli import WORK
+from training_scripts import staging
+from training_scripts.download import official_archive
+
+
+def stage(  # noqa: PLR0913, PLR0917 - one for each option
+    classes: Annotated[str, typer.Option(help="Classes to tell apart, in the order of the labels.")] = (
+        "bicycle,motorcycle"
+    ),
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="cifar-100-python.tar.gz, an archive or a folder of <class>/<file>; may be given several "
+            "times. Downloaded from its authors by default.",
+        ),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="A folder, instead of the bucket.", file_okay=False)] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The set's name in the bucket; the classes by default.")
+    ] = None,
+    environment: Annotated[
+        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
+    ] = ENVIRONMENT,
+    neither: Annotated[
+        int, typer.Option(min=0, help='At most so many pictures of other classes, as "neither", in a split.')
+    ] = 2000,
+) -> None:
+    """Choose classes, bring the pictures to the model's size and lay them down for training.
+
+    The set goes to s3://BUCKET/training/data/NAME/ with a manifest (split, label, sha256, source) and .lst
+    files. Run it again after an interruption: what is there is not copied twice.
+    """
+    chosen = [text.strip() for text in classes.split(",") if text.strip()]
+    with errors_explained():
+        store = _store(to, name or "-".join(chosen).replace("_", "-").lower(), environment)
+        with steps() as progress:
+            sources = source or [official_archive(WORK / "downloads", progress)]
+            staged = staging.stage_pictures(sources, chosen, store, neither=neither, progress=progress)
+    out.print(_table(staged))
+    out.print(f"{staged.place}: {staged.copied} files copied, {staged.there_already} were there already.")
+    err.print(f"Next: scones train --data {staged.place} --classes {','.join(chosen)}")
+
+
+def _store(to: Path | None, name: str, environment: str) -> staging.Store:
+    if to:
+        return staging.Folder(to)
+    deployment = find_deployment(environment)
+    return staging.Bucket(deployment.client("s3"), deployment.bucket, name)
+
+
+def _table(staged: staging.Staged) -> Table:
+    table = Table("class", "train", "test", box=None)
+    for label in dict.fromkeys(label for _, label in staged.counts):
+        table.add_row(label, *(str(staged.counts.get((split, label), 0)) for split in ("train", "test")))
+    return table

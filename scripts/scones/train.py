@@ -1,0 +1,158 @@
+"""scones train: a training job, on a SageMaker instance or on this machine."""
+
+import json
+import time
+from typing import Annotated, Any
+
+import typer
+
+from scripts import training_jobs
+from scripts.local_stack import ENVIRONMENT, training_python
+from scripts.scones.console import Steps, err, errors_explained, find_deployment, out, steps
+from scripts.training_jobs import Plan, TrainingJobs, Update, Watch
+
+POLL_SECONDS = (0.2, 2.0)
+
+
+def train(  # noqa: PLR0913, PLR0917 - one for each option
+    data: Annotated[
+        str,
+        typer.Option(
+            help="s3://BUCKET/training/data/NAME/ as `scones stage` prints it, or an archive or folder."
+        ),
+    ],
+    pretrain: Annotated[
+        str | None,
+        typer.Option(help="More labelled pictures, of any classes, to train the network's body on first."),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Classes to tell apart, in the order of the labels; train.py's by default."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A hyperparameter of train.py; may be given several times."
+        ),
+    ] = None,
+    instance: Annotated[str, typer.Option(help="Type of the training instance on AWS.")] = "ml.g6.xlarge",
+    spot: Annotated[
+        bool,
+        typer.Option(
+            "--spot", help="Spot capacity: cheaper, may wait or be cut off; goes on from checkpoints."
+        ),
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Submit the job and leave it running.")] = False,
+    environment: Annotated[
+        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
+    ] = ENVIRONMENT,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The result as one JSON object, for scripts.")
+    ] = False,
+) -> None:
+    """Submit a training job and follow it to its model.
+
+    Ctrl-C asks whether to stop the job or to leave it running. Exit code: 0 for a model (or a detached job),
+    1 for a job that could not be submitted, failed or was stopped.
+    """
+    hyperparameters = _hyperparameters(settings or [], classes)
+    with errors_explained():
+        if environment == ENVIRONMENT:
+            training_jobs.check_interpreter(training_python())
+        else:
+            err.print(
+                "[yellow]Training jobs have not been run on AWS yet:[/] watch the first one in the console."
+            )
+        jobs = TrainingJobs(find_deployment(environment))
+        with steps() as progress:
+            places = [jobs.provide(place, progress) if place else None for place in (data, pretrain)]
+        assert places[0]
+        name = jobs.submit(Plan(places[0], places[1], hyperparameters, instance, spot))
+        err.print(
+            f"Job {name}: {jobs.console_url(name) if environment != ENVIRONMENT else 'on this machine'}"
+        )
+        if detach:
+            _say_detached(jobs, name, as_json)
+        else:
+            _follow(jobs, name, as_json)
+        err.print(
+            f"Next: scones promote {jobs.expected_artifact(name)} --env {environment} --frozen {places[0]}",
+            markup=False,
+        )
+
+
+def _follow(jobs: TrainingJobs, name: str, as_json: bool) -> None:
+    watch, update = jobs.watch(name), None
+    while update is None:
+        try:
+            with steps() as progress:
+                update = _until_end(watch, progress)
+        except KeyboardInterrupt:
+            if not _wants_to_stop():
+                _say_detached(jobs, name, as_json)
+                return
+            jobs.stop(name)
+            err.print("Stopping the job: it has two minutes to end by itself.")
+    _say_done(name, update, watch.artifact(update.description), as_json)
+
+
+def _until_end(watch: Watch, progress: Steps) -> Update:
+    """Show a job's news until it has ended; returns the last of them."""
+    pause, longest = POLL_SECONDS
+    doing, share = "", None
+    while True:
+        update = watch.news()
+        for line in update.lines:
+            err.print(line, markup=False)
+            doing, share = training_jobs.share_done(line) or (doing, share)
+        loss = update.metrics.get("train:loss")
+        running = f": {doing}" + (f", loss {loss:.4f}" if loss is not None else "") if doing else ""
+        in_training = update.stage == "Training"
+        progress(update.stage + (running if in_training else ""), share if in_training else None)
+        if update.description["TrainingJobStatus"] in training_jobs.ENDED:
+            return update
+        time.sleep(pause)
+        pause = min(pause * 1.3, longest)
+
+
+def _wants_to_stop() -> bool:
+    """Ask what to do with the job; a second Ctrl-C, or nobody to ask, leaves it running."""
+    try:
+        return typer.confirm("\nStop the job? Otherwise it is left running", default=False, err=True)
+    except typer.Abort:
+        return False
+
+
+def _hyperparameters(settings: list[str], classes: str | None) -> dict[str, Any]:
+    """NAME=VALUE texts as hyperparameters: numbers where they are some, else text."""
+    chosen: dict[str, Any] = {"classes": classes} if classes else {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise typer.BadParameter(f"{text!r} is no NAME=VALUE, such as epochs=5", param_hint="--set")
+        try:
+            chosen[name] = json.loads(value)
+        except ValueError:
+            chosen[name] = value
+    return chosen
+
+
+def _say_detached(jobs: TrainingJobs, name: str, as_json: bool) -> None:
+    artifact = jobs.expected_artifact(name)
+    if as_json:
+        print(json.dumps({"job": name, "status": "InProgress", "artifact": artifact}))
+    err.print(
+        f"The job {name} goes on by itself; its model will be {artifact}\n"
+        f"State: aws sagemaker describe-training-job --training-job-name {name}\n"
+        f"End:   aws sagemaker stop-training-job --training-job-name {name}"
+    )
+
+
+def _say_done(name: str, update: Update, artifact: str, as_json: bool) -> None:
+    seconds = update.description["TrainingTimeInSeconds"]
+    if as_json:
+        facts = {"job": name, "status": "Completed", "artifact": artifact, "seconds": seconds}
+        print(json.dumps(facts | {"metrics": update.metrics}))
+    else:
+        err.print(f"Trained in {seconds} s. The artifact:")
+        out.print(artifact)

@@ -1,0 +1,135 @@
+"""From a staged set in the bucket through the gate to the plan that Terraform really makes, by the command line."""
+
+import json
+import re
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from scripts.local_stack import SHIPPED_MODEL
+from scripts.scones import console
+from scripts.scones.cli import app
+from training_scripts import artifact, drawings
+
+
+@pytest.fixture
+def scones(stack, monkeypatch):
+    """Calls the command line against the running stack, whose model file is put back afterwards."""
+    monkeypatch.setattr(console, "DEFAULT_FOLDER", stack.folder)
+    before = stack.model_file.read_text()
+    yield lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    stack.model_file.write_text(before)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    """An archive of drawn pictures: 30 of each class in either split."""
+    folder = tmp_path_factory.mktemp("pictures")
+    with tarfile.open(folder / "drawings.tar.gz", "w:gz") as tar:
+        for split, first in (("train", 6000), ("test", 7000)):
+            for sort, label in (("bicycle", "bicycle"), ("motorcycle", "motorcycle"), ("other", "house")):
+                for seed in range(first, first + 30):
+                    drawings.draw(sort, seed, 64).save(folder / "one.png")
+                    tar.add(folder / "one.png", f"set/{split}/{label}/{seed}.png")
+    return folder / "drawings.tar.gz"
+
+
+def packed(folder: Path, name: str, **change: Any) -> Path:
+    """The shipped network under another name, otherwise described."""
+    description, network = artifact.read_archive(SHIPPED_MODEL)
+    artifact.write(folder / name, description | {"name": name} | change, network)
+    return artifact.pack(folder / name)
+
+
+def planned(stack) -> str:
+    """The summary line of Terraform's own plan."""
+    _, text = stack.terraform("plan", "-no-color", "-input=false", *stack.var_files())
+    return re.search(r"^(Plan: .*|No changes\.)", text, re.MULTILINE).group(1)
+
+
+def test_stage_copies_into_the_deployments_bucket_once(scones, stack, pictures):
+    first = scones("stage", "--source", pictures, "--name", "drawings")
+    second = scones("stage", "--source", pictures, "--name", "drawings")
+
+    bucket = stack.deployment().bucket
+    assert first.exit_code == 0, first.stderr
+    assert f"s3://{bucket}/training/data/drawings/: 153 files copied" in first.stdout
+    assert "scones train --data" in first.stderr
+    assert "0 files copied, 153 were there already" in second.stdout
+
+
+def test_a_model_in_the_bucket_is_judged_on_a_set_in_the_bucket(scones, stack, pictures):
+    scones("stage", "--source", pictures, "--name", "drawings")
+    model = json.loads(stack.model_file.read_text())["model"]
+    staged = f"s3://{stack.deployment().bucket}/training/data/drawings/"
+
+    result = scones("evaluate", model["artifact_uri"], "--data", staged, "--drawn", "0", "--json")
+
+    assert json.loads(result.stdout)["accuracy"]["count"] == 60
+
+
+@pytest.mark.parametrize("change", [{}, {"threshold": 0.5}])
+def test_the_plan_that_promote_announces_is_the_plan_that_terraform_makes(
+    scones, stack, pictures, tmp_path, change
+):
+    candidate = packed(tmp_path, f"promoted-{len(change)}", **change)
+
+    result = scones("promote", candidate, "--env", "local", "--frozen", pictures)
+
+    assert result.exit_code == 0, result.stderr
+    announced = result.stdout.splitlines()[-1].strip()
+    assert announced.startswith("Plan: 2 to add")
+    assert planned(stack) == announced
+
+
+def test_reverting_the_file_rolls_back(scones, stack, pictures, tmp_path):
+    shutil.copy(stack.model_file, tmp_path / "before.json")
+    scones("promote", packed(tmp_path, "rolled-back"), "--env", "local", "--frozen", pictures)
+
+    shutil.copy(tmp_path / "before.json", stack.model_file)
+
+    assert planned(stack) == "No changes."
+
+
+def test_a_worse_model_is_refused_with_its_reasons_and_exit_code_3(scones, stack, pictures, tmp_path):
+    before = stack.model_file.read_text()
+    candidate = packed(tmp_path, "swapped", labels=["motorcycle", "bicycle", "neither"])
+
+    result = scones("promote", candidate, "--env", "local", "--frozen", pictures)
+
+    assert result.exit_code == 3
+    assert "refused: right answers" in result.stderr
+    assert stack.model_file.read_text() == before
+
+
+def test_without_a_frozen_set_it_says_what_is_needed(scones, tmp_path):
+    result = scones("promote", packed(tmp_path, "unjudged"), "--env", "local")
+
+    assert result.exit_code == 1
+    assert "--frozen is needed" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_promoted_model_answers_after_deploy_and_the_former_one_after_a_rollback(  # noqa: PLR0917 - fixtures
+    scones, stack, workflow, pictures, bicycle, tmp_path
+):
+    shutil.copy(stack.model_file, tmp_path / "before.json")
+    before = json.loads(stack.model_file.read_text())["model"]["name"]
+
+    def answering() -> str:
+        outcome = workflow.classify(str(bicycle))
+        return workflow.row(outcome.uri, outcome.version)["model"]
+
+    scones("promote", packed(tmp_path, "deployed"), "--env", "local", "--frozen", pictures)
+    assert answering() == before
+
+    assert scones("deploy").exit_code == 0
+    assert answering() == "deployed"
+
+    shutil.copy(tmp_path / "before.json", stack.model_file)
+    assert scones("deploy").exit_code == 0
+    assert answering() == before

@@ -1,0 +1,46 @@
+"""Drawn pictures to judge models by, and models that differ from the shipped one in a known way."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training_scripts import artifact, drawings
+
+SHIPPED = Path(__file__).resolve().parents[2] / "training_scripts" / "model" / "model.tar.gz"
+SORTS = (("bicycle", "bicycle"), ("motorcycle", "motorcycle"), ("other", "house"))
+
+
+def draw_into(folder: Path, count: int) -> Path:
+    for sort, name in SORTS:
+        (folder / name).mkdir(parents=True)
+        for seed in range(count):
+            drawings.draw(sort, 5000 + seed, 64).save(folder / name / f"{seed}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folder_of_drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """<class>/<file> without splits: 20 bicycles, 20 motorcycles, 20 houses and the like."""
+    return draw_into(tmp_path_factory.mktemp("drawings"), 20)
+
+
+@pytest.fixture(scope="session")
+def frozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a test split: 40 bicycles, 40 motorcycles, 40 other things."""
+    folder = tmp_path_factory.mktemp("frozen")
+    draw_into(folder / "test", 40)
+    return folder
+
+
+@pytest.fixture
+def variant(tmp_path: Path) -> Callable[..., Path]:
+    """Packs the shipped network with another description, under another name."""
+
+    def pack(name: str, **change: Any) -> Path:
+        description, network = artifact.read_archive(SHIPPED)
+        artifact.write(tmp_path / name, description | {"name": name} | change, network)
+        return artifact.pack(tmp_path / name)
+
+    return pack

@@ -1,0 +1,53 @@
+"""What lies in S3 stands wherever a path may."""
+
+from pathlib import Path
+
+import pytest
+
+from training_scripts import objects
+from training_scripts.objects import NoSuchObject
+
+
+@pytest.fixture
+def client(s3):
+    for key in (
+        "data/set/train/a/1.png",
+        "data/set/manifest.json",
+        "data/settled.txt",
+        "models/m/model.tar.gz",
+    ):
+        s3.put_object(Bucket="pictures", Key=key, Body=key.encode())
+    return lambda: s3
+
+
+def test_a_path_is_itself_and_needs_no_client():
+    def none() -> None:
+        raise AssertionError
+
+    with objects.local("some/where", none) as path:
+        assert path == Path("some/where")
+
+
+def test_an_object_is_a_file_while_it_is_needed(client):
+    with objects.local("s3://pictures/models/m/model.tar.gz", client) as path:
+        assert (path.name, path.read_bytes()) == ("model.tar.gz", b"models/m/model.tar.gz")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("uri", ["s3://pictures/data/set/", "s3://pictures/data/set"])
+def test_a_prefix_is_a_folder_of_all_that_is_under_it_and_of_nothing_beside_it(client, uri):
+    with objects.local(uri, client) as folder:
+        files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        assert files == {"train/a/1.png", "manifest.json"}
+
+
+def test_a_key_that_would_leave_the_folder_is_passed_over(client):
+    client().put_object(Bucket="pictures", Key="data/set/../../../escaped", Body=b"x")
+
+    with objects.local("s3://pictures/data/set/", client) as folder:
+        assert len([path for path in folder.rglob("*") if path.is_file()]) == 2
+
+
+def test_nothing_there_is_a_clear_error(client):
+    with pytest.raises(NoSuchObject, match="s3://pictures/none"), objects.local("s3://pictures/none", client):
+        pass

@@ -1,0 +1,59 @@
+"""make train: the order of its commands, and where it stops."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from scripts import training_chain
+from scripts.local_stack import LocalStack
+from scripts.training_chain import StepFailed
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The commands given, in order; `promote` refuses, `train` answers as it does."""
+    given: list[tuple[str, ...]] = []
+
+    def scones(*words: str, **_: Any) -> str:
+        given.append(words)
+        if words[0] == "promote":
+            raise StepFailed(3)
+        return json.dumps({"job": "job-1", "artifact": "s3://bucket/training/job-1/output/model.tar.gz"})
+
+    monkeypatch.setattr(training_chain, "scones", scones)
+    monkeypatch.setattr(LocalStack, "deployment", lambda _: SimpleNamespace(bucket="bucket"))
+    return given
+
+
+def test_a_model_that_the_gate_refuses_is_not_deployed(
+    commands: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    archive = tmp_path / "pictures.tar.gz"
+    archive.write_bytes(b"pictures")
+
+    with pytest.raises(StepFailed) as error:
+        training_chain.chain(archive, "bus,pickup_truck", ["--set", "epochs=1"])
+
+    assert error.value.code == 3
+    assert [words[0] for words in commands] == ["up", "stage", "train", "evaluate", "promote"]
+    stage, train, _, promote = commands[1:]
+    name = stage[stage.index("--name") + 1]
+    assert name.startswith("bus-pickup-truck-")
+    assert train[train.index("--data") + 1] == f"s3://bucket/training/data/{name}/"
+    assert train[-3:] == ("--set", "epochs=1", "--json")
+    assert promote[-1] == "--new-classes"
+    assert promote[1] == "s3://bucket/training/job-1/output/model.tar.gz"
+
+
+def test_without_the_archive_the_way_to_name_it_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["training_chain", "nowhere.tar.gz"])
+
+    with pytest.raises(SystemExit):
+        training_chain.main()
+
+    assert "nowhere.tar.gz is not there: write make train DATA=ARCHIVE" in capsys.readouterr().err

@@ -1,0 +1,319 @@
+"""Stages labelled pictures: the classes asked for, at the model's size, laid down where training reads them.
+
+    train/<class>/<file>.png   test/<class>/<file>.png   train.lst   test.lst   manifest.json
+
+A staged set is a folder or lies in the bucket under training/data/<name>/. Other classes of the source become
+the class `neither`: every second one to train on, those between them (of both splits) to judge by, so that no
+class of foreign pictures in the test split was ever trained on.
+"""
+
+import difflib
+import hashlib
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from functions.common.picture import encode_png
+from training_scripts import artifact, data, stage
+from training_scripts.data import NEITHER
+from training_scripts.stage import INCOMPLETE, LabelledPicture, StageError
+
+MANIFEST = "manifest.json"
+SCHEMA_VERSION = 1
+# Of a source without a test split, one picture of so many is kept for judging; its own pixels decide which.
+_KEPT_FOR_TEST = 10
+_AT_ONCE = 8
+# A class becomes the name of a folder and a part of S3 keys.
+_CLASS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,63}")
+_SET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+# (what is being done, share done between 0 and 1 or None where unknown)
+Progress = Callable[[str, float | None], None]
+Item = TypeVar("Item")
+
+
+class Store(Protocol):
+    """Where a staged set is laid down. A file appears whole or not at all."""
+
+    place: str
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file that is there, by its path in the set."""
+
+    def read(self, path: str) -> bytes: ...
+
+    def put(self, path: str, content: bytes) -> None: ...
+
+    def remove(self, path: str) -> None: ...
+
+
+class Folder:
+    """A staged set in a folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.place, self._folder = str(folder), folder
+
+    def sizes(self) -> dict[str, int]:
+        files = (path for path in self._folder.rglob("*") if path.is_file())
+        return {
+            path.relative_to(self._folder).as_posix(): path.stat().st_size
+            for path in files
+            if not path.name.startswith(".")
+        }
+
+    def read(self, path: str) -> bytes:
+        return (self._folder / path).read_bytes()
+
+    def put(self, path: str, content: bytes) -> None:
+        target = self._folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            partial.write_bytes(content)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def remove(self, path: str) -> None:
+        (self._folder / path).unlink(missing_ok=True)
+
+
+class Bucket:
+    """A staged set in S3, under s3://bucket/training/data/<name>/; an object is there whole or not at all."""
+
+    def __init__(self, client: Any, bucket: str, name: str) -> None:
+        """Raises StageError for a name that makes an awkward S3 key."""
+        if not _SET_NAME.fullmatch(name):
+            raise StageError(
+                f"{name!r} cannot name a staged set: small letters, digits and hyphens, at most 63"
+            )
+        self._client, self._bucket, self._prefix = client, bucket, f"training/data/{name}/"
+        self.place = f"s3://{bucket}/{self._prefix}"
+
+    def sizes(self) -> dict[str, int]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix
+        )
+        return {
+            item["Key"].removeprefix(self._prefix): item["Size"]
+            for page in pages
+            for item in page.get("Contents", ())
+        }
+
+    def read(self, path: str) -> bytes:
+        return self._client.get_object(Bucket=self._bucket, Key=self._prefix + path)["Body"].read()
+
+    def put(self, path: str, content: bytes) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=self._prefix + path, Body=content)
+
+    def remove(self, path: str) -> None:
+        self._client.delete_object(Bucket=self._bucket, Key=self._prefix + path)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What a run of `stage_pictures` left behind: pictures by (split, label), and files written this time."""
+
+    place: str
+    counts: dict[tuple[str, str], int]
+    copied: int
+    there_already: int
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One picture of the set: its path in it, its PNG file, and where it comes from."""
+
+    path: str
+    split: str
+    label: str
+    content: bytes
+    source: str
+
+    def row(self) -> dict[str, str]:
+        digest = hashlib.sha256(self.content).hexdigest()
+        return {
+            "path": self.path,
+            "split": self.split,
+            "label": self.label,
+            "sha256": digest,
+            "source": self.source,
+        }
+
+
+def stage_pictures(
+    sources: Sequence[Path],
+    classes: Sequence[str],
+    store: Store,
+    *,
+    neither: int,
+    progress: Progress,
+) -> Staged:
+    """Extract, transform and load; a run that was cut off continues, a second one copies nothing.
+
+    Args:
+        sources: archives or folders as training_scripts.stage reads them.
+        classes: the classes of interest, in the order of the model's labels.
+        neither: at most so many pictures of other classes in each split, evenly over those classes.
+
+    Raises:
+        StageError: a class that no source has, an unreadable source, or another set at that place.
+        OSError, botocore.exceptions.ClientError: the place cannot be written.
+    """
+    known = sorted({name for source in sources for name in stage.class_names(source)})
+    _check_classes(classes, known)
+    progress("Reading the pictures", None)
+    pictures = _collect(sources, classes, known, neither)
+    return _load(store, pictures, _documents(pictures, classes, sources), progress)
+
+
+def _check_classes(classes: Sequence[str], known: list[str]) -> None:
+    for name in classes:
+        if name not in known or not _CLASS_NAME.fullmatch(name):
+            near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
+            near += [other for other in known if (name in other or other in name) and other not in near]
+            hint = f"near it: {', '.join(near)}" if near else f"there are: {', '.join(known)}"
+            raise StageError(f"no class {name!r} among the {len(known)} of the data; {hint}")
+    if len(set(classes)) < max(2, len(classes)) or NEITHER in classes:
+        raise StageError(f"name at least two different classes to tell apart, not {', '.join(classes)!r}")
+
+
+def _collect(
+    sources: Sequence[Path], classes: Sequence[str], known: list[str], neither: int
+) -> list[_Picture]:
+    trained, judging = _foreign(known, classes)
+    wanted = {*classes, *(trained + judging if neither else ())}
+    chosen: list[_Picture] = []
+    foreign: dict[tuple[str, str], list[tuple[Path, LabelledPicture]]] = {}
+    for source in sources:
+        for split, picture in _by_split(source, wanted):
+            if picture.label in classes:
+                chosen.append(_picture(source, split, picture, picture.label))
+            elif picture.label in judging:  # with the pictures of both splits: none was trained on
+                foreign.setdefault(("test", picture.label), []).append((source, picture))
+            elif split == "train" or picture.label == NEITHER:
+                foreign.setdefault((split, picture.label), []).append((source, picture))
+    for name in classes:
+        if not any(picture.label == name and picture.split == "train" for picture in chosen):
+            raise StageError(f"the data knows the class {name!r} but has no picture of it to train on")
+    for split in ("train", "test"):
+        groups = [group for (home, _), group in sorted(foreign.items()) if home == split]
+        chosen += [_picture(source, split, picture, NEITHER) for source, picture in _evenly(groups, neither)]
+    # two of one path have the same pixels
+    return [picture for _, picture in sorted({picture.path: picture for picture in chosen}.items())]
+
+
+def _foreign(known: Sequence[str], classes: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(classes of "neither" to train on, those to judge by) by the rule of training; "neither" itself is both."""
+    nothing = np.zeros((0, 0, 3), np.uint8)
+    names = [LabelledPicture(nothing, name, "") for name in known if name != NEITHER]
+    trained, judging = data.foreign_classes(names, classes)
+    return [*trained, *({NEITHER} & set(known))], judging
+
+
+def _by_split(source: Path, labels: set[str]) -> Iterator[tuple[str, LabelledPicture]]:
+    if stage.has_split(source, "test"):
+        for split in ("train", "test"):
+            # a source may have only pictures to test with
+            if stage.has_split(source, split):
+                yield from ((split, p) for p in _some(source, split, labels))
+        return
+    for picture in _some(source, "train", labels):
+        kept = int(_fingerprint(picture), 16) % _KEPT_FOR_TEST == 0
+        yield ("test" if kept else "train"), picture
+
+
+def _some(source: Path, split: str, labels: set[str]) -> Iterator[LabelledPicture]:
+    """The pictures of these classes; none is no error, for another source may have them."""
+    if labels & set(stage.class_names(source)):
+        for picture in stage.read_pictures(source, split):
+            if picture.label in labels:
+                yield picture
+
+
+def _fingerprint(picture: LabelledPicture) -> str:
+    return hashlib.sha256(picture.pixels.tobytes()).hexdigest()[:12]
+
+
+def _picture(source: Path, split: str, picture: LabelledPicture, label: str) -> _Picture:
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(picture.filename).stem)[:48]
+    # the pixels' fingerprint keeps files of one name apart, and tells whether a staged file is the right one
+    path = f"{split}/{label}/{stem}-{_fingerprint(picture)}.png"
+    content = encode_png(Image.fromarray(picture.pixels))
+    return _Picture(path, split, label, content, f"{source.name}:{picture.label}/{picture.filename}")
+
+
+def _evenly(groups: list[list[Item]], count: int) -> list[Item]:
+    """The first `count` when the groups are asked in turn."""
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*groups))
+    return list(itertools.islice((item for item in turns if item is not None), count))
+
+
+def _documents(pictures: list[_Picture], classes: Sequence[str], sources: Sequence[Path]) -> dict[str, bytes]:
+    """The manifest and, as the workflow's first version wrote them, the .lst files: index, class number, path."""
+    labels = [*classes, NEITHER]
+    documents = {}
+    for split in ("train", "test"):
+        rows = [p for p in pictures if p.split == split]
+        lines = [
+            f"{index}\t{labels.index(p.label)}\t{p.path.removeprefix(f'{split}/')}\n"
+            for index, p in enumerate(rows)
+        ]
+        documents[f"{split}.lst"] = "".join(lines).encode()
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "labels": labels,
+        "input_size": stage.SIDE,
+        "sources": [{"name": source.name, "sha256": _digest(source)} for source in sources],
+    }
+    listed = ",\n".join(json.dumps(picture.row()) for picture in pictures)
+    head = json.dumps(manifest, indent=1).removesuffix("\n}")
+    documents[MANIFEST] = f'{head},\n "pictures": [\n{listed}\n]\n}}\n'.encode()
+    return documents
+
+
+def _digest(source: Path) -> str:
+    return data.digest(source) if source.is_dir() else artifact.sha256(source)
+
+
+def _load(store: Store, pictures: list[_Picture], documents: dict[str, bytes], progress: Progress) -> Staged:
+    there = store.sizes()
+    planned = {picture.path: picture.content for picture in pictures} | documents
+    strange = sorted(set(there) - set(planned) - {INCOMPLETE})
+    if strange or (MANIFEST in there and store.read(MANIFEST) != documents[MANIFEST]):
+        what = f"such as {strange[0]}" if strange else f"its {MANIFEST} says so"
+        raise StageError(
+            f"{store.place} holds another set of pictures ({what}): stage under another name, or remove it first"
+        )
+    missing = [path for path, content in planned.items() if there.get(path) != len(content)]
+    if missing or INCOMPLETE in there:
+        store.put(INCOMPLETE, b"Staging has not come to its end: run the same `scones stage` again.\n")
+        _put_all(store, {path: planned[path] for path in missing}, progress)
+        store.remove(INCOMPLETE)
+    counts = Counter((picture.split, picture.label) for picture in pictures)
+    return Staged(store.place, dict(counts), len(missing), len(planned) - len(missing))
+
+
+def _put_all(store: Store, files: dict[str, bytes], progress: Progress) -> None:
+    """Several at a time; the manifest and the lists come last."""
+    last = [path for path in files if "/" not in path]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        jobs = [pool.submit(store.put, path, files[path]) for path in files if path not in last]
+        try:
+            for done, job in enumerate(as_completed(jobs), 1):
+                job.result()
+                progress(f"Copying: {done} of {len(files)} files", done / len(files))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    for path in last:
+        store.put(path, files[path])
