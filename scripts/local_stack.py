@@ -225,7 +225,7 @@ class _ApplyCounter:
     def see(self, line: str) -> None:
         if line.startswith("Plan:"):
             self.planned = sum(int(word) for word in line.split() if word.isdigit())
-        if " complete after " in line:
+        if " complete after " in line and ": Read complete" not in line:
             self.done += 1
             self.progress(line.partition(":")[0], self.done / self.planned if self.planned else None)
 

@@ -97,9 +97,10 @@ def drawn_rows(interest: Sequence[str], count: int, first_seed: int) -> Rows:
         for label, share in shares.items()
         for seed in range(first_seed, first_seed + round(count * share))
     ]
-    return Rows(
-        np.stack([pixels for pixels, _ in drawn]), np.array([number for _, number in drawn], np.int64)
-    )
+    pixels = np.zeros((len(drawn), stage.SIDE, stage.SIDE, 3), np.uint8)
+    for place, (picture, _) in enumerate(drawn):
+        pixels[place] = picture
+    return Rows(pixels, np.array([number for _, number in drawn], np.int64))
 
 
 def drawn_pixels(label: str, seed: int) -> NDArray[np.uint8]:

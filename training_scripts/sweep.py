@@ -23,9 +23,10 @@ from training_scripts.fit import TrainingError
 from training_scripts.train import Sources, load
 from training_scripts.trainer import Material, Settings, Trainer
 
-_TYPES = {field.name: type(field.default) for field in dataclasses.fields(Settings)}
+_TYPES: dict[str, Any] = {field.name: type(field.default) for field in dataclasses.fields(Settings)}
 # These change the material itself; one sweep reads it once.
 _FIXED = ("classes", "drawn", "folds", "seed")
+_FILE_WIDTH = 200
 
 
 def grid(words: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -46,12 +47,24 @@ def grid(words: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield dict(zip(axes, combination, strict=True))
 
 
+def folds(text: str) -> list[int]:
+    """Fold numbers such as "0,1".
+
+    Raises:
+        ValueError: fewer than two, or one that does not exist.
+    """
+    used = sorted({int(fold) for fold in text.split(",")})
+    if len(used) < 2 or not set(used) <= set(range(Settings().folds)):
+        raise ValueError(f"folds {text}: name at least two of 0 to {Settings().folds - 1}")
+    return used
+
+
 def judged(material: Material, trainer: Trainer, used: Sequence[int]) -> dict[str, Any]:
     """Accuracy, calls of "neither" and the operating point's figures over the folds used."""
     chosen = np.isin(material.folds, used)
     answers = trainer.out_of_fold(used)[chosen]
-    truth, folds = material.real.truth[chosen], material.folds[chosen]
-    figures, _ = judge.cross_fitted(answers, truth, folds, trainer.labels)
+    truth, judging = material.real.truth[chosen], material.folds[chosen]
+    figures, _ = judge.cross_fitted(answers, truth, judging, trainer.labels)
     best, ours = answers.argmax(1), truth < answers.shape[1] - 1
     figures["called_neither"] = calibration.share(best[ours] == answers.shape[1] - 1)
     return figures
@@ -65,12 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--use-folds", default="0,1,2,3,4", help="at least two, for cross-fitting")
     parser.add_argument("values", nargs="+", help="hyperparameter=value[,value...]")
     arguments = parser.parse_args(argv)
-    console = Console(soft_wrap=True)
+    # a table that goes into a file is not folded to the width of a terminal
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _FILE_WIDTH)
     names = ("accuracy", "called_neither", "coverage", "accepted_accuracy", "neither_refused")
     table = Table("setting", *(name.replace("_", " ") for name in names), "seconds")
     try:
         combinations = list(grid(arguments.values))
-        used = [int(fold) for fold in arguments.use_folds.split(",")]
+        used = folds(arguments.use_folds)
         material = load(Sources(arguments.data, arguments.pretrain), Settings())
         for combination in combinations:
             started = time.monotonic()

@@ -27,8 +27,10 @@ from training_scripts.fit import MEAN, STD, TrainingError
 from training_scripts.network import WIDTHS
 from training_scripts.trainer import Material, Settings, Trainer
 
-FAILURE_FILE = Path("/opt/ml/output/failure")
-JOB_CHECKPOINTS = Path("/opt/ml/checkpoints")
+# Where a job finds its folders; a container has them at the default.
+BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+FAILURE_FILE = BASE / "output" / "failure"
+JOB_CHECKPOINTS = BASE / "checkpoints"
 # One in so many places of the risk-coverage curve goes into model.json; neighbours differ by one picture.
 _CURVE_STEP = 5
 
@@ -194,9 +196,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if in_job and FAILURE_FILE.parent.is_dir():
             FAILURE_FILE.write_text(str(error))
         return 1
-    console.print_json(json.dumps(description["metrics"]))
+    console.print(_metrics_line(description["metrics"]["cross_validation"]))
     console.print(f"model {description['name']}: {packed}")
     return 0
+
+
+def _metrics_line(figures: dict[str, Any]) -> str:
+    """One line, from which a training job's metric definitions read."""
+    named = " ".join(f"{name}={figures[name]['value']:.4f}" for name in ("accuracy", "coverage"))
+    return f"cross_validation {named}"
 
 
 if __name__ == "__main__":
