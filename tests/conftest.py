@@ -12,6 +12,7 @@ from scripts.workflow import Workflow
 ROOT = Path(__file__).resolve().parent.parent
 # Retries and alerts wait this share of their real time, so that hundreds of failing pictures fit into one run.
 WAIT_SCALE = 0.02
+SLOW_FOLDERS = {ROOT / "tests" / name for name in ("terraform", "functional", "performance")}
 
 
 @pytest.fixture(scope="session")
