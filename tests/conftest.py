@@ -46,11 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(item, "fixturenames", ())
         if "stack" in fixtures:
             item.add_marker("stack")
-        if (
-            ROOT / "tests" / "terraform" in item.path.parents
-            or "server" in fixtures
-            or "own_server" in fixtures
-        ):
+        if SLOW_FOLDERS & set(item.path.parents) or {"server", "own_server"} & set(fixtures):
             item.add_marker("slow")
     items.sort(
         key=lambda item: (
