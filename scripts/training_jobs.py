@@ -200,7 +200,9 @@ class Watch:
         cause = "somebody stopped it" if status == "Stopped" else "it wrote none"
         if description["SecondaryStatus"] == "MaxRuntimeExceeded":
             cause = f"it ran longer than {LONGEST_RUN_SECONDS // 3600} hours"
-        raise JobStopped(f"The training job {self._name} left no finished model: {cause}. Its log ends with:\n  {log}")
+        raise JobStopped(
+            f"The training job {self._name} left no finished model: {cause}. Its log ends with:\n  {log}"
+        )
 
     def _new_lines(self) -> list[str]:
         self._stream = self._stream or self._find_stream()
