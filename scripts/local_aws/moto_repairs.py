@@ -126,6 +126,14 @@ def repair_version_listing() -> None:
     responses.list_object_versions = list_object_versions
 
 
+def repair_delete_markers() -> None:
+    """The last version of a key cannot be deleted if it is a delete marker: moto expects a file behind it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ManagingDelMarkers.html
+    """
+    moto_module("s3.models").FakeDeleteMarker.dispose = lambda self, garbage=False: None
+
+
 def repair_queue_attributes() -> None:
     """SetQueueAttributes wipes a policy it does not name, and RedrivePolicy is not compact JSON.
 
@@ -239,6 +247,7 @@ REPAIRS: dict[str, tuple[Callable[[], None], ...]] = {
         repair_bucket_notifications,
         repair_multipart_events,
         repair_version_listing,
+        repair_delete_markers,
     ),
     "sqs": (repair_queue_attributes,),
     "awslambda": (repair_function_configuration,),

@@ -148,3 +148,18 @@ def test_listed_versions_name_the_exact_key_in_the_encoding_asked_for(server: Se
     assert listed["EncodingType"] == "url"
     assert unquote(listed["Versions"][0]["Key"]) == key
     assert decoded["Versions"][0]["Key"] == key
+
+
+def test_a_key_is_gone_when_its_versions_and_its_delete_marker_are_deleted(server: Server) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/ManagingDelMarkers.html"""
+    s3, bucket = server.client("s3"), server.create_bucket()
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket=bucket, Key="a.jpg", Body=b"x")["VersionId"]
+    marker = s3.delete_object(Bucket=bucket, Key="a.jpg")["VersionId"]
+
+    for each in (version, marker):
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "a.jpg", "VersionId": each}]})
+
+    listed = s3.list_object_versions(Bucket=bucket)
+    assert not listed.get("Versions")
+    assert not listed.get("DeleteMarkers")
