@@ -131,7 +131,7 @@ def repair_delete_markers() -> None:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ManagingDelMarkers.html
     """
-    moto_module("s3.models").FakeDeleteMarker.dispose = lambda self, garbage=False: None
+    moto_module("s3.models").FakeDeleteMarker.dispose = lambda _: None
 
 
 def repair_queue_attributes() -> None:
