@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from scripts import deployment, packaging, terraform_cli
 from scripts.deployment import Deployment, NotDeployed
 from training_scripts import image, promote
@@ -25,7 +23,7 @@ from training_scripts import image, promote
 ENVIRONMENT = "local"
 STATE_BUCKET = "scones-local-state"
 SERVING_REPOSITORY = "scones-local-serving"
-SERVING_COMMAND = f"{sys.executable} -m training_scripts.serve"
+SERVING_COMMAND = f"{shlex.quote(sys.executable)} -m training_scripts.serve"
 # The last part of Terraform's default for training_image_uri.
 TRAINING_REPOSITORY = "pytorch"
 SHIPPED_MODEL = terraform_cli.ROOT / "training_scripts" / "model" / "model.tar.gz"
@@ -160,7 +158,8 @@ class LocalStack:
 
     def init(self) -> None:
         """Creates the bucket for Terraform's state, in this very AWS, and initialises Terraform with it."""
-        boto3.client("s3", **_client_arguments(self.variables)).create_bucket(Bucket=STATE_BUCKET)
+        bare = Deployment({"region": self.variables["AWS_REGION"]}, self.variables)
+        bare.client("s3").create_bucket(Bucket=STATE_BUCKET)
         backend = terraform_cli.MODULE / "environments" / f"{ENVIRONMENT}.s3.tfbackend"
         self.terraform("init", f"-backend-config={backend}", "-lockfile=readonly")
 
@@ -238,15 +237,6 @@ def training_python() -> str:
 def serving_digest() -> str:
     """Stands for the image's digest on one machine, where no image is built: it changes with the image's sources."""
     return f"sha256:{image.digest()}"
-
-
-def _client_arguments(variables: dict[str, str]) -> dict[str, str]:
-    return {
-        "endpoint_url": variables["AWS_ENDPOINT_URL"],
-        "region_name": variables["AWS_REGION"],
-        "aws_access_key_id": variables["AWS_ACCESS_KEY_ID"],
-        "aws_secret_access_key": variables["AWS_SECRET_ACCESS_KEY"],
-    }
 
 
 def _is_alive(pid: int) -> bool:

@@ -108,10 +108,10 @@ def environment() -> dict[str, str]:
     if Path(own).expanduser().is_file():
         return variables
     variables.pop("TF_CLI_CONFIG_FILE", None)
-    mirror = find_mirror() if os.environ.get("SCONES_PROVIDER_MIRROR") or not registry_answers() else None
+    if not os.environ.get("SCONES_PROVIDER_MIRROR") and registry_answers():
+        return variables
+    mirror = find_mirror()
     if mirror is None:
-        if registry_answers():
-            return variables
         raise MirrorMissing(
             "Neither registry.terraform.io nor a provider mirror can be reached: run `terraform providers mirror DIR` "
             "where the registry is reachable, copy DIR here and set SCONES_PROVIDER_MIRROR=DIR."
