@@ -51,11 +51,9 @@ class Server:
         ]
         command += ["--image", f"serving={sys.executable} {SERVING_PROGRAM}"]
         command += ["--image", f"pytorch={sys.executable}", "--log", str(state_dir / "log")]
-        started = time.monotonic()
         self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
         ready_file = state_dir / "local_aws.json"
         eventually(lambda: ready_file.exists() or self.process.poll() is not None, 60)
-        self.startup_seconds = time.monotonic() - started
         self.facts = json.loads(ready_file.read_text())
         self.url = self.facts["endpoint_url"]
 

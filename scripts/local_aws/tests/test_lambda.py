@@ -295,12 +295,14 @@ def test_an_asynchronous_success_goes_to_its_own_destination(server: Server) -> 
     assert (record["requestContext"]["condition"], record["responsePayload"]) == ("Success", [7])
 
 
-def test_a_warm_invocation_costs_a_few_milliseconds(server: Server) -> None:
+def test_a_warm_invocation_costs_a_small_part_of_a_cold_one(server: Server) -> None:
     name = server.create_function(ECHO)
     client = server.client("lambda")
-    client.invoke(FunctionName=name, Payload=b"1")
-    started = time.perf_counter()
-    for _ in range(50):
+
+    def seconds() -> float:
+        started = time.perf_counter()
         client.invoke(FunctionName=name, Payload=b"1")
-    each = (time.perf_counter() - started) / 50
-    assert each < 0.05, f"{each * 1000:.1f} ms an invocation"
+        return time.perf_counter() - started
+
+    cold = seconds()
+    assert min(seconds() for _ in range(50)) < cold / 3

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import threading
-import time
 import urllib.error
 import urllib.request
 import uuid
@@ -16,12 +15,6 @@ from botocore.exceptions import ClientError
 
 from .conftest import Server, eventually, model_archive, process_exists
 from .test_sagemaker import deploy
-
-
-def test_it_starts_in_less_than_five_seconds(server: Server) -> None:
-    """Five seconds of a machine of its own; a busy one shares them."""
-    share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    assert server.startup_seconds < 5 * share
 
 
 def test_the_ready_file_tells_where_it_is(server: Server) -> None:
@@ -55,13 +48,12 @@ def test_requests_are_answered_side_by_side(server: Server) -> None:
     """An SQS long poll must not hold up anybody."""
     url, _ = server.create_queue()
     poll = threading.Thread(
-        target=lambda: server.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=4)
+        target=lambda: server.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=20)
     )
     poll.start()
-    started = time.monotonic()
     for _ in range(5):
         server.client("sts").get_caller_identity()
-    assert time.monotonic() - started < 3
+    assert poll.is_alive()
     server.client("sqs").send_message(QueueUrl=url, MessageBody="x")
     poll.join()
 

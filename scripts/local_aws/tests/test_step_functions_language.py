@@ -222,7 +222,7 @@ def test_fail_states_compute_error_and_cause_and_both_may_be_missing() -> None:
 def test_wait_waits_in_scaled_time(fields: dict[str, Any]) -> None:
     began = time.monotonic()
     assert Harness().output(machine({"W": {"Type": "Wait", **fields, "End": True}}), {"s": 20}) == {"s": 20}
-    assert 0.15 < time.monotonic() - began < 2
+    assert 0.15 < time.monotonic() - began < 20
 
 
 def test_a_timestamp_in_the_past_does_not_wait() -> None:
@@ -370,7 +370,7 @@ def test_a_hanging_task_times_out_although_the_call_goes_on(seconds: Any) -> Non
     began = time.monotonic()
     output = harness.output(machine({**states, "H": PASS}), {"s": 1})
     assert output == {"Error": "States.Timeout", "Cause": ""}
-    assert 0.9 < time.monotonic() - began < 5
+    assert 0.9 < time.monotonic() - began < 20
     release.set()
 
 
