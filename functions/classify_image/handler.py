@@ -17,6 +17,7 @@ from functions.common.errors import (
     Misconfigured,
     WorkflowError,
 )
+from functions.common.inference_id import inference_id
 from functions.common.labels import labels_hash
 from functions.common.telemetry import observed
 
@@ -37,13 +38,16 @@ ERRORS_BY_CODE: ErrorsByCode = {
 
 @observed
 def lambda_handler(event: Any) -> dict[str, Any]:
-    """Send {"image_data": base64 of a PNG} to ENDPOINT_NAME.
+    """Send {"image_data": base64 of a PNG, "s3_bucket", "s3_key", "s3_version_id", "run"} to ENDPOINT_NAME.
+
+    The model gets the bytes alone; the rest names the inference, so that what the endpoint captures can be
+    traced to the picture's row in the ledger.
 
     Returns inferences (one probability for each of LABELS, in that order) and model (the name that the
     endpoint gives). Raises InvalidInput, EndpointUnavailable, InvalidInference, Misconfigured.
     """
     labels = settings.labels("LABELS")
-    body, attributes = _invoke(settings.text("ENDPOINT_NAME"), _image_bytes(event))
+    body, attributes = _invoke(settings.text("ENDPOINT_NAME"), _image_bytes(event), _inference_id(event))
     model = _model(attributes, labels)
     return {"inferences": _probabilities(body, len(labels)), "model": model}
 
@@ -58,11 +62,28 @@ def _image_bytes(event: Any) -> bytes:
         raise InvalidInput(f"image_data is no base64 ({error}); run serialize_image_data first.") from error
 
 
-def _invoke(endpoint: str, image: bytes) -> tuple[bytes, str]:
+def _inference_id(event: dict[str, Any]) -> str:
+    bucket, key, version, run = (
+        event.get(name, "") for name in ("s3_bucket", "s3_key", "s3_version_id", "run")
+    )
+    named = all(isinstance(name, str) and name for name in (bucket, key, version))
+    if not (named and type(run) is int and 0 <= run < 10**20):
+        raise InvalidInput(
+            "s3_bucket, s3_key and s3_version_id must be non-empty strings and run a whole number from 0 on,"
+            " as they name the inference; pass on those of the execution."
+        )
+    return inference_id(bucket, key, version, run)
+
+
+def _invoke(endpoint: str, image: bytes, inference: str) -> tuple[bytes, str]:
     """The answer's body and its custom attributes."""
     try:
         response = client("sagemaker-runtime", READ_TIMEOUT_SECONDS).invoke_endpoint(
-            EndpointName=endpoint, ContentType="image/png", Accept="application/json", Body=image
+            EndpointName=endpoint,
+            ContentType="image/png",
+            Accept="application/json",
+            InferenceId=inference,
+            Body=image,
         )
         with contextlib.closing(response["Body"]) as body:
             return read_body(body, MAX_ANSWER_BYTES), response.get("CustomAttributes", "")

@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+from functions.common.inference_id import inference_id
 from scripts.workflow import Workflow
 from training_scripts import drawings
 
@@ -86,6 +88,28 @@ def test_the_ledger_tells_the_whole_story_of_an_accepted_picture(workflow, bicyc
     assert row["model"]
     assert row["expiry"] > 1_700_000_000
     assert "attention" not in row
+
+
+def captured(workflow: Workflow) -> dict[str, Any]:
+    """The captured records by inference id."""
+    bucket = workflow.deployment.bucket
+    listed = workflow.s3.list_objects_v2(Bucket=bucket, Prefix="capture/").get("Contents", [])
+    bodies = [workflow.s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in listed]
+    records = [json.loads(line) for body in bodies for line in body.splitlines()]
+    return {record["eventMetadata"]["inferenceId"]: record for record in records}
+
+
+def test_what_the_endpoint_captured_can_be_traced_to_the_ledger(workflow, doubtful, eventually):
+    picture = workflow.submit(str(doubtful))
+    workflow.wait(workflow.start(picture, run=7))
+
+    row = workflow.row(picture.uri, picture.s3_version_id)
+
+    wanted = inference_id(picture.s3_bucket, picture.s3_key, picture.s3_version_id, 7)
+    record = eventually(lambda: captured(workflow).get(wanted))
+    inferences = json.loads(record["captureData"]["endpointOutput"]["data"])
+    assert max(inferences) == row["confidence"]
+    assert row["seconds"] > 0
 
 
 def test_what_needs_attention_is_found_by_the_index_until_it_is_settled(workflow, doubtful):

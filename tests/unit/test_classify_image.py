@@ -6,6 +6,7 @@ import pytest
 
 from functions.classify_image import handler
 from functions.common.errors import EndpointUnavailable, InvalidInference, InvalidInput, Misconfigured
+from functions.common.inference_id import inference_id
 from functions.common.labels import labels_hash
 
 ATTRIBUTES = f"model=scones-2026-11-12;labels={labels_hash(['bicycle', 'motorcycle', 'neither'])}"
@@ -51,6 +52,44 @@ def test_the_endpoint_gets_the_picture_itself(endpoint, invoke):
     assert (method, path) == ("POST", "/endpoints/scones-test-classifier/invocations")
     assert headers["Content-Type"] == "image/png"
     assert body.startswith(b"\x89PNG")
+
+
+def test_the_request_carries_an_id_of_picture_version_and_run(endpoint, invoke, event):
+    answer(endpoint, [0.971, 0.021, 0.008])
+    given = event("classify_image_input")
+
+    ids = [
+        inference_id(given["s3_bucket"], given["s3_key"], given["s3_version_id"], given["run"]),
+        inference_id(given["s3_bucket"], "incoming/other.png", given["s3_version_id"], given["run"]),
+        inference_id(given["s3_bucket"], given["s3_key"], "another-version", given["run"]),
+        inference_id(given["s3_bucket"], given["s3_key"], given["s3_version_id"], 1),
+    ]
+    invoke()
+    invoke(given | {"s3_key": "incoming/other.png"})
+    invoke(given | {"s3_version_id": "another-version"})
+    invoke(given | {"run": 1})
+
+    sent = [headers["X-Amzn-SageMaker-Inference-Id"] for _, _, headers, _ in endpoint.requests]
+    assert sent == ids
+    assert len(set(sent)) == 4
+
+
+def test_the_id_of_the_longest_key_and_run_is_within_sagemakers_limits():
+    longest = inference_id("b" * 63, "\u00e4" * 512, "v" * 1024, 10**20 - 1)
+
+    assert len(longest) <= 64
+    assert longest.isascii()
+    assert longest.isprintable()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"s3_key": ""}, {"s3_version_id": None}, {"s3_bucket": 7}, {"run": "0"}, {"run": -1}, {"run": True}],
+)
+def test_an_input_that_names_no_picture_is_invalid(endpoint, context, event, wrong):
+    with pytest.raises(InvalidInput, match="s3_bucket"):
+        handler.lambda_handler(event("classify_image_input") | wrong, context)
+    assert endpoint.requests == []
 
 
 @pytest.mark.parametrize(

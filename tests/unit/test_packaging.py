@@ -155,7 +155,7 @@ def test_packages_hold_the_common_modules_that_they_import_and_no_others(built):
 
     always = {"errors", "settings", "telemetry"}
     assert held == {
-        "classify_image": always | {"aws", "labels"},
+        "classify_image": always | {"aws", "inference_id", "labels"},
         "filter_inferences": always,
         "send_alert": always | {"aws"},
         "serialize_image_data": always | {"aws", "picture"},

@@ -215,7 +215,7 @@ def test_data_capture_writes_requests_and_answers(server: Server) -> None:
     name = deploy(server, model_archive(name="x"), DataCaptureConfig=capture_config(bucket))
     summary = server.client("sagemaker").describe_endpoint(EndpointName=name)["DataCaptureConfig"]
     assert (summary["EnableCapture"], summary["CaptureStatus"]) == (True, "Started")
-    invoke(server, name, b"\x89PNG", ContentType="image/png")
+    invoke(server, name, b"\x89PNG", ContentType="image/png", InferenceId="van-17")
     key, line = eventually(lambda: captured(server, bucket))[:2]
     parts = key.split("/")
     assert parts[:3] == ["capture", name, "primary"]
@@ -228,7 +228,8 @@ def test_data_capture_writes_requests_and_answers(server: Server) -> None:
     assert (answered["mode"], answered["encoding"]) == ("OUTPUT", "JSON")
     assert json.loads(answered["data"])["name"] == "x"
     assert record["eventVersion"] == "0"
-    assert set(record["eventMetadata"]) == {"eventId", "inferenceTime"}
+    assert set(record["eventMetadata"]) == {"eventId", "inferenceTime", "inferenceId"}
+    assert record["eventMetadata"]["inferenceId"] == "van-17"
 
 
 def test_a_serverless_endpoint_serves_and_cannot_capture(server: Server) -> None:
