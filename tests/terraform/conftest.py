@@ -1,52 +1,20 @@
-"""Plans of the root module, made offline: state kept in a file, and a server for the two calls that a plan makes."""
+"""Plans of the root module, made offline."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts import terraform_cli
+from scripts.offline_terraform import ACCOUNT, offline
 
 FOLDERS = ("serialize_image_data", "classify_image", "filter_inferences", "send_alert")
-ACCOUNT = "123456789012"
-CALLER = f"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
-<Arn>arn:aws:iam::{ACCOUNT}:user/test</Arn><UserId>TEST</UserId><Account>{ACCOUNT}</Account>
-</GetCallerIdentityResult></GetCallerIdentityResponse>""".encode()
-
-
-class _PlanTimeAws(BaseHTTPRequestHandler):
-    """Answers what the provider asks while it plans; anything else is refused with 400, which it does not retry."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        target = self.headers.get("X-Amz-Target", "")
-        if b"Action=GetCallerIdentity" in body:
-            self._answer(200, CALLER)
-        elif target == "AWSStepFunctions.ValidateStateMachineDefinition":
-            self._answer(200, b'{"result": "OK", "diagnostics": []}')
-        else:
-            self._answer(400, b'{"__type": "UnknownOperationException"}')
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,37 +66,13 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def root_module(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[RootModule]:
-    work = tmp_path_factory.mktemp("root")
-    folder = work / "terraform"
-    shutil.copytree(terraform_cli.MODULE, folder, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*"))
-    (work / "statemachine").symlink_to(terraform_cli.ROOT / "statemachine")
-    (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n', encoding="utf-8")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _PlanTimeAws)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     own = {
         name: value
         for name, value in terraform_cli.environment().items()
         if not name.startswith(("AWS_", "TF_VAR_"))
     }
-    own.pop("TF_DATA_DIR", None)
-    module = RootModule(
-        folder,
-        own
-        | {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "TF_VAR_package_dir": str(packages),
-        },
-    )
-    done = module.run("init", "-no-color", "-input=false", "-lockfile=readonly")
-    assert done.returncode == 0, done.stderr
-    yield module
-    server.shutdown()
-    server.server_close()
+    with offline(tmp_path_factory.mktemp("root")) as module:
+        yield RootModule(module.folder, own | module.variables | {"TF_VAR_package_dir": str(packages)})
 
 
 @pytest.fixture(scope="session")
