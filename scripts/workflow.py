@@ -14,10 +14,10 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from scripts.deployment import Deployment
+from scripts.ledger import Ledger, Row
 
 SUBMITTED = "submitted"
 POLL_SECONDS = (0.05, 1.0)
-UNKNOWN_VERSION = "unknown"
 
 
 class NoSuchPicture(Exception):
@@ -35,6 +35,20 @@ class Picture:
     @property
     def uri(self) -> str:
         return f"s3://{self.s3_bucket}/{self.s3_key}"
+
+
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """The parts of s3://BUCKET/KEY. Raises NoSuchPicture."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket or not key:
+        raise NoSuchPicture(f"{uri} names no object: write s3://BUCKET/KEY.")
+    return bucket, key
+
+
+def execution_input(picture: Picture, run: int) -> dict[str, Any]:
+    """What the state machine takes, in the shape of the original workflow."""
+    return {"image_data": "", **asdict(picture), "run": run}
 
 
 @dataclass(frozen=True)
@@ -74,16 +88,16 @@ class Workflow:
         self.deployment = deployment
         self.s3 = deployment.client("s3")
         self.states = deployment.client("stepfunctions")
-        self.dynamodb = deployment.client("dynamodb")
+        self.ledger = Ledger(deployment)
+        self.dynamodb = self.ledger.dynamodb
 
     def submit(self, source: str) -> Picture:
         """Uploads a file, or looks up an s3:// object. Raises NoSuchPicture."""
-        return self._find(source) if source.startswith("s3://") else self.upload(Path(source))
+        return self.find(source) if source.startswith("s3://") else self.upload(Path(source))
 
-    def _find(self, uri: str) -> Picture:
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        if not bucket or not key:
-            raise NoSuchPicture(f"{uri} names no object: write s3://BUCKET/KEY.")
+    def find(self, uri: str) -> Picture:
+        """The present version of an s3:// object. Raises NoSuchPicture."""
+        bucket, key = bucket_and_key(uri)
         try:
             head = self.s3.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
@@ -101,13 +115,12 @@ class Workflow:
         answer = self.s3.put_object(Bucket=self.deployment.bucket, Key=key, Body=data)
         return Picture(self.deployment.bucket, key, answer.get("VersionId", ""))
 
-    def start(self, picture: Picture, run: int = 0) -> str:
-        """Starts one execution; returns its ARN."""
-        event = {**asdict(picture), "image_data": "", "run": run}
+    def start(self, picture: Picture, run: int = 0, name: str | None = None) -> str:
+        """Starts one execution; returns its ARN. A name given twice starts one execution only."""
         answer = self.states.start_execution(
             stateMachineArn=self.deployment.state_machine_arn,
-            name=f"scones-{uuid.uuid4()}",
-            input=json.dumps(event),
+            name=name or f"scones-{uuid.uuid4()}",
+            input=json.dumps(execution_input(picture, run)),
         )
         return answer["executionArn"]
 
@@ -121,14 +134,9 @@ class Workflow:
             time.sleep(pause)
             pause = min(pause * 1.5, longest)
 
-    def row(self, uri: str, version: str) -> dict[str, Any] | None:
-        """The ledger's row of one picture version, in plain Python values; None if there is none."""
-        answer = self.dynamodb.get_item(
-            TableName=self.deployment.ledger_table,
-            Key={"picture": {"S": uri}, "version": {"S": version or UNKNOWN_VERSION}},
-            ConsistentRead=True,
-        )
-        return {name: plain(value) for name, value in answer["Item"].items()} if "Item" in answer else None
+    def row(self, uri: str, version: str) -> Row | None:
+        """The ledger's row of one picture version; None if there is none."""
+        return self.ledger.row(uri, version)
 
     def classify(self, source: str) -> Outcome:
         """Runs one file or s3:// object through the workflow and waits for its end. Raises NoSuchPicture."""
@@ -185,19 +193,3 @@ class Workflow:
         region = self.deployment.region
         base = f"https://{region}.console.aws.amazon.com/states/home?region={region}"
         return f"{base}#/v2/executions/details/{quote(execution, safe=':')}"
-
-
-def plain(value: dict[str, Any]) -> Any:
-    """A DynamoDB attribute value as a plain Python value; whole numbers become int, others float."""
-    ((kind, content),) = value.items()
-    match kind:
-        case "N":
-            return int(content) if content.lstrip("-").isdigit() else float(content)
-        case "NULL":
-            return None
-        case "M":
-            return {name: plain(inner) for name, inner in content.items()}
-        case "L":
-            return [plain(inner) for inner in content]
-        case _:
-            return content

@@ -2,7 +2,20 @@
 
 import typer
 
-from scripts.scones import classify, demo, deploy, down, evaluate, image, package, promote, stage, train, up
+from scripts.scones import (
+    classify,
+    demo,
+    deploy,
+    down,
+    evaluate,
+    image,
+    package,
+    promote,
+    stage,
+    testcase,
+    train,
+    up,
+)
 
 app = typer.Typer(
     name="scones",
@@ -22,6 +35,7 @@ app.command("image")(image.image)
 app.command("promote")(promote.promote)
 app.command("deploy")(deploy.deploy)
 app.command("classify")(classify.classify)
+app.command("testcase")(testcase.print_inputs)
 app.command("demo")(demo.demo)
 
 if __name__ == "__main__":

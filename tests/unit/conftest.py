@@ -15,6 +15,7 @@ import pytest
 from moto import mock_aws
 
 from functions.common import aws, telemetry
+from scripts.deployment import Deployment
 
 EVENTS = Path(__file__).resolve().parent.parent / "events"
 BUCKET = "scones-test-123456789012-us-east-1"
@@ -76,6 +77,44 @@ def s3() -> Iterator[Any]:
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="pictures")
         yield client
+
+
+@pytest.fixture
+def deployment(bucket: Any) -> Deployment:
+    """The parts of a deployment that the command line reads and changes, in moto."""
+    region = {"region_name": "us-east-1"}
+    table = boto3.client("dynamodb", **region).create_table(
+        TableName="scones-test-ledger",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": "picture", "KeyType": "HASH"},
+            {"AttributeName": "version", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"}
+            for name in ("attention", "picture", "time", "version")
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "attention",
+                "KeySchema": [
+                    {"AttributeName": "attention", "KeyType": "HASH"},
+                    {"AttributeName": "time", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+    queues = {
+        f"{kind}_dead_letters_url": boto3.client("sqs", **region).create_queue(QueueName=kind)["QueueUrl"]
+        for kind in ("alert", "trigger")
+    }
+    names = {"region": "us-east-1", "prefix": "scones-test", "bucket": bucket.name}
+    names |= {
+        "ledger_table": table["TableDescription"]["TableName"],
+        "endpoint_name": "scones-test-classifier",
+    }
+    return Deployment(names | queues, {})
 
 
 @dataclasses.dataclass

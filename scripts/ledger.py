@@ -1,0 +1,135 @@
+"""The ledger, read: one row for each version of a picture, in plain Python values."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from scripts.deployment import Deployment
+
+# What a person or a rerun has yet to settle; such rows carry the attribute `attention`, the index's key.
+WAITING = ("LOW_CONFIDENCE", "REJECTED", "FAILED")
+STATUSES = ("ACCEPTED", *WAITING)
+# Stands for the version of a picture that could not be read and was asked for without one.
+UNKNOWN_VERSION = "unknown"
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+KEYS_AT_ONCE = 100
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows: by status (all that wait, if None), error, model, and the time of the last decision."""
+
+    status: str | None = None
+    error: str | None = None
+    model: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Ledger:
+    """The deployment's table of pictures."""
+
+    def __init__(self, deployment: Deployment):
+        self.dynamodb = deployment.client("dynamodb")
+        self.table = deployment.ledger_table
+
+    def row(self, uri: str, version: str) -> Row | None:
+        """The row of one picture version; None if there is none."""
+        answer = self.dynamodb.get_item(TableName=self.table, Key=_key(uri, version), ConsistentRead=True)
+        return _row(answer["Item"]) if "Item" in answer else None
+
+    def rows(self, names: Iterable[tuple[str, str]]) -> Iterator[Row]:
+        """The rows of many (uri, version) pairs, in no order; those without a row are left out."""
+        remaining = iter(names)
+        keys: list[dict[str, Any]] = []
+        while keys := [
+            *keys,
+            *(_key(*name) for name in itertools.islice(remaining, KEYS_AT_ONCE - len(keys))),
+        ]:
+            request = {self.table: {"Keys": keys, "ConsistentRead": True}}
+            answer = self.dynamodb.batch_get_item(RequestItems=request)
+            yield from map(_row, answer["Responses"].get(self.table, []))
+            # What the table had no capacity for at this moment is asked for again.
+            keys = answer["UnprocessedKeys"].get(self.table, {}).get("Keys", [])
+
+    def rows_of(self, uri: str) -> list[Row]:
+        """The rows of every version of a picture."""
+        pages = self.dynamodb.get_paginator("query").paginate(
+            TableName=self.table,
+            KeyConditionExpression="picture = :picture",
+            ExpressionAttributeValues={":picture": {"S": uri}},
+            ConsistentRead=True,
+        )
+        return [_row(item) for page in pages for item in page["Items"]]
+
+    def select(self, selection: Selection) -> Iterator[Row]:
+        """The rows that a selection means: those that wait are found by the index, accepted ones by a scan."""
+        wanted = {"error": selection.error, "model": selection.model}
+        equal = {name: value for name, value in wanted.items() if value is not None}
+        during = "#time BETWEEN :since AND :until"
+        values = {":since": _moment(selection.since, "0"), ":until": _moment(selection.until, "9")}
+        if selection.status == "ACCEPTED":
+            yield from self._pages("scan", equal | {"status": "ACCEPTED"}, values, also=during)
+            return
+        for status in [selection.status] if selection.status else WAITING:
+            yield from self._pages(
+                "query",
+                equal,
+                values | {":attention": {"S": status}},
+                IndexName="attention",
+                KeyConditionExpression=f"attention = :attention AND {during}",
+            )
+
+    def _pages(
+        self, action: str, equal: dict[str, str], values: dict[str, Any], also: str = "", **request: str
+    ) -> Iterator[Row]:
+        """The rows that a query or scan finds, whose attributes are `equal` and for which `also` holds."""
+        conditions = [f"#{name} = :{name}" for name in equal] + ([also] if also else [])
+        if conditions:
+            request["FilterExpression"] = " AND ".join(conditions)
+        pages = self.dynamodb.get_paginator(action).paginate(
+            TableName=self.table,
+            ExpressionAttributeNames={f"#{name}": name for name in ("time", *equal)},
+            ExpressionAttributeValues=values | {f":{name}": {"S": value} for name, value in equal.items()},
+            **request,
+        )
+        for page in pages:
+            yield from map(_row, page["Items"])
+
+    def remove(self, row: Row) -> None:
+        self.dynamodb.delete_item(TableName=self.table, Key=_key(row["picture"], row["version"]))
+
+
+def _key(uri: str, version: str) -> dict[str, Any]:
+    return {"picture": {"S": uri}, "version": {"S": version or UNKNOWN_VERSION}}
+
+
+def _moment(moment: datetime | None, otherwise: str) -> dict[str, str]:
+    """A time as Step Functions writes it into the rows, so that the order of texts is that of times."""
+    if moment is None:
+        return {"S": otherwise}
+    return {"S": moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+
+
+def _row(item: dict[str, Any]) -> Row:
+    return {name: plain(value) for name, value in item.items()}
+
+
+def plain(value: dict[str, Any]) -> Any:
+    """A DynamoDB attribute value as a plain Python value; whole numbers become int, others float."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            return int(content) if content.lstrip("-").isdigit() else float(content)
+        case "NULL":
+            return None
+        case "M":
+            return {name: plain(inner) for name, inner in content.items()}
+        case "L":
+            return [plain(inner) for inner in content]
+        case _:
+            return content

@@ -1,0 +1,36 @@
+"""Random execution inputs from what is in the bucket."""
+
+import random
+from typing import Any
+
+from scripts.workflow import NoSuchPicture, Workflow, execution_input
+
+
+def draw(workflow: Workflow, prefix: str, count: int, seed: int | None) -> list[dict[str, Any]]:
+    """At most `count` inputs, of different objects under a prefix; the same ones for one seed and one content.
+
+    Each names the object's present version and a `run` above that of its row, if it has one: an execution
+    with this input decides again instead of ending as a duplicate. Raises NoSuchPicture if there is no object.
+    """
+    bucket = workflow.deployment.bucket
+    pages = workflow.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = (each["Key"] for page in pages for each in page.get("Contents", []) if each["Size"])
+    rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
+    # Reservoir sampling (Vitter 1985, algorithm R): memory for `count` keys, however many there are.
+    chosen: list[str] = []
+    for seen, key in enumerate(keys):
+        if seen < count:
+            chosen.append(key)
+        elif (place := rng.randint(0, seen)) < count:
+            chosen[place] = key
+    if not chosen:
+        raise NoSuchPicture(
+            f"s3://{bucket}/{prefix} holds no object: upload pictures, or choose another --prefix."
+        )
+    rng.shuffle(chosen)
+    inputs = []
+    for key in chosen:
+        picture = workflow.find(f"s3://{bucket}/{key}")
+        row = workflow.row(picture.uri, picture.s3_version_id)
+        inputs.append(execution_input(picture, row["run"] + 1 if row else 0))
+    return inputs
