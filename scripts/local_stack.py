@@ -91,6 +91,19 @@ class LocalStack:
         with urllib.request.urlopen(f"{self.server['endpoint_url']}/_local/outbox", timeout=10) as answer:
             return json.load(answer)
 
+    def inject(self, fault: dict[str, Any], **rule: Any) -> None:
+        """Makes requests fail on purpose until `heal`; see "Faults on purpose" in scripts/local_aws/README.md."""
+        self._administer_faults("POST", json.dumps({**rule, "fault": fault}).encode())
+
+    def heal(self) -> None:
+        """Ends every fault; what hung goes on."""
+        self._administer_faults("DELETE")
+
+    def _administer_faults(self, method: str, body: bytes | None = None) -> None:
+        url = f"{self.server['endpoint_url']}/_local/faults"
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=10):
+            pass
+
     def start_server(self, wait_scale: float = 1.0) -> None:
         """Starts the one-machine AWS in the background, in a fresh folder. Raises StackFailed."""
         if self.is_running():

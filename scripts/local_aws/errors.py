@@ -17,6 +17,15 @@ class ServiceError(Exception):
         self.status = status
 
 
+class AnswerLost(ServiceError):
+    """No answer arrives: over HTTP the connection is closed; integrations of Step Functions name it so."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "SdkClientException", "Unable to execute HTTP request: the connection was closed", 500
+        )
+
+
 class StatesError(Exception):
     """The failure of a task or a state of an execution.
 

@@ -19,6 +19,7 @@ import tarfile
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import urllib3
 from scripts.local_aws import backends, children
 from scripts.local_aws.data_capture import DataCapture, Inference
 from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.faults import Call, Fault, Faults
 from scripts.local_aws.protocol import Answer, Request
 
 INVOCATIONS = re.compile(r"^/endpoints/(?P<name>[^/]+)/invocations$")
@@ -98,11 +100,14 @@ class Hosting:
     Args:
         state_dir: models and logs lie below it.
         images: start command per image repository name.
+        faults: what fails on purpose.
     """
 
-    def __init__(self, state_dir: Path, images: dict[str, list[str]]) -> None:
+    def __init__(self, state_dir: Path, images: dict[str, list[str]], faults: Faults) -> None:
         self._folder = state_dir / "endpoints"
         self._images = images
+        self._faults = faults
+        self._reviving = threading.Lock()
         self._lock = threading.Lock()
         self._deployed: dict[str, list[Variant]] = {}
         self._started: set[Any] = set()
@@ -215,7 +220,8 @@ class Hosting:
             raise ServiceError(
                 "ValidationError", f"The body has {len(body)} bytes; at most {limit} are accepted.", 413
             )
-        reply = self._forward(request, variant, body)
+        with self._faults.during(Call("sagemaker", "InvokeEndpoint", name, body)) as fault:
+            reply = self._reply(request, name, variant, body, fault)
         if reply.status >= 400:
             return _model_error(variant, reply.status, reply.data)
         answered_type = reply.headers.get("Content-Type", "application/octet-stream")
@@ -251,14 +257,40 @@ class Hosting:
                 return variant
         raise ServiceError("ValidationError", f"Variant {target} not found in endpoint {endpoint}.")
 
-    def _forward(self, request: Request, variant: Variant, body: bytes) -> urllib3.BaseHTTPResponse:
+    def _reply(
+        self, request: Request, endpoint: str, variant: Variant, body: bytes, fault: Fault
+    ) -> urllib3.BaseHTTPResponse:
+        if "answer" in fault:
+            answer = fault["answer"]
+            return urllib3.HTTPResponse(
+                answer.get("body", "").encode(), answer.get("headers"), answer.get("status", 200)
+            )
+        try:
+            self._revive(endpoint, variant)
+        except StartFailed as error:
+            return urllib3.HTTPResponse(body=str(error).encode(), status=500)
+        return self._forward(request, variant, body, fault.get("kill", False))
+
+    def _revive(self, endpoint: str, variant: Variant) -> None:
+        """SageMaker replaces a container that died; here the next request waits for it. Raises StartFailed."""
+        with self._reviving:
+            if variant.process.poll() is not None:
+                variant.stop()
+                self.start(endpoint, variant)
+                self.await_ping(variant)
+
+    def _forward(
+        self, request: Request, variant: Variant, body: bytes, dying: bool
+    ) -> urllib3.BaseHTTPResponse:
         assert variant.pool is not None
         names = ("Accept", CUSTOM_ATTRIBUTES)
         headers = {name: request.header(name) for name in names if request.header(name)}
         headers["Content-Type"] = request.content_type or "application/octet-stream"
+        headers["Content-Length"] = str(len(body))
+        sent = _killing_half_way(variant, body) if dying else body
         try:
             return variant.pool.request(
-                "POST", "/invocations", body=body, headers=headers, timeout=INVOCATION_SECONDS, redirect=False
+                "POST", "/invocations", body=sent, headers=headers, timeout=INVOCATION_SECONDS, redirect=False
             )
         except urllib3.exceptions.TimeoutError:
             text = "Your invocation timed out while waiting for a response from container primary."
@@ -284,6 +316,14 @@ class Hosting:
                     raise StartFailed(f"The model data at {url} cannot be unpacked: {error}") from error
                 partial.rename(folder)
         return folder
+
+
+def _killing_half_way(variant: Variant, body: bytes) -> Iterator[bytes]:
+    """A request's body, during which its server dies."""
+    half = len(body) // 2
+    yield body[:half]
+    children.stop(variant.process)
+    yield body[half:]
 
 
 def _model_error(variant: Variant, status: int, body: bytes) -> Answer:

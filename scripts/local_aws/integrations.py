@@ -20,6 +20,7 @@ from moto.core.exceptions import ServiceException
 
 from scripts.local_aws import backends
 from scripts.local_aws.errors import ServiceError, StatesError
+from scripts.local_aws.faults import Call, Faults, resource_of
 from scripts.local_aws.lambda_service import LambdaService
 from scripts.local_aws.protocol import WsgiApplication, call_json
 
@@ -52,11 +53,13 @@ class Integrations:
     Args:
         moto: moto's WSGI application, for actions of JSON-protocol services.
         functions: Lambda.
+        faults: what fails on purpose.
     """
 
-    def __init__(self, moto: WsgiApplication, functions: LambdaService) -> None:
+    def __init__(self, moto: WsgiApplication, functions: LambdaService, faults: Faults) -> None:
         self._moto = moto
         self._functions = functions
+        self._faults = faults
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self.step_functions: Executions | None = None
@@ -123,7 +126,7 @@ class Integrations:
             for name, value in arguments.get("MessageAttributes", {}).items()
         }
         try:
-            with self._lock:
+            with self._faults.during(Call("sns", "Publish", resource_of(arguments))), self._lock:
                 message_id = backends.sns().publish(
                     message=_text(arguments["Message"]),
                     arn=arguments.get("TopicArn") or arguments.get("TargetArn"),
@@ -157,7 +160,8 @@ class Integrations:
         assert self.step_functions is not None
         try:
             payload = {name[0].lower() + name[1:]: value for name, value in arguments.items()}
-            result = self.step_functions.handle(_pascal(action), payload)
+            with self._faults.during(Call("states", _pascal(action), resource_of(payload))):
+                result = self.step_functions.handle(_pascal(action), payload)
         except ServiceError as error:
             raise StatesError(
                 f"{prefix}.{_exception(error.code)}", _cause(error, "AWSStepFunctions")

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import queue
 import selectors
+import signal
 import socket
 import sys
 import threading
@@ -144,6 +145,11 @@ class FunctionProcess:
         """Whether the process is gone, for instance killed from outside."""
         return self._process.poll() is not None
 
+    def kill(self) -> None:
+        """What AWS does to a function that takes more memory than it has."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> None:
         """End the process at once."""
         self._closed = True
@@ -199,7 +205,9 @@ class FunctionProcess:
 
 
 def _status(code: int | None) -> str:
-    return f"signal: {-code}" if code is not None and code < 0 else f"exit status {code}"
+    if code is not None and code < 0:
+        return f"signal: {(signal.strsignal(-code) or str(-code)).lower()}"
+    return f"exit status {code}"
 
 
 class _RuntimeApi(BaseHTTPRequestHandler):

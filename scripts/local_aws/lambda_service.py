@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import io
 import json
@@ -28,6 +29,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from scripts.local_aws import backends
 from scripts.local_aws.background import Background
 from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.faults import Call, Faults
 from scripts.local_aws.lambda_runtime import FunctionProcess, Invocation, Outcome, error_payload, link_runtime
 from scripts.local_aws.log_writer import LogWriter
 from scripts.local_aws.protocol import Answer, Request, json_answer
@@ -179,11 +181,13 @@ class LambdaService:
     Args:
         state_dir: packages are unpacked below it.
         background: runs asynchronous invocations and their retries.
+        faults: what fails on purpose.
     """
 
-    def __init__(self, state_dir: Path, background: Background) -> None:
+    def __init__(self, state_dir: Path, background: Background, faults: Faults) -> None:
         self._folder = state_dir / "functions"
         self._background = background
+        self._faults = faults
         self._logs = LogWriter()
         self._lock = threading.Lock()
         self._runtime: Path | None = None
@@ -292,23 +296,39 @@ class LambdaService:
     def _run(
         self, function: Any, name: str, qualifier: str | None, payload: bytes, request_id: str
     ) -> Result:
-        self._enter(function)
-        try:
-            pool = self._pool(function)
-            sandbox = pool.take()
-            alive = False
+        invocation = Invocation(request_id, _invoked_arn(name, qualifier), payload, float(function.timeout))
+        with self._faults.during(Call("lambda", "Invoke", function.function_name, payload)) as fault:
+            self._enter(function)
             try:
-                arn = _invoked_arn(name, qualifier)
-                outcome, tail = sandbox.invoke(Invocation(request_id, arn, payload, float(function.timeout)))
-                alive = outcome.alive
+                outcome, tail = self._invoke_sandbox(function, invocation, fault.get("crash"))
             finally:
-                pool.give_back(sandbox, alive)
-        finally:
-            self._leave(function)
+                self._leave(function)
         if len(outcome.payload) > SYNCHRONOUS_BYTES + 100:
             message = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
             outcome = Outcome(error_payload("Function.ResponseSizeTooLarge", message), error=True)
         return Result(outcome.payload, outcome.error, str(function.version), tail, request_id)
+
+    def _invoke_sandbox(
+        self, function: Any, invocation: Invocation, crash: str | None
+    ) -> tuple[Outcome, bytes]:
+        """Run one invocation; a wanted crash happens to a real process."""
+        pool = self._pool(function)
+        if crash == "import":
+            broken = copy.copy(function)
+            broken.handler = "no_such_module.lambda_handler"
+            pool = Pool("broken", lambda: self._start(broken), 1)
+        elif crash == "timeout":
+            invocation.timeout = 0
+        sandbox = pool.take()
+        if crash == "memory":
+            sandbox.process.kill()
+        alive = False
+        try:
+            outcome, tail = sandbox.invoke(invocation)
+            alive = outcome.alive
+        finally:
+            pool.give_back(sandbox, alive)
+        return outcome, tail
 
     def _enter(self, function: Any) -> None:
         """https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
@@ -361,7 +381,7 @@ class LambdaService:
             function = self._resolve(name, qualifier)
             result = self._run(function, name, qualifier, payload, request_id)
         except ServiceError as error:
-            if error.code == "TooManyRequestsException":
+            if error.status == 429 or error.status >= 500:
                 self._background.submit(
                     self._attempt, name, payload, qualifier, request_id, attempt, delay=THROTTLE_DELAY
                 )

@@ -17,13 +17,15 @@ from typing import Any
 
 import waitress
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 
 from scripts.local_aws import moto_repairs
 from scripts.local_aws.backends import ACCOUNT, REGION
 from scripts.local_aws.background import Background
-from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.errors import AnswerLost, ServiceError
 from scripts.local_aws.events import EventBridge
+from scripts.local_aws.faults import PATH as FAULTS_PATH
+from scripts.local_aws.faults import Faults, perform_cut
 from scripts.local_aws.hosting import Hosting
 from scripts.local_aws.integrations import Integrations
 from scripts.local_aws.lambda_service import LambdaService
@@ -56,12 +58,13 @@ class LocalAws:
         self._moto = DomainDispatcherApplication(self._create_app)
         self._locks: dict[str, threading.RLock] = defaultdict(threading.RLock)
         self.background = Background(workers=16, wait_scale=wait_scale)
-        self.functions = LambdaService(state_dir, self.background)
-        self.hosting = Hosting(state_dir, images)
+        self.faults = Faults()
+        self.functions = LambdaService(state_dir, self.background, self.faults)
+        self.hosting = Hosting(state_dir, images, self.faults)
         self.sagemaker = SageMaker(self.hosting)
         self.training = Training(state_dir, images, self.sagemaker.add_tags, wait_scale)
         self.notifications = Notifications(state_dir / "outbox.jsonl", self.background, self.functions)
-        self.integrations = Integrations(self.moto, self.functions)
+        self.integrations = Integrations(self.moto, self.functions, self.faults)
         call_service = self.integrations.call_service
         self.functions.call_service = call_service
         self.events = EventBridge(self.background, self.functions, call_service)
@@ -77,6 +80,8 @@ class LocalAws:
             answer = self._own_answer(request)
             if answer is None:
                 return self.moto(environ, start_response)
+        except AnswerLost as error:
+            raise ClientDisconnected from error  # waitress then closes the connection
         except ServiceError as error:
             answer = error_answer(request, error)
         except NotImplementedError as error:
@@ -90,7 +95,12 @@ class LocalAws:
         return send(answer, start_response)
 
     def moto(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Let moto answer, one request per service at a time."""
+        """Let moto answer, unless a fault is wanted."""
+        with self.faults.during_request(Request(environ)) as fault:
+            return perform_cut(fault, self._answer_by_moto, environ, start_response)
+
+    def _answer_by_moto(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """One request per service at a time."""
         request = Request(environ)
         if request.service in SERVICES_WITHOUT_LOCK:
             return self._moto(environ, start_response)
@@ -113,9 +123,10 @@ class LocalAws:
 
     def _own_answer(self, request: Request) -> Answer | None:
         if request.path.startswith("/_local/"):
-            return self._local(request.path)
+            return self._local(request)
         if request.service == "states":
-            return json_answer(self.step_functions.handle(request.action, request.json()))
+            with self.faults.during_request(request):
+                return json_answer(self.step_functions.handle(request.action, request.json()))
         if request.service == "lambda":
             return self.functions.answer(request)
         if request.service == "sagemaker" and request.path.endswith("/invocations"):
@@ -125,7 +136,10 @@ class LocalAws:
                 return json_answer(part.handle(request.action, request.json()))
         return None
 
-    def _local(self, path: str) -> Answer:
+    def _local(self, request: Request) -> Answer:
+        path = request.path
+        if path.startswith(FAULTS_PATH):
+            return self.faults.answer(request)
         if path == "/_local/health":
             return json_answer({"status": "ok", "pending": self.background.pending()})
         if path == "/_local/outbox":
@@ -134,6 +148,7 @@ class LocalAws:
 
     def stop(self) -> None:
         """Stop every child process."""
+        self.faults.end()
         self.background.stop()
         self.step_functions.close()
         self.functions.stop()

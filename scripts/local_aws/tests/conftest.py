@@ -56,8 +56,15 @@ class Server:
         eventually(lambda: ready_file.exists() or self.process.poll() is not None, 60)
         self.facts = json.loads(ready_file.read_text())
         self.url = self.facts["endpoint_url"]
+        self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
+        """One client per service: making one takes longer than most calls."""
+        if service not in self._clients:
+            self._clients[service] = self._new_client(service)
+        return self._clients[service]
+
+    def _new_client(self, service: str) -> Any:
         session = boto3.session.Session(
             aws_access_key_id="local", aws_secret_access_key="local", region_name="us-east-1"
         )
