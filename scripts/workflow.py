@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
-from scripts.deployment import Deployment
+from scripts.deployment import Deployment, NotDeployed
 from scripts.ledger import Ledger, Row
 
 SUBMITTED = "submitted"
@@ -90,6 +90,11 @@ class Workflow:
         self.states = deployment.client("stepfunctions")
         self.ledger = Ledger(deployment)
         self.dynamodb = self.ledger.dynamodb
+
+    def check_endpoint(self) -> None:
+        """Raises NotDeployed while no model answers: every picture would fail, and none is lost by waiting."""
+        if self.deployment.endpoint_name is None:
+            raise NotDeployed("No model is deployed: run `scones promote`, then apply; then try again.")
 
     def submit(self, source: str) -> Picture:
         """Uploads a file, or looks up an s3:// object. Raises NoSuchPicture."""

@@ -6,10 +6,8 @@ from typing import Annotated
 import typer
 
 from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import errors_explained, find_deployment, out, outcome_line
+from scripts.scones.console import errors_explained, exit_code, find_deployment, out, outcome_line
 from scripts.workflow import Outcome, Workflow
-
-ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED = 0, 3, 4
 
 
 def classify(
@@ -37,9 +35,7 @@ def classify(
         for outcome in workflow.classify_all(pictures, at_once):
             seen.append(outcome.status)
             _show(workflow, outcome, width, path, as_json)
-    raise typer.Exit(
-        SOME_FAILED if "FAILED" in seen else SOME_REFUSED if set(seen) - {"ACCEPTED"} else ALL_ACCEPTED
-    )
+    raise typer.Exit(exit_code(seen))
 
 
 def _show(workflow: Workflow, outcome: Outcome, width: int, path: bool, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from scripts.scones import (
     image,
     package,
     promote,
+    rerun,
     stage,
     testcase,
     train,
@@ -35,6 +36,7 @@ app.command("image")(image.image)
 app.command("promote")(promote.promote)
 app.command("deploy")(deploy.deploy)
 app.command("classify")(classify.classify)
+app.command("rerun")(rerun.rerun)
 app.command("testcase")(testcase.print_inputs)
 app.command("demo")(demo.demo)
 

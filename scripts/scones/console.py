@@ -1,7 +1,7 @@
 """How every verb speaks: results on standard output, progress and errors on standard error."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -46,6 +46,7 @@ EXPECTED_ERRORS = (
     OSError,
 )
 QUIET_SECONDS = 5
+ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED = 0, 3, 4
 STYLES = {"ACCEPTED": "green", "LOW_CONFIDENCE": "yellow", "REJECTED": "magenta", "FAILED": "red"}
 WORDS = {
     "ACCEPTED": "accepted",
@@ -108,6 +109,17 @@ def find_deployment(environment: str) -> Deployment:
     if environment == ENVIRONMENT:
         return local_stack().deployment()
     return on_aws(environment)
+
+
+def printable(text: str) -> str:
+    """Text that came from outside (a key may hold anything), on one line and without markup or control characters."""
+    return escape("".join(letter if letter.isprintable() else "?" for letter in text))
+
+
+def exit_code(statuses: Iterable[str]) -> int:
+    """What became of pictures, as an exit code."""
+    seen = set(statuses)
+    return SOME_FAILED if "FAILED" in seen else SOME_REFUSED if seen - {"ACCEPTED"} else ALL_ACCEPTED
 
 
 def outcome_line(outcome: Outcome, width: int) -> str:

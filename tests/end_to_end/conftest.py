@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from scripts.local_stack import LocalStack
+from scripts.scones import console
+from scripts.scones.cli import app
 from scripts.workflow import Workflow
 from training_scripts import drawings
 
@@ -28,6 +32,13 @@ def doubtful(tmp_path: Path) -> Path:
     path = tmp_path / "moped.jpg"
     drawings.draw("ambiguous", 1).save(path, quality=90)
     return path
+
+
+@pytest.fixture
+def scones(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Calls the command line against the running stack."""
+    monkeypatch.setattr(console, "DEFAULT_FOLDER", stack.folder)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

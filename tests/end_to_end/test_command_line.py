@@ -2,18 +2,10 @@
 
 import json
 
-import pytest
 from typer.testing import CliRunner
 
 from scripts.scones import console
 from scripts.scones.cli import app
-
-
-@pytest.fixture
-def scones(stack, monkeypatch):
-    """Calls the command line against the running stack."""
-    monkeypatch.setattr(console, "DEFAULT_FOLDER", stack.folder)
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_an_accepted_picture_is_one_line_and_exit_code_0(scones, bicycle):

@@ -1,0 +1,130 @@
+"""The dead-letter queues: events that started nothing, and alerts that reached nobody."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from botocore.exceptions import ClientError
+
+from scripts.deployment import Deployment
+
+# While a message is worked on, nobody else gets it. After that it can be had again, which does no harm.
+HELD_SECONDS = 900
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
+MESSAGES_AT_ONCE = 10
+# Waiting asks every server of the queue; without it SQS samples some and may miss messages.
+WAIT_SECONDS = 1
+CATEGORIES = {"LOW_CONFIDENCE": "low_confidence", "REJECTED": "rejected", "FAILED": "system"}
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message of a dead-letter queue; `body` is its JSON, or its text where it is none."""
+
+    queue: str
+    receipt: str
+    body: Any
+    sent: str
+
+
+class AlertNotSent(Exception):
+    """send_alert failed again; the message tells its error."""
+
+
+class DeadLetters:
+    """The deployment's two dead-letter queues, and the function that sends alerts.
+
+    A message that was received and not removed goes back at the end of the `with` block, however that ends.
+    """
+
+    def __init__(self, deployment: Deployment):
+        self.deployment = deployment
+        self.sqs = deployment.client("sqs")
+        self.functions = deployment.client("lambda")
+        self.held: dict[str, DeadLetter] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for letter in self.held.values():
+            # A message held for too long is back already.
+            with contextlib.suppress(ClientError):
+                self.sqs.change_message_visibility(
+                    QueueUrl=letter.queue, ReceiptHandle=letter.receipt, VisibilityTimeout=0
+                )
+
+    def events(self) -> Iterator[DeadLetter]:
+        """Events that started no execution."""
+        return self._receive(self.deployment.trigger_dead_letters_url)
+
+    def alerts(self) -> Iterator[DeadLetter]:
+        """Alerts that could not be sent."""
+        return self._receive(self.deployment.alert_dead_letters_url)
+
+    def _receive(self, queue: str) -> Iterator[DeadLetter]:
+        while messages := self.sqs.receive_message(
+            QueueUrl=queue,
+            MaxNumberOfMessages=MESSAGES_AT_ONCE,
+            VisibilityTimeout=HELD_SECONDS,
+            WaitTimeSeconds=WAIT_SECONDS,
+            AttributeNames=["SentTimestamp"],
+        ).get("Messages"):
+            for message in messages:
+                sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+                text = sent.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                letter = DeadLetter(queue, message["ReceiptHandle"], _parsed(message["Body"]), text)
+                self.held[letter.receipt] = letter
+                yield letter
+
+    def remove(self, letter: DeadLetter) -> None:
+        self.sqs.delete_message(QueueUrl=letter.queue, ReceiptHandle=letter.receipt)
+        del self.held[letter.receipt]
+
+    def send_again(self, letter: DeadLetter) -> None:
+        """Hands an alert to send_alert and removes the message. Raises AlertNotSent, then the message stays."""
+        answer = self.functions.invoke(
+            FunctionName=self.deployment.function_names["send_alert"],
+            Qualifier="live",
+            Payload=json.dumps(alert(letter)),
+        )
+        if "FunctionError" in answer:
+            failure = json.load(answer["Payload"])
+            raise AlertNotSent(f"{failure.get('errorType', 'Error')}: {failure.get('errorMessage', '')}")
+        self.remove(letter)
+
+
+def alert(letter: DeadLetter) -> Any:
+    """What send_alert takes, from what the workflow, Lambda or an event rule has kept of it.
+
+    Lambda keeps an asynchronous call as requestPayload:
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    kept = letter.body
+    if not isinstance(kept, dict):
+        return kept
+    if "requestPayload" in kept:
+        return kept["requestPayload"]
+    if not isinstance(kept.get("outcome"), dict):
+        return kept
+    outcome, picture = kept["outcome"], kept.get("picture") or {}
+    named = {name: picture.get(name) for name in ("s3_bucket", "s3_key")}
+    facts = {name: outcome[name] for name in ("label", "confidence", "threshold") if outcome.get("label")}
+    return facts | {
+        "category": CATEGORIES.get(outcome.get("status"), "system"),
+        "error": outcome.get("error"),
+        "reason": outcome.get("reason"),
+        "execution": kept.get("execution"),
+        "time": letter.sent,
+        "picture": named | {"s3_version_id": outcome.get("s3_version_id")} if named["s3_key"] else None,
+    }
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

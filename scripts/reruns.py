@@ -1,0 +1,137 @@
+"""Runs pictures again: those that wait in the ledger, and the events that once started nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.common.inference_id import inference_id
+from scripts.dead_letters import DeadLetter
+from scripts.ledger import UNKNOWN_VERSION, Row, Selection
+from scripts.workflow import NoSuchPicture, Picture, Workflow, bucket_and_key
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """One picture to run again.
+
+    `row` is what the ledger said of it, `obstacle` why it cannot be run again, `letter` the message that asks
+    for it, which goes once the execution exists.
+    """
+
+    picture: Picture
+    run: int
+    row: Row | None = None
+    obstacle: str = ""
+    letter: DeadLetter | None = None
+
+    @property
+    def supersedes(self) -> bool:
+        """Whether the row was written before anybody knew which version it was about."""
+        return self.row is not None and self.row["version"] != self.picture.s3_version_id
+
+    @property
+    def decided(self) -> str:
+        """The status that makes an undelivered event superfluous; empty if there is none."""
+        waits = self.letter is None or self.row is None or self.row["status"] == "FAILED"
+        return "" if waits else self.row["status"]  # type: ignore[index]
+
+
+@dataclass(frozen=True)
+class Started:
+    """What became of a rerun: the execution that runs or has run it, or why there is none."""
+
+    rerun: Rerun
+    execution: str | None
+    note: str = ""
+
+
+class Reruns:
+    """Plans and starts executions with a higher run. All of it may be repeated, also by two people at once.
+
+    The name of an execution is made of picture, version and run, and Step Functions runs a name once:
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+    """
+
+    def __init__(self, workflow: Workflow):
+        self.workflow, self.ledger = workflow, workflow.ledger
+
+    def of_rows(self, selection: Selection) -> Iterator[Rerun]:
+        """One for each row that is selected."""
+        return map(self._of_row, self.ledger.select(selection))
+
+    def of_picture(self, uri: str) -> Rerun:
+        """The present version of an object, whatever the ledger says of it. Raises NoSuchPicture."""
+        picture = self.workflow.find(uri)
+        return self._of_version(picture, self.workflow.row(picture.uri, picture.s3_version_id))
+
+    def of_event(self, letter: DeadLetter) -> Rerun:
+        """The picture of an S3 event; an obstacle if it is none, or if the picture was decided since."""
+        picture = _picture_of(letter.body)
+        if picture is None:
+            return Rerun(Picture("", "", ""), 0, obstacle="The message is no S3 event.", letter=letter)
+        row = self.workflow.row(picture.uri, picture.s3_version_id)
+        return replace(self._of_version(picture, row), letter=letter)
+
+    def _of_row(self, row: Row) -> Rerun:
+        bucket, key = bucket_and_key(row["picture"])
+        if row["version"] != UNKNOWN_VERSION:
+            return self._of_version(Picture(bucket, key, row["version"]), row)
+        # With a version the new execution gets a row of its own, so this one must be settled here.
+        try:
+            return replace(self.of_picture(row["picture"]), row=row)
+        except NoSuchPicture as error:
+            return Rerun(Picture(bucket, key, UNKNOWN_VERSION), row["run"], row, obstacle=str(error))
+
+    @staticmethod
+    def _of_version(picture: Picture, row: Row | None) -> Rerun:
+        return Rerun(picture, row["run"] + 1 if row else 0, row)
+
+    def start(self, rerun: Rerun) -> Started:
+        """Starts the execution, unless it runs already or somebody else has just had it decided."""
+        if rerun.obstacle or rerun.decided:
+            return Started(rerun, None, rerun.obstacle or f"Decided already: {rerun.decided}.")
+        picture, run = rerun.picture, rerun.run
+        while True:
+            try:
+                execution = self.workflow.start(
+                    picture, run, f"rerun-{inference_id(**vars(picture), run=run)}"
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                    raise
+            else:
+                self._settle(rerun)
+                return Started(replace(rerun, run=run), execution)
+            row = self.workflow.row(picture.uri, picture.s3_version_id)
+            if row and row["run"] >= run:
+                self._settle(rerun)
+                return Started(rerun, None, f"Run {row['run']} has decided it meanwhile: {row['status']}.")
+            # That execution ended without reaching the ledger: it was stopped, or ran out of time.
+            run += 1
+
+    def _settle(self, rerun: Rerun) -> None:
+        if rerun.supersedes:
+            assert rerun.row
+            self.ledger.supersede(rerun.row, rerun.picture.s3_version_id)
+
+    def result(self, started: Started) -> str:
+        """The status that a started execution gave its picture; waits for the execution's end."""
+        assert started.execution
+        ended = self.workflow.wait(started.execution)
+        picture = started.rerun.picture
+        row = self.workflow.row(picture.uri, picture.s3_version_id)
+        if row is None or (row["execution"] != started.execution and ended["status"] != "SUCCEEDED"):
+            return "FAILED"
+        return str(row["status"])
+
+
+def _picture_of(event: Any) -> Picture | None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html: the key is raw, not URL-encoded."""
+    try:
+        stored = event["detail"]["object"]
+        picture = Picture(event["detail"]["bucket"]["name"], stored["key"], stored.get("version-id", ""))
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return picture if all(isinstance(part, str) for part in vars(picture).values()) else None

@@ -1,0 +1,124 @@
+"""Every picture that is not accepted can be found and run again, and so can every event that started nothing."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from scripts.workflow import Workflow
+
+
+def lines(result: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@contextmanager
+def threshold(workflow: Workflow, value: str) -> Iterator[None]:
+    """Another threshold behind the alias, as the next apply would set it; afterwards everything is as before."""
+    functions = workflow.deployment.client("lambda")
+    name = workflow.deployment.function_names["filter_inferences"]
+    live = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    before = functions.get_function_configuration(FunctionName=name)["Environment"]
+    changed = {"Variables": before["Variables"] | {"THRESHOLD": value}}
+    functions.update_function_configuration(FunctionName=name, Environment=changed)
+    version = functions.publish_version(FunctionName=name)["Version"]
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    try:
+        yield
+    finally:
+        functions.update_alias(FunctionName=name, Name="live", FunctionVersion=live)
+        functions.update_function_configuration(FunctionName=name, Environment=before)
+        functions.delete_function(FunctionName=name, Qualifier=version)
+
+
+def test_a_doubtful_picture_is_accepted_by_a_rerun_with_a_lower_threshold(scones, workflow, doubtful):
+    outcome = workflow.classify(str(doubtful))
+    waiting = workflow.row(outcome.uri, outcome.version)
+    chosen = ("rerun", "--status", "LOW_CONFIDENCE", "--since", waiting["time"], "--wait", "--yes", "--json")
+
+    with threshold(workflow, "0.3"):
+        result = scones(*chosen)
+
+    row = workflow.row(outcome.uri, outcome.version)
+    assert [(line["picture"], line["status"]) for line in lines(result)] == [(outcome.uri, "ACCEPTED")]
+    assert result.exit_code == 0
+    assert (row["status"], row["threshold"], row["run"]) == ("ACCEPTED", 0.3, 1)
+    assert not {"attention", "error", "cause"} & set(row)
+    assert [entry["status"] for entry in row["history"]] == ["LOW_CONFIDENCE", "ACCEPTED"]
+    assert row["expiry"] >= waiting["expiry"]
+    assert lines(scones(*chosen)) == []
+
+
+def test_a_rerun_shows_what_it_would_do_and_does_it_only_when_told(scones, workflow, doubtful):
+    outcome = workflow.classify(str(doubtful))
+    row = workflow.row(outcome.uri, outcome.version)
+
+    shown = scones("rerun", "--dry-run", "--since", row["time"])
+    asked = scones("rerun", "--since", row["time"])
+
+    assert "LOW_CONFIDENCE" in shown.stdout
+    assert "run 1" in shown.stdout
+    assert (shown.exit_code, asked.exit_code) == (0, 1)
+    assert "Start 1 executions?" in asked.stderr
+    assert workflow.row(outcome.uri, outcome.version) == row
+
+
+@contextmanager
+def target_missing(workflow: Workflow) -> Iterator[None]:
+    """The rule that starts executions aims at a state machine that is not there."""
+    events = workflow.deployment.client("events")
+    rule = f"{workflow.deployment.prefix}-object-created"
+    (target,) = events.list_targets_by_rule(Rule=rule)["Targets"]
+    events.put_targets(Rule=rule, Targets=[target | {"Arn": f"{target['Arn']}-gone"}])
+    try:
+        yield
+    finally:
+        events.put_targets(Rule=rule, Targets=[target])
+
+
+def messages(workflow: Workflow, queue: str) -> int:
+    attributes = workflow.deployment.client("sqs").get_queue_attributes(
+        QueueUrl=getattr(workflow.deployment, queue), AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def test_an_event_that_started_nothing_waits_in_the_queue_until_a_rerun_starts_it(
+    scones, workflow, bicycle, eventually
+):
+    key = "incoming/nobody saw+me%20.jpg"
+    with target_missing(workflow):
+        put = workflow.s3.put_object(Bucket=workflow.deployment.bucket, Key=key, Body=bicycle.read_bytes())
+        eventually(lambda: messages(workflow, "trigger_dead_letters_url") == 1)
+    uri = f"s3://{workflow.deployment.bucket}/{key}"
+    assert workflow.row(uri, put["VersionId"]) is None
+
+    result = scones("rerun", "--from-dead-letters", "--wait", "--yes", "--json")
+
+    assert [(line["picture"], line["run"], line["status"]) for line in lines(result)] == [
+        (uri, 0, "ACCEPTED")
+    ]
+    assert workflow.row(uri, put["VersionId"])["label"] == "bicycle"
+    assert messages(workflow, "trigger_dead_letters_url") == 0
+
+
+def test_an_alert_that_reached_nobody_is_sent_by_a_rerun(scones, workflow, doubtful, alerts_of, eventually):
+    functions = workflow.deployment.client("lambda")
+    name = workflow.deployment.function_names["send_alert"]
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        outcome = workflow.classify(str(doubtful))
+        silent = scones("rerun", "--from-dead-letters", "--yes", "--json")
+    finally:
+        functions.delete_function_concurrency(FunctionName=name)
+    assert alerts_of(outcome.execution) == []
+    assert silent.exit_code == 1
+    eventually(lambda: messages(workflow, "alert_dead_letters_url") == 1)
+
+    result = scones("rerun", "--from-dead-letters", "--yes", "--json")
+
+    assert [(line["picture"], line["failure"]) for line in lines(result)] == [(outcome.uri, None)]
+    (alert,) = alerts_of(outcome.execution)
+    assert alert["attributes"]["category"] == "low_confidence"
+    assert "moped.jpg" in alert["subject"]
+    assert messages(workflow, "alert_dead_letters_url") == 0
