@@ -166,7 +166,7 @@ class Integrations:
             raise StatesError(
                 f"{prefix}.{_exception(error.code)}", _cause(error, "AWSStepFunctions")
             ) from error
-        return {_pascal(name): value for name, value in result.items()}
+        return {_pascal(name): _sdk_member(name, value) for name, value in result.items()}
 
     def _call_sdk(self, service: str, action: str, arguments: Arguments) -> Any:
         """https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html"""
@@ -174,7 +174,7 @@ class Integrations:
             return self._call_step_functions(action, arguments, "Sfn")
         prefix = ERROR_PREFIXES.get(service, _pascal(service))
         try:
-            result = getattr(self._client(service), xform_name(_pascal(action)))(**arguments)
+            result = getattr(self.client(service), xform_name(_pascal(action)))(**arguments)
         except ClientError as error:
             details = error.response["Error"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
@@ -185,7 +185,8 @@ class Integrations:
         result.pop("ResponseMetadata", None)
         return _plain(result)
 
-    def _client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
+        """A boto3 client of the one-machine AWS; `service` as in a resource ARN, e.g. `sagemakerruntime`."""
         with self._lock:
             if service not in self._clients:
                 session = boto3.session.Session(region_name=backends.REGION)
@@ -196,6 +197,17 @@ class Integrations:
 
 def _pascal(name: str) -> str:
     return name[0].upper() + name[1:]
+
+
+def _sdk_member(name: str, value: Any) -> Any:
+    """A member of Step Functions' own answer as the Java SDK shows it: times as text, names in PascalCase."""
+    if isinstance(value, dict):
+        return {_pascal(inner): _sdk_member(inner, each) for inner, each in value.items()}
+    if isinstance(value, list):
+        return [_sdk_member(name, each) for each in value]
+    if name.endswith("Date") and isinstance(value, int | float):
+        return datetime.datetime.fromtimestamp(value, datetime.UTC).isoformat()
+    return value
 
 
 def _exception(code: str) -> str:

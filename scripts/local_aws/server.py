@@ -68,7 +68,9 @@ class LocalAws:
         call_service = self.integrations.call_service
         self.functions.call_service = call_service
         self.events = EventBridge(self.background, self.functions, call_service)
-        self.step_functions = StepFunctions(call_service, self.events.publish, wait_scale=wait_scale)
+        self.step_functions = StepFunctions(
+            call_service, self.events.publish, lambda: self.integrations.client("s3"), wait_scale=wait_scale
+        )
         self.integrations.step_functions = self.step_functions
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

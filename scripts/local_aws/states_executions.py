@@ -14,18 +14,22 @@ import queue
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from scripts.local_aws.errors import StatesError
-from scripts.local_aws.states_language import HISTORY_EVENTS, Interpreter, Payload, integration
+from scripts.local_aws.states_datasets import read_dataset
+from scripts.local_aws.states_distributed_map import Children, MapSettings
+from scripts.local_aws.states_language import HISTORY_EVENTS, Interpreter, integration
+from scripts.local_aws.states_visit import Payload
 
 logger = logging.getLogger(__name__)
 
 PARALLEL_CALLS = 32
 NESTED_EXECUTIONS = ("states", "aws-sdk:sfn")
+ITEMS_AT_ONCE = 1000
 
 CallService = Callable[[str, Any], Any]
 
@@ -36,13 +40,16 @@ class Runtime:
     A call that is given up (timeout, abort) makes room at once; its thread ends whenever the call returns.
     """
 
-    def __init__(self, call_service: CallService, wait_scale: float) -> None:
+    def __init__(self, call_service: CallService, s3: Callable[[], Any], wait_scale: float) -> None:
+        self.s3 = s3
         self._call_service = call_service
         self._wait_scale = wait_scale
         self._free = PARALLEL_CALLS
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._arrivals = itertools.count()
-        self._jobs: queue.SimpleQueue[tuple[str, Any, asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = (
+            queue.SimpleQueue()
+        )
         self._idle = threading.Semaphore(0)
 
     async def call(
@@ -64,7 +71,7 @@ class Runtime:
         try:
             on_start()
             async with asyncio.timeout(seconds):
-                return await self._on_thread(resource, arguments)
+                return await self.on_thread(lambda: self._call(resource, arguments))
         finally:
             if bounded:
                 self._make_room()
@@ -97,31 +104,38 @@ class Runtime:
                 return
         self._free += 1
 
-    def _on_thread(self, resource: str, arguments: Any) -> "asyncio.Future[Any]":
+    def on_thread(self, work: Callable[[], Any]) -> "asyncio.Future[Any]":
+        """Does what blocks; its result or what it raises is awaited on the event loop."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._jobs.put((resource, arguments, answer))
+        self._jobs.put((work, answer))
         if not self._idle.acquire(blocking=False):
             threading.Thread(target=self._work, name="states-task", daemon=True).start()
         return answer
 
+    def _call(self, resource: str, arguments: Any) -> Any:
+        try:
+            return self._call_service(resource, arguments)
+        except StatesError:
+            raise
+        except Exception as error:
+            logger.exception("task %s failed without an error name", resource)
+            raise StatesError("States.TaskFailed", f"{type(error).__name__}: {error}") from error
+
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            resource, arguments, answer = job
+            work, answer = job
             result, failure = None, None
             try:
-                result = self._call_service(resource, arguments)
-            except StatesError as error:
-                failure = error
+                result = work()
             except Exception as error:
-                logger.exception("task %s failed without an error name", resource)
-                failure = StatesError("States.TaskFailed", f"{type(error).__name__}: {error}")
+                failure = error
             self._idle.release()
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer
                 answer.get_loop().call_soon_threadsafe(_settle, answer, result, failure)
         self._jobs.put(None)
 
 
-def _settle(answer: "asyncio.Future[Any]", result: Any, failure: StatesError | None) -> None:
+def _settle(answer: "asyncio.Future[Any]", result: Any, failure: Exception | None) -> None:
     if answer.done():
         return
     if failure is None:
@@ -140,6 +154,17 @@ class Outcome(NamedTuple):
     cause: str | None = None
 
 
+class Service(Protocol):
+    """What an execution needs of the service that runs it."""
+
+    runtime: Runtime
+
+    def open_map_run(
+        self, parent: "Execution", state_name: str, state: dict[str, Any], settings: MapSettings
+    ) -> Children:
+        """A new Map Run for a Distributed Map state of an execution."""
+
+
 @dataclass(eq=False)
 class Execution:
     """One execution, from its start to its status SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
@@ -148,7 +173,7 @@ class Execution:
     its `number`, the sooner its tasks get their turn. `origin` belongs to the service.
     """
 
-    runtime: Runtime
+    service: Service
     arn: str
     name: str
     input: str
@@ -159,12 +184,12 @@ class Execution:
     origin: Any
     start: float = field(default_factory=time.time)
     outcome: Outcome = field(default_factory=Outcome)
-    ended: "Future[Execution]" = field(default_factory=Future)
+    ended: "Future[None]" = field(default_factory=Future)
     _last_event: int = 0
     _events: list[dict[str, Any]] = field(default_factory=list)
     _packed_events: bytes | None = None
     _abortion: tuple[str | None, str | None] | None = None
-    _abort_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    _halt: Callable[[], object] | None = None
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -175,24 +200,32 @@ class Execution:
     async def conduct(self, seconds: float | None) -> None:
         """Runs to the end, whatever it is; `seconds` is the time limit of the whole execution."""
         interpreter = Interpreter(self.definition, self.context, self)
-        run = asyncio.create_task(interpreter.run(Payload(json.loads(self.input), self.input)))
-        abort = asyncio.create_task(self._abort_requested.wait())
-        await asyncio.wait({run, abort}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        abort.cancel()
-        if not run.done():
+        run = asyncio.create_task(interpreter.run(Payload(self.context["Execution"]["Input"], self.input)))
+
+        def halt() -> None:
             interpreter.stopping = True
             run.cancel()
-            await asyncio.wait({run})
+
+        self._halt = halt
+        if self._abortion is not None:
+            halt()
+        timer = asyncio.get_running_loop().call_later(seconds, halt) if seconds is not None else None
+        await asyncio.wait({run})
+        if timer is not None:
+            timer.cancel()
         self._conclude(run)
-        # Pictures run through many events: packed, they take a tenth of the room.
-        self._packed_events = zlib.compress(json.dumps(self._events).encode(), level=1)
-        self._events = []
-        self.ended.set_result(self)
+        self._halt = None
+        if self.keeps_history:
+            # Pictures run through many events: packed, they take a tenth of the room.
+            self._packed_events = zlib.compress(json.dumps(self._events).encode(), level=1)
+            self._events = []
+        self.ended.set_result(None)
 
     def abort(self, error: str | None, cause: str | None) -> None:
         """Ends the execution from outside, unless it has ended by then; call it on the event loop's thread."""
         self._abortion = (error, cause)
-        self._abort_requested.set()
+        if self._halt is not None:
+            self._halt()
 
     def record(self, event_type: str, previous: int, details: dict[str, Any] | None = None) -> int:
         if self.keeps_history and self._last_event >= HISTORY_EVENTS:
@@ -203,10 +236,20 @@ class Execution:
     async def call(
         self, resource: str, arguments: Any, seconds: float | None, on_start: Callable[[], object]
     ) -> Any:
-        return await self.runtime.call(self.number, resource, arguments, seconds, on_start)
+        return await self.service.runtime.call(self.number, resource, arguments, seconds, on_start)
 
     async def sleep(self, seconds: float) -> None:
-        await self.runtime.sleep(seconds)
+        await self.service.runtime.sleep(seconds)
+
+    async def read_items(self, reader: dict[str, Any]) -> AsyncIterator[list[Any]]:
+        items = read_dataset(self.service.runtime.s3(), reader)
+        while piece := await self.service.runtime.on_thread(
+            lambda: list(itertools.islice(items, ITEMS_AT_ONCE))
+        ):
+            yield piece
+
+    def open_map_run(self, state_name: str, state: dict[str, Any], settings: MapSettings) -> Children:
+        return self.service.open_map_run(self, state_name, state, settings)
 
     def _conclude(self, run: "asyncio.Task[Payload]") -> None:
         if run.cancelled() and self._abortion is not None:

@@ -6,21 +6,23 @@ reports every step in the event types of GetExecutionHistory
 """
 
 import asyncio
-import json
-import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from scripts.local_aws.errors import StatesError
-from scripts.local_aws.jsonata_queries import QueryError, evaluate, to_jsonata
-
-logger = logging.getLogger(__name__)
+from scripts.local_aws.jsonata_queries import QueryError, to_jsonata
+from scripts.local_aws.states_distributed_map import (
+    Children,
+    MapSettings,
+    child_inputs,
+    map_settings,
+    one_piece,
+)
+from scripts.local_aws.states_visit import Payload, Scope, Step, Visit, json_text, map_item
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
-PAYLOAD_BYTES = 262_144
 HISTORY_EVENTS = 25_000
 INLINE_MAP_CONCURRENCY = 40
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -43,82 +45,11 @@ class Surroundings(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Waits in the time of the state machine, which may run faster than the clock."""
 
+    def read_items(self, reader: dict[str, Any]) -> AsyncIterator[list[Any]]:
+        """Reads what an ItemReader points at, piece by piece; raises StatesError States.ItemReaderFailed."""
 
-class Scope:
-    """The states of a machine, of one Parallel branch or of one Map iteration: variables and last event.
-
-    An inner scope sees the outer variables and keeps its own assignments
-    (https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html).
-    """
-
-    def __init__(self, variables: dict[str, Any], context: dict[str, Any], last_event: int) -> None:
-        self.variables = dict(variables)
-        self.context = context
-        self.last_event = last_event
-
-
-@dataclass(frozen=True)
-class Payload:
-    """A JSON value on its way between states, with its text as history and limits need it."""
-
-    value: Any
-    text: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """How a state ended: what it passes on, and to which state (None: it was the last one)."""
-
-    output: Payload
-    following: str | None
-
-
-class Visit:
-    """One stay of an execution in one state."""
-
-    def __init__(self, name: str, state: dict[str, Any], payload: Payload, scope: Scope) -> None:
-        self.name = name
-        self.state = state
-        self.input = payload
-        self.scope = scope
-        self.entered_event = 0
-        self.entered_time = iso_time(datetime.now(UTC))
-        self.retry_count = 0
-        self._jsonata_input = to_jsonata(payload.value)
-
-    @property
-    def context(self) -> dict[str, Any]:
-        """https://docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html"""
-        state = {"EnteredTime": self.entered_time, "Name": self.name, "RetryCount": self.retry_count}
-        return {**self.scope.context, "State": state}
-
-    def query(self, template: Any, location: str, **states: Any) -> Any:
-        """Evaluates a field; `states` are further members of $states: result or errorOutput."""
-        known = {"input": self._jsonata_input, "context": self.context}
-        known.update((name, to_jsonata(value)) for name, value in states.items())
-        return evaluate(template, {**self.scope.variables, "states": known}, location)
-
-    def field(self, name: str, default: Any = None) -> Any:
-        return self.query(self.state[name], name) if name in self.state else default
-
-    def number(self, name: str, default: int | None = None) -> int | None:
-        """A field that must be a whole number, zero or more."""
-        value = self.field(name, default)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-            raise self.unexpected(name, "non-negative integer", value)
-        return value
-
-    def unexpected(self, location: str, expected: str, value: Any) -> QueryError:
-        return QueryError(
-            f"The field '{location}' returned an unexpected result type. Expected '{expected}', "
-            f"but was '{type(value).__name__}' for value: {json_text(value)}",
-            location,
-        )
-
-    def failure(self, error: str, cause: str) -> StatesError:
-        """A failure that the interpreter itself finds, told in AWS's words."""
-        where = f"'{self.name}' (entered at the event id #{self.entered_event})"
-        return StatesError(error, f"An error occurred while executing the state {where}. {cause}")
+    def open_map_run(self, state_name: str, state: dict[str, Any], settings: MapSettings) -> Children:
+        """A new Map Run for a Distributed Map state."""
 
 
 class Interpreter:
@@ -206,7 +137,10 @@ class Interpreter:
         return await self._attempts(visit, self._branches)
 
     async def _map(self, visit: Visit) -> Step:
-        return await self._attempts(visit, self._iterations)
+        config = visit.state["ItemProcessor"].get("ProcessorConfig", {})
+        return await self._attempts(
+            visit, self._children if config.get("Mode") == "DISTRIBUTED" else self._iterations
+        )
 
     async def _attempts(self, visit: Visit, work: Callable[[Visit], Awaitable[Any]]) -> Step:
         """Does the work of a state until it succeeds, no retrier is left, or a catcher takes over."""
@@ -236,7 +170,7 @@ class Interpreter:
 
     async def _perform(self, visit: Visit) -> Any:
         resource, scope = visit.state["Resource"], visit.scope
-        arguments = self._payload(visit, visit.field("Arguments", visit.input.value), visit.name)
+        arguments = visit.payload(visit.field("Arguments", visit.input.value), visit.name)
         seconds = visit.number("TimeoutSeconds")
         kind, action = integration(resource)
         about = {"resourceType": kind, "resource": action}
@@ -258,12 +192,12 @@ class Interpreter:
         except StatesError as error:
             self._record(scope, "TaskFailed", {**about, "error": error.error, "cause": error.cause})
             raise
-        answer = self._payload(visit, result, resource)
+        answer = visit.payload(result, resource)
         self._record(scope, "TaskSucceeded", {**about, **_data("output", answer.text)})
         return answer.value
 
     async def _branches(self, visit: Visit) -> list[Any]:
-        arguments = self._payload(visit, visit.field("Arguments", visit.input.value), visit.name)
+        arguments = visit.payload(visit.field("Arguments", visit.input.value), visit.name)
         started = self._record(visit.scope, "ParallelStateStarted")
         scopes = [Scope(visit.scope.variables, visit.scope.context, started) for _ in visit.state["Branches"]]
         runs = zip(visit.state["Branches"], scopes, strict=True)
@@ -275,11 +209,7 @@ class Interpreter:
         return [result.value for result in results]
 
     async def _iterations(self, visit: Visit) -> list[Any]:
-        items = visit.field("Items", visit.input.value)
-        if isinstance(items, dict):
-            items = [{"Key": key, "Value": value} for key, value in items.items()]
-        if not isinstance(items, list):
-            raise visit.unexpected("Items", "array", items)
+        items = visit.items()
         limit = visit.number("MaxConcurrency") or INLINE_MAP_CONCURRENCY
         started = self._record(visit.scope, "MapStateStarted", {"length": len(items)})
         results: list[Any] = [None] * len(items)
@@ -294,15 +224,13 @@ class Interpreter:
         return results
 
     async def _iteration(self, visit: Visit, started: int, index: int, item: Any) -> Any:
-        context = {**visit.scope.context, "Map": {"Item": {"Index": index, "Value": to_jsonata(item)}}}
-        scope = Scope(visit.scope.variables, context, started)
+        position = map_item(index, item)
+        scope = Scope(visit.scope.variables, {**visit.scope.context, **position}, started)
         about = {"name": visit.name, "index": index}
         self._record(scope, "MapIterationStarted", about)
         outcome = "Failed"
         try:
-            if "ItemSelector" in visit.state:
-                item = Visit(visit.name, visit.state, visit.input, scope).field("ItemSelector")
-            payload = self._payload(visit, item, visit.name)
+            payload = visit.payload(visit.selected(item, position), visit.name)
             result = await self._run(visit.state["ItemProcessor"], payload, scope)
             outcome = "Succeeded"
         except asyncio.CancelledError:
@@ -314,6 +242,29 @@ class Interpreter:
             visit.scope.last_event = max(visit.scope.last_event, scope.last_event)
         return result.value
 
+    async def _children(self, visit: Visit) -> Any:
+        """The iterations of a Distributed Map: a Map Run of child executions."""
+        items = None if "ItemReader" in visit.state else visit.items()
+        self._record(visit.scope, "MapStateStarted", {"length": len(items or [])})
+        pieces = (
+            self._surroundings.read_items(visit.field("ItemReader")) if items is None else one_piece(items)
+        )
+        run = self._surroundings.open_map_run(visit.name, visit.state, map_settings(visit))
+        self._record(visit.scope, "MapRunStarted", {"mapRunArn": run.arn})
+        try:
+            result = await run.conduct(child_inputs(visit, pieces))
+        except asyncio.CancelledError:
+            if not self.stopping:
+                self._record(visit.scope, "MapRunAborted")
+            raise
+        except (QueryError, StatesError) as error:
+            failure = self._evaluation_failure(visit, error) if isinstance(error, QueryError) else error
+            self._record(visit.scope, "MapRunFailed", {"error": failure.error, "cause": failure.cause})
+            raise failure from error
+        self._record(visit.scope, "MapRunSucceeded")
+        self._record_beside(visit.scope, "MapStateSucceeded")
+        return visit.payload(result, visit.name).value
+
     def _leave(
         self, visit: Visit, fields: dict[str, Any], default: Any, location: str = "", **states: Any
     ) -> Step:
@@ -323,24 +274,15 @@ class Interpreter:
             assigned = visit.query(fields["Assign"], f"{location}Assign", **states)
         if "Output" in fields:
             default = visit.query(fields["Output"], f"{location}Output", **states)
-        output = self._payload(visit, default, visit.name)
+        output = visit.payload(default, visit.name)
         exited: dict[str, Any] = {"name": visit.name, **_data("output", output.text)}
         if assigned:
-            self._payload(visit, assigned, visit.name)
+            visit.payload(assigned, visit.name)
             exited["assignedVariables"] = {name: json_text(value) for name, value in assigned.items()}
             exited["assignedVariablesDetails"] = {"truncated": False}
         self._record(visit.scope, f"{visit.state['Type']}StateExited", exited)
         visit.scope.variables.update((name, to_jsonata(value)) for name, value in assigned.items())
         return Step(output, fields.get("Next"))
-
-    def _payload(self, visit: Visit, value: Any, source: str) -> Payload:
-        if value is visit.input.value:
-            return visit.input
-        text = json_text(value)
-        if byte_length(text) > PAYLOAD_BYTES:
-            cause = f"The state/task '{source}' returned a result with a size exceeding the maximum number of bytes "
-            raise visit.failure("States.DataLimitExceeded", f"{cause}service limit.")
-        return Payload(value, text)
 
     def _evaluation_failure(self, visit: Visit, error: QueryError) -> StatesError:
         failure = visit.failure("States.QueryEvaluationError", str(error))
@@ -419,21 +361,6 @@ def integration(resource: str) -> tuple[str, str]:
 
 def resource_region(context: dict[str, Any]) -> str:
     return context["StateMachine"]["Id"].split(":")[3]
-
-
-def json_text(value: Any) -> str:
-    """Compact JSON text, as Step Functions writes it."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def byte_length(text: str) -> int:
-    """Length in UTF-8; JSON may hold half a surrogate pair, which UTF-8 itself does not know."""
-    return len(text.encode(errors="surrogatepass"))
-
-
-def iso_time(moment: datetime) -> str:
-    """A time as the context object writes it: UTC with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _data(name: str, text: str) -> dict[str, Any]:

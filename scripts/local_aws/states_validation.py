@@ -1,7 +1,7 @@
 """Checks a state machine's definition as ValidateStateMachineDefinition does
 (https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinition.html).
 
-What this interpreter does not run (JSONPath, task tokens, activities, Distributed Map) is an error here, so that
+What this interpreter does not run (JSONPath, task tokens, activities, some datasets) is an error here, so that
 nobody finds out in the middle of an execution.
 """
 
@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from scripts.local_aws.jsonata_queries import is_expression, syntax_error
+from scripts.local_aws.states_visit import PAYLOAD_BYTES
 
 SCHEMA = "SCHEMA_VALIDATION_FAILED"
 TARGET = "MISSING_TRANSITION_TARGET"
 INTEGRATION = re.compile(r"arn:aws[\w-]*:states:::[\w-]+:\w[\w.:-]*(?<!\.waitForTaskToken)")
 NESTED = ("Branches", "ItemProcessor")
 VARIABLE = re.compile(r"(?!states$)[^\W\d]\w{0,79}")
+LABEL = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,40}")
 
 
 class Diagnostic(NamedTuple):
@@ -49,8 +51,30 @@ STATES = {
     "Succeed": _shape("Type", "Output QueryLanguage"),
     "Fail": _shape("Type", "Error Cause QueryLanguage"),
     "Parallel": _shape("Type Branches", f"{FLOW} Retry Catch Arguments"),
-    "Map": _shape("Type ItemProcessor", f"{FLOW} Retry Catch Items ItemSelector MaxConcurrency"),
+    "Map": _shape(
+        "Type ItemProcessor",
+        f"{FLOW} Retry Catch Items ItemSelector MaxConcurrency Label ItemReader ItemBatcher ResultWriter "
+        "ToleratedFailureCount ToleratedFailurePercentage",
+    ),
 }
+DISTRIBUTED_ONLY = (
+    "Label",
+    "ItemReader",
+    "ItemBatcher",
+    "ResultWriter",
+    "ToleratedFailureCount",
+    "ToleratedFailurePercentage",
+)
+# Objects inside a Map state, and inside these.
+PARTS = {
+    "ItemReader": _shape("Resource Arguments", "ReaderConfig"),
+    "ItemBatcher": _shape("", "MaxItemsPerBatch MaxInputBytesPerBatch BatchInput"),
+    "ResultWriter": _shape("", "Resource Arguments WriterConfig"),
+    "ReaderConfig": _shape("", "InputType MaxItems CSVHeaderLocation CSVHeaders CSVDelimiter"),
+    "WriterConfig": _shape("", "Transformation OutputType"),
+}
+GET_OBJECT, LIST_OBJECTS = "arn:aws:states:::s3:getObject", "arn:aws:states:::s3:listObjectsV2"
+PUT_OBJECT = "arn:aws:states:::s3:putObject"
 RULES = {
     "Retry": _shape("ErrorEquals", "IntervalSeconds MaxAttempts BackoffRate MaxDelaySeconds JitterStrategy"),
     "Catch": _shape("ErrorEquals Next", "Output Assign"),
@@ -63,6 +87,23 @@ PROCESSOR = _shape("StartAt States", "ProcessorConfig")
 
 def _whole(least: int) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _query_or(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: fits(value) or is_expression(value)
+
+
+def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: isinstance(value, str) and value in names, f"one of {', '.join(names)}"
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _processor_config(value: Any) -> bool:
+    distributed = ({"Mode": "DISTRIBUTED", "ExecutionType": kind} for kind in ("STANDARD", "EXPRESS"))
+    return value == {"Mode": "INLINE"} or value in distributed
 
 
 def _objects(value: Any, least: int = 0) -> bool:
@@ -100,15 +141,39 @@ EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a boolean or an expression",
     ),
     "Branches": (lambda value: _objects(value, 1), "a list of at least one branch"),
-    "ItemProcessor": (lambda value: isinstance(value, dict), "an object"),
+    "ItemProcessor": (_is_object, "an object"),
     "ProcessorConfig": (
-        lambda value: value == {"Mode": "INLINE"},
-        "the mode INLINE: DISTRIBUTED does not run yet",
+        _processor_config,
+        "the mode INLINE, or DISTRIBUTED with the ExecutionType STANDARD or EXPRESS",
     ),
+    "MaxConcurrency": (_query_or(_whole(0)), "a whole number or an expression"),
+    "Label": (
+        lambda value: isinstance(value, str) and bool(LABEL.fullmatch(value)),
+        "1 to 40 characters, without spaces, wildcards and brackets",
+    ),
+    "ToleratedFailureCount": (_query_or(_whole(0)), "a whole number or an expression"),
+    "ToleratedFailurePercentage": (
+        _query_or(lambda value: isinstance(value, int | float) and 0 <= value <= 100),
+        "a number from 0 to 100 or an expression",
+    ),
+    **dict.fromkeys(("ItemReader", "ItemBatcher", "ResultWriter"), (_is_object, "an object")),
+    **dict.fromkeys(("ReaderConfig", "WriterConfig"), (_is_object, "an object")),
+    "InputType": _one_of("CSV", "JSON", "JSONL"),
+    "MaxItems": (_query_or(_whole(0)), "a whole number or an expression"),
+    "CSVHeaderLocation": _one_of("FIRST_ROW", "GIVEN"),
+    "CSVHeaders": (_texts, "a list of at least one column name"),
+    "CSVDelimiter": _one_of("COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"),
+    "MaxItemsPerBatch": (_query_or(_whole(1)), "a positive integer or an expression"),
+    "MaxInputBytesPerBatch": (
+        _query_or(lambda value: _whole(1)(value) and value <= PAYLOAD_BYTES),
+        f"a positive integer up to {PAYLOAD_BYTES} or an expression",
+    ),
+    "Transformation": _one_of("NONE", "COMPACT", "FLATTEN"),
+    "OutputType": _one_of("JSON", "JSONL"),
     "Retry": (_objects, "a list of retriers"),
     "Catch": (_objects, "a list of catchers"),
     "ErrorEquals": (_texts, "a list of at least one error name"),
-    "TimeoutSeconds": (lambda value: _whole(1)(value) or is_expression(value), "a positive integer"),
+    "TimeoutSeconds": (_query_or(_whole(1)), "a positive integer"),
     "IntervalSeconds": (_whole(1), "a positive integer"),
     "MaxAttempts": (_whole(0), "a whole number"),
     "BackoffRate": (lambda value: isinstance(value, int | float) and value >= 1, "a number of 1.0 or more"),
@@ -117,8 +182,8 @@ EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def diagnose(definition: str) -> list[Diagnostic]:
-    """Everything that is wrong with a definition (JSON text); an empty list if it can run.
+def diagnose(definition: str, kind: str = "STANDARD") -> list[Diagnostic]:
+    """Everything that is wrong with a definition (JSON text) of that kind; an empty list if it can run.
 
     Transitions, names and expressions are looked at once every field has the form it needs.
     """
@@ -131,7 +196,7 @@ def diagnose(definition: str) -> list[Diagnostic]:
     findings = list(_machine_shape(machine, MACHINE, ""))
     if is_expression(machine.get("TimeoutSeconds")):
         findings.append(Diagnostic(SCHEMA, "Only a task's timeout may be an expression", "/TimeoutSeconds"))
-    return findings or list(_scope(machine, "", frozenset(), set()))
+    return findings or [*_scope(machine, "", frozenset(), set()), *_nesting(machine, "", kind)]
 
 
 def _machine_shape(machine: dict[str, Any], shape: Shape, path: str) -> Iterator[Diagnostic]:
@@ -162,6 +227,84 @@ def _state_shape(state: dict[str, Any], path: str) -> Iterator[Diagnostic]:
         yield from _machine_shape(branch, BRANCH, f"{path}/Branches[{index}]")
     if "ItemProcessor" in state:
         yield from _machine_shape(state["ItemProcessor"], PROCESSOR, f"{path}/ItemProcessor")
+        wrong = list(_parts(state, path))
+        yield from wrong or _map_rules(state, path)
+
+
+def _parts(owner: dict[str, Any], path: str) -> Iterator[Diagnostic]:
+    for field in owner.keys() & PARTS.keys():
+        wrong = list(_fields(owner[field], PARTS[field], f"{path}/{field}"))
+        yield from wrong or _parts(owner[field], f"{path}/{field}")
+
+
+def _map_rules(state: dict[str, Any], path: str) -> Iterator[Diagnostic]:
+    """What the fields of a Map state ask of each other."""
+    if not _is_distributed(state):
+        for field in state.keys() & set(DISTRIBUTED_ONLY):
+            yield Diagnostic(SCHEMA, f"Field '{field}' needs the mode DISTRIBUTED", path)
+    if "ItemReader" in state:
+        yield from _reader_rules(state["ItemReader"], f"{path}/ItemReader")
+        if "Items" in state:
+            yield Diagnostic(SCHEMA, "Only one of Items and ItemReader is possible", path)
+    if "ItemBatcher" in state and not state["ItemBatcher"].keys() & {
+        "MaxItemsPerBatch",
+        "MaxInputBytesPerBatch",
+    }:
+        message = "At least one of MaxItemsPerBatch and MaxInputBytesPerBatch is needed"
+        yield Diagnostic(SCHEMA, message, f"{path}/ItemBatcher")
+    if "ResultWriter" in state:
+        yield from _writer_rules(state["ResultWriter"], f"{path}/ResultWriter")
+
+
+def _reader_rules(reader: dict[str, Any], path: str) -> Iterator[Diagnostic]:
+    config = reader.get("ReaderConfig", {})
+    kind = config.get("InputType")
+    if reader["Resource"] not in (GET_OBJECT, LIST_OBJECTS):
+        yield Diagnostic(SCHEMA, f"Expected {GET_OBJECT} or {LIST_OBJECTS}", f"{path}/Resource")
+    elif (reader["Resource"] == GET_OBJECT) != (kind is not None):
+        yield Diagnostic(SCHEMA, "An InputType is needed for an object, and for nothing else", path)
+    if (kind == "CSV") != ("CSVHeaderLocation" in config):
+        yield Diagnostic(SCHEMA, "A CSVHeaderLocation is needed for CSV, and for nothing else", path)
+    if (config.get("CSVHeaderLocation") == "GIVEN") != ("CSVHeaders" in config):
+        yield Diagnostic(SCHEMA, "CSVHeaders are needed if their location is GIVEN, and only then", path)
+    needed = {"Bucket", "Key"} if reader["Resource"] == GET_OBJECT else {"Bucket"}
+    yield from _location_rules(reader["Arguments"], needed, path)
+
+
+def _writer_rules(writer: dict[str, Any], path: str) -> Iterator[Diagnostic]:
+    if not writer.keys() & {"Resource", "WriterConfig"} or ("Resource" in writer) != ("Arguments" in writer):
+        message = "WriterConfig, or Resource with Arguments, or all three are needed"
+        yield Diagnostic(SCHEMA, message, path)
+    elif "Resource" in writer:
+        if writer["Resource"] != PUT_OBJECT:
+            yield Diagnostic(SCHEMA, f"Expected {PUT_OBJECT}", f"{path}/Resource")
+        yield from _location_rules(writer["Arguments"], {"Bucket"}, path)
+    elif writer["WriterConfig"].get("OutputType") == "JSONL":
+        yield Diagnostic(SCHEMA, "JSONL is for results in S3: a state's output is no text", path)
+
+
+def _location_rules(arguments: Any, needed: set[str], path: str) -> Iterator[Diagnostic]:
+    if not is_expression(arguments) and not (isinstance(arguments, dict) and needed <= arguments.keys()):
+        message = f"Expected an expression or an object with {' and '.join(sorted(needed))}"
+        yield Diagnostic(SCHEMA, message, f"{path}/Arguments")
+
+
+def _is_distributed(state: dict[str, Any]) -> bool:
+    return state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
+
+
+def _nesting(machine: dict[str, Any], path: str, kind: str) -> Iterator[Diagnostic]:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html: no Map Runs in Express."""
+    for name, state in machine["States"].items():
+        here = f"{path}/States/{name}"
+        for index, branch in enumerate(state.get("Branches", [])):
+            yield from _nesting(branch, f"{here}/Branches[{index}]", kind)
+        if _is_distributed(state) and kind == "EXPRESS":
+            yield Diagnostic(SCHEMA, "An Express workflow cannot have a Distributed Map", here)
+        if "ItemProcessor" in state:
+            config = state["ItemProcessor"].get("ProcessorConfig", {})
+            inner = f"{here}/ItemProcessor"
+            yield from _nesting(state["ItemProcessor"], inner, config.get("ExecutionType", kind))
 
 
 def _fields(value: dict[str, Any], shape: Shape, path: str) -> Iterator[Diagnostic]:
@@ -197,7 +340,9 @@ def _scope(
         for index, branch in enumerate(state.get("Branches", [])):
             yield from _scope(branch, f"{here}/Branches[{index}]", outer | own, names)
         if "ItemProcessor" in state:
-            yield from _scope(state["ItemProcessor"], f"{here}/ItemProcessor", outer | own, names)
+            # Child executions of a Distributed Map have variables of their own.
+            seen = frozenset() if _is_distributed(state) else outer | own
+            yield from _scope(state["ItemProcessor"], f"{here}/ItemProcessor", seen, names)
         yield from _wildcards(state, here)
 
 

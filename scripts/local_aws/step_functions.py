@@ -1,7 +1,7 @@
 """Step Functions: JSONata state machines, their versions and their executions, kept in memory.
 
 Follows https://docs.aws.amazon.com/step-functions/latest/apireference/Welcome.html. There are no aliases,
-activities, task tokens, Map Runs and redrives; asking for them is an UnknownOperationException.
+activities, task tokens and redrives; asking for them is an UnknownOperationException.
 """
 
 import asyncio
@@ -21,10 +21,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from scripts.local_aws.backends import ACCOUNT, REGION
 from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.states_distributed_map import MAP_RUN_CONCURRENCY, ChildInput, MapSettings
 from scripts.local_aws.states_executions import CallService, Execution, Runtime
-from scripts.local_aws.states_language import PAYLOAD_BYTES, byte_length, iso_time
+from scripts.local_aws.states_map_runs import MapRun
 from scripts.local_aws.states_validation import diagnose
+from scripts.local_aws.states_visit import PAYLOAD_BYTES, byte_length, iso_time
 
 logger = logging.getLogger(__name__)
 
@@ -81,11 +84,13 @@ class Machine:
 
 
 class Origin(NamedTuple):
-    """What an execution runs."""
+    """What an execution runs, and of how many items of which Map Run it is a child."""
 
     machine: Machine
     revision: Revision
     version_arn: str | None
+    map_run: MapRun | None = None
+    items: int = 0
 
 
 class StepFunctions:
@@ -95,24 +100,22 @@ class StepFunctions:
         call_service: performs one task, `(resource ARN, arguments) -> result`; runs on threads, may block and
             raises StatesError. It must not change the arguments.
         publish_event: gets every EventBridge event, in order, on a thread of its own.
+        s3: a boto3 client, for the datasets and results of Distributed Maps.
         wait_scale: factor on the time of Wait states and between attempts; nothing else is scaled.
-        region: for ARNs.
-        account: for ARNs.
     """
 
     def __init__(
         self,
         call_service: CallService,
         publish_event: Callable[[dict[str, Any]], object],
+        s3: Callable[[], Any],
         wait_scale: float = 1.0,
-        region: str = "us-east-1",
-        account: str = "123456789012",
     ) -> None:
-        self._region, self._account = region, account
         self._publish_event = publish_event
-        self._runtime = Runtime(call_service, wait_scale)
+        self.runtime = Runtime(call_service, s3, wait_scale)
         self._machines: dict[str, Machine] = {}
         self._executions: dict[str, Execution] = {}
+        self._map_runs: dict[str, MapRun] = {}
         self._finished: deque[str] = deque()
         self._numbers = itertools.count()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -139,7 +142,7 @@ class StepFunctions:
         """Drops all executions where they are and ends the threads of the service."""
         asyncio.run_coroutine_threadsafe(self._drop_executions(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._runtime.close()
+        self.runtime.close()
         self._events.put(None)
 
     async def _drop_executions(self) -> None:
@@ -158,7 +161,7 @@ class StepFunctions:
             raise ServiceError(
                 "StateMachineTypeNotSupported", f"State Machine Type is not supported: '{kind}'"
             )
-        _check_definition(payload["definition"])
+        _check_definition(payload["definition"], kind)
         settings = {setting: payload.get(setting, default) for setting, default in SETTINGS.items()}
         revision = Revision(payload["definition"], payload["roleArn"], settings)
         tags = {tag["key"]: tag["value"] for tag in payload.get("tags", [])}
@@ -177,7 +180,7 @@ class StepFunctions:
         old = machine.revision
         settings = {setting: payload.get(setting, old.settings[setting]) for setting in SETTINGS}
         definition = payload.get("definition", old.definition)
-        _check_definition(definition)
+        _check_definition(definition, machine.kind)
         role_arn = payload.get("roleArn", old.role_arn)
         if (definition, role_arn, settings) != (old.definition, old.role_arn, old.settings):
             machine.revision = Revision(definition, role_arn, settings)
@@ -187,7 +190,7 @@ class StepFunctions:
         return answer
 
     def _describe_state_machine(self, payload: dict[str, Any]) -> dict[str, Any]:
-        machine, revision, version_arn = self._origin(payload["stateMachineArn"])
+        machine, revision, version_arn = self._origin(payload["stateMachineArn"])[:3]
         version = next((version for version in machine.versions if version.arn == version_arn), None)
         answer = {
             "stateMachineArn": version_arn or machine.arn,
@@ -215,7 +218,7 @@ class StepFunctions:
         return {"stateMachines": listed, **token}
 
     def _validate_state_machine_definition(self, payload: dict[str, Any]) -> dict[str, Any]:
-        findings = diagnose(payload["definition"])
+        findings = diagnose(payload["definition"], payload.get("type", "STANDARD"))
         size = payload.get("maxResults") or PAGE
         return {
             "result": "FAIL" if findings else "OK",
@@ -279,7 +282,7 @@ class StepFunctions:
         if origin.machine.kind != "EXPRESS":
             message = "This operation is not supported by this type of state machine"
             raise ServiceError("StateMachineTypeNotSupported", message)
-        return _then(self._start(origin, payload).ended, _describe_execution)
+        return _at_end(self._start(origin, payload), _describe_execution)
 
     def _existing(self, origin: Origin, payload: dict[str, Any]) -> Execution | None:
         """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html: idempotent."""
@@ -293,9 +296,16 @@ class StepFunctions:
         raise ServiceError("ExecutionAlreadyExists", f"Execution Already Exists: '{execution.arn}'")
 
     def _start(self, origin: Origin, payload: dict[str, Any]) -> Execution:
-        machine, revision, version_arn = origin
         name, text = payload.get("name") or str(uuid.uuid4()), payload.get("input", "{}")
         _check_start(name, text)
+        execution = self._begin(origin, name, text)
+        if origin.machine.kind == "STANDARD":
+            self._executions[execution.arn] = execution
+        self._loop.call_soon_threadsafe(self._launch, execution)
+        return execution
+
+    def _begin(self, origin: Origin, name: str, text: str) -> Execution:
+        machine, revision, version_arn = origin[:3]
         standard = machine.kind == "STANDARD"
         kind, run = ("execution", ()) if standard else ("express", (str(uuid.uuid4()),))
         arn = self._arn(kind, machine.name, name, *run)
@@ -311,26 +321,22 @@ class StepFunctions:
             "StateMachine": {"Id": machine.arn, "Name": machine.name},
         }
         number = next(self._numbers)
-        execution = Execution(
-            self._runtime, arn, name, text, revision.parsed, context, number, standard, origin
-        )
+        execution = Execution(self, arn, name, text, revision.parsed, context, number, standard, origin)
         started = {"input": text, "inputDetails": {"truncated": False}, "roleArn": revision.role_arn}
         if version_arn:
             started["stateMachineVersionArn"] = version_arn
         execution.record("ExecutionStarted", 0, started)
-        if standard:
-            self._executions[arn] = execution
-        self._loop.call_soon_threadsafe(self._launch, execution)
         return execution
 
     def _launch(self, execution: Execution) -> None:
-        task = self._loop.create_task(self._conduct(execution))
+        task = self._loop.create_task(self.conduct(execution))
         # The loop itself holds tasks weakly.
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _conduct(self, execution: Execution) -> None:
-        machine, revision, _ = execution.origin
+    async def conduct(self, execution: Execution) -> None:
+        """Runs an execution to its end, whatever it is."""
+        machine, revision = execution.origin[:2]
         seconds = revision.parsed.get("TimeoutSeconds")
         if machine.kind == "EXPRESS":
             await execution.conduct(min(seconds or EXPRESS_SECONDS, EXPRESS_SECONDS))
@@ -344,23 +350,31 @@ class StepFunctions:
         with self._lock:
             self._finished.append(finished.arn)
             while len(self._finished) > RETAINED_EXECUTIONS:
-                self._executions.pop(self._finished.popleft(), None)
+                forgotten = self._finished.popleft()
+                self._executions.pop(forgotten, None)
+                for run in [run for run in self._map_runs.values() if run.execution_arn == forgotten]:
+                    del self._map_runs[run.arn]
 
     def _stop_execution(self, payload: dict[str, Any]) -> "Future[dict[str, Any]]":
         execution = self._execution(payload)
         self._loop.call_soon_threadsafe(execution.abort, payload.get("error"), payload.get("cause"))
-        return _then(execution.ended, lambda ended: {"stopDate": ended.outcome.stop})
+        return _at_end(execution, lambda ended: {"stopDate": ended.outcome.stop})
 
     def _describe_execution(self, payload: dict[str, Any]) -> dict[str, Any]:
         return _describe_execution(self._execution(payload))
 
     def _describe_state_machine_for_execution(self, payload: dict[str, Any]) -> dict[str, Any]:
-        machine, revision, _ = self._execution(payload).origin
+        machine, revision = self._execution(payload).origin[:2]
         described = {"stateMachineArn": machine.arn, "name": machine.name, "updateDate": revision.date}
         return {**described, **_describe(revision)}
 
     def _list_executions(self, payload: dict[str, Any]) -> dict[str, Any]:
-        machine, _, version_arn = self._origin(payload["stateMachineArn"])
+        if ("stateMachineArn" in payload) == ("mapRunArn" in payload):
+            raise ServiceError(
+                "ValidationException", "Exactly one of stateMachineArn and mapRunArn is needed"
+            )
+        map_run = self._map_run(payload) if "mapRunArn" in payload else None
+        machine, _, version_arn, *_ = map_run.origin if map_run else self._origin(payload["stateMachineArn"])
         if machine.kind == "EXPRESS":
             raise ServiceError(
                 "StateMachineTypeNotSupported", "Executions of Express workflows are not listed"
@@ -371,6 +385,7 @@ class StepFunctions:
             for execution in self._executions.values()
             if execution.origin.machine.arn == machine.arn
             and version_arn in (None, execution.origin.version_arn)
+            and execution.origin.map_run is map_run
             and status in (None, execution.outcome.status)
         ]
         executions, token = _page(matching, payload, newest_first=True)
@@ -382,6 +397,75 @@ class StepFunctions:
         if not payload.get("includeExecutionData", True):
             events = [_without_data(event) for event in events]
         return {"events": events, **token}
+
+    # Map Runs
+
+    def open_map_run(
+        self, parent: Execution, state_name: str, state: dict[str, Any], settings: MapSettings
+    ) -> MapRun:
+        machine, revision = parent.origin[:2]
+        processor = state["ItemProcessor"]
+        name = f"{machine.name}/{state.get('Label') or _label(revision, state_name)}"
+        children = Machine(
+            self._arn("stateMachine", name),
+            name,
+            processor["ProcessorConfig"]["ExecutionType"],
+            Revision(json.dumps(processor), revision.role_arn, revision.settings),
+            tags={},
+        )
+        arn = self._arn("mapRun", name, str(uuid.uuid4()))
+        origin = Origin(children, children.revision, None)
+        run = MapRun(arn, parent.arn, origin, settings, self)
+        with self._lock:
+            self._map_runs[arn] = run
+        return run
+
+    def begin_child(self, run: MapRun, child: ChildInput) -> Execution:
+        """A new execution that has not started to run."""
+        origin = run.origin._replace(map_run=run, items=child.items)
+        execution = self._begin(origin, str(uuid.uuid4()), child.text)
+        if run.origin.machine.kind == "STANDARD":
+            with self._lock:
+                self._executions[execution.arn] = execution
+        return execution
+
+    def _describe_map_run(self, payload: dict[str, Any]) -> dict[str, Any]:
+        return self._map_run(payload).describe()
+
+    def _list_map_runs(self, payload: dict[str, Any]) -> dict[str, Any]:
+        arn = self._execution(payload).arn
+        of_execution = [run for run in self._map_runs.values() if run.execution_arn == arn]
+        runs, token = _page(of_execution, payload, newest_first=True)
+        listed = [
+            _present(
+                {
+                    "executionArn": run.execution_arn,
+                    "mapRunArn": run.arn,
+                    "stateMachineArn": run.origin.machine.arn,
+                    "startDate": run.start,
+                    "stopDate": run.stop or None,
+                }
+            )
+            for run in runs
+        ]
+        return {"mapRuns": listed, **token}
+
+    def _update_map_run(self, payload: dict[str, Any]) -> dict[str, Any]:
+        run = self._map_run(payload)
+        if run.status != "RUNNING":
+            raise ServiceError("ValidationException", f"Map Run is {run.status} and cannot be updated")
+        if "maxConcurrency" in payload:
+            run.max_concurrency = payload["maxConcurrency"] or MAP_RUN_CONCURRENCY
+        run.tolerated_count = payload.get("toleratedFailureCount", run.tolerated_count)
+        run.tolerated_percentage = payload.get("toleratedFailurePercentage", run.tolerated_percentage)
+        self._loop.call_soon_threadsafe(run.open_lanes)
+        return {}
+
+    def _map_run(self, payload: dict[str, Any]) -> MapRun:
+        arn = payload["mapRunArn"]
+        if arn not in self._map_runs:
+            raise ServiceError("ResourceNotFound", f"Resource not found: '{arn}'")
+        return self._map_runs[arn]
 
     # Events
 
@@ -422,9 +506,9 @@ class StepFunctions:
             "id": str(uuid.uuid4()),
             "detail-type": "Step Functions Execution Status Change",
             "source": "aws.states",
-            "account": self._account,
+            "account": ACCOUNT,
             "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "region": self._region,
+            "region": REGION,
             "resources": [execution.arn],
             "detail": detail,
         }
@@ -432,7 +516,7 @@ class StepFunctions:
     # Look-ups
 
     def _arn(self, *words: str) -> str:
-        return ":".join(("arn:aws:states", self._region, self._account, *words))
+        return ":".join(("arn:aws:states", REGION, ACCOUNT, *words))
 
     def _machine(self, arn: str) -> Machine:
         if arn not in self._machines:
@@ -476,13 +560,16 @@ ACTIONS: dict[str, tuple[Callable[[StepFunctions, dict[str, Any]], Any], tuple[s
         StepFunctions._describe_state_machine_for_execution,
         ("executionArn",),
     ),
-    "ListExecutions": (StepFunctions._list_executions, ("stateMachineArn",)),
+    "ListExecutions": (StepFunctions._list_executions, ()),
     "GetExecutionHistory": (StepFunctions._get_execution_history, ("executionArn",)),
+    "DescribeMapRun": (StepFunctions._describe_map_run, ("mapRunArn",)),
+    "ListMapRuns": (StepFunctions._list_map_runs, ("executionArn",)),
+    "UpdateMapRun": (StepFunctions._update_map_run, ("mapRunArn",)),
 }
 
 
-def _check_definition(definition: str) -> None:
-    findings = diagnose(definition)
+def _check_definition(definition: str, kind: str) -> None:
+    findings = diagnose(definition, kind)
     if findings:
         told = ", ".join(
             f"{finding.code}: {finding.message} at {finding.location or '/'}" for finding in findings
@@ -521,12 +608,19 @@ def _describe(revision: Revision) -> dict[str, Any]:
     }
 
 
+def _label(revision: Revision, state_name: str) -> str:
+    """The label of a Map state that has none: unique, and the same as long as the definition is."""
+    return str(uuid.uuid5(uuid.UUID(revision.revision_id), state_name))
+
+
 def _summary(execution: Execution) -> dict[str, Any]:
-    outcome = execution.outcome
+    outcome, origin = execution.outcome, execution.origin
     answer = {
         "executionArn": execution.arn,
-        "stateMachineArn": execution.origin.machine.arn,
-        "stateMachineVersionArn": execution.origin.version_arn,
+        "stateMachineArn": origin.machine.arn,
+        "stateMachineVersionArn": origin.version_arn,
+        "mapRunArn": origin.map_run.arn if origin.map_run else None,
+        "itemCount": origin.items or None,
         "name": execution.name,
         "status": outcome.status,
         "startDate": execution.start,
@@ -545,7 +639,9 @@ def _describe_execution(execution: Execution) -> dict[str, Any]:
         "error": error,
         "cause": cause,
     }
-    return _summary(execution) | _present(answer)
+    summary = _summary(execution)
+    summary.pop("itemCount", None)
+    return summary | _present(answer)
 
 
 def _without_data(event: dict[str, Any]) -> dict[str, Any]:
@@ -581,10 +677,10 @@ def _page(
     return items[start:end], {"nextToken": str(end)} if end < len(items) else {}
 
 
-def _then(
-    future: "Future[Execution]", convert: Callable[[Execution], dict[str, Any]]
+def _at_end(
+    execution: Execution, describe: Callable[[Execution], dict[str, Any]]
 ) -> "Future[dict[str, Any]]":
-    """A future of the converted result."""
+    """A future of what there is to tell of an execution that has ended."""
     answer: Future[dict[str, Any]] = Future()
-    future.add_done_callback(lambda done: answer.set_result(convert(done.result())))
+    execution.ended.add_done_callback(lambda _: answer.set_result(describe(execution)))
     return answer

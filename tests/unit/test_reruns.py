@@ -33,7 +33,7 @@ class States:
     def __init__(self, workflow):
         self.workflow, self.inputs, self.gate, self.mute = workflow, [], threading.Event(), False
         self.gate.set()
-        self.service = StepFunctions(self.record, lambda event: None)
+        self.service = StepFunctions(self.record, lambda event: None, s3=lambda: None)
         request = {"name": "classify", "definition": json.dumps(MACHINE), "roleArn": "arn:aws:iam::1:role/r"}
         self.arn = self.service.handle("CreateStateMachine", request)["stateMachineArn"]
 

@@ -42,13 +42,15 @@ class Harness:
 
     running: ClassVar[list["Harness"]] = []
 
-    def __init__(self, call: Callable[[str, Any], Any] = lambda resource, arguments: arguments) -> None:
+    def __init__(
+        self, call: Callable[[str, Any], Any] = lambda resource, arguments: arguments, s3: Any = None
+    ) -> None:
         self.calls: list[tuple[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.changed = threading.Condition()
         self._call = call
         self._names = itertools.count()
-        self.service = StepFunctions(self._record_call, self._record_event, wait_scale=0.01)
+        self.service = StepFunctions(self._record_call, self._record_event, lambda: s3, wait_scale=0.01)
         self.running.append(self)
 
     def close(self) -> None:

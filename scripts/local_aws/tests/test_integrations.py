@@ -14,9 +14,15 @@ FAILING = "class Odd(Exception): pass\ndef lambda_handler(event, context): raise
 
 def run(server: Server, resource: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Run a machine with one task; returns DescribeExecution with the output as Python value."""
-    states = server.client("stepfunctions")
     task = {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Arguments": arguments, "End": True}
-    definition = {"QueryLanguage": "JSONata", "StartAt": "Task", "States": {"Task": task}}
+    return run_machine(server, {"Task": task})
+
+
+def run_machine(server: Server, machine_states: dict[str, Any]) -> dict[str, Any]:
+    """Run these states from the first on; returns DescribeExecution with the output as Python value."""
+    states = server.client("stepfunctions")
+    start = next(iter(machine_states))
+    definition = {"QueryLanguage": "JSONata", "StartAt": start, "States": machine_states}
     machine = states.create_state_machine(
         name=f"machine-{uuid.uuid4().hex[:8]}",
         definition=json.dumps(definition),
@@ -170,3 +176,63 @@ def test_any_sdk_action_can_be_called(server: Server) -> None:
     assert (result["Body"], result["ContentLength"]) == ("text", 4)
     missing = run(server, "aws-sdk:s3:getObject", {"Bucket": bucket, "Key": "missing"})
     assert missing["error"] == "S3.NoSuchKeyException"
+
+
+def test_a_distributed_map_reads_s3_calls_functions_and_can_be_described(server: Server) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html"""
+    bucket, s3 = server.create_bucket(), server.client("s3")
+    s3.put_object(Bucket=bucket, Key="items.jsonl", Body="\n".join(str(number) for number in range(7)))
+    function = server.create_function(
+        "def lambda_handler(event, context):\n    return [1 / (5 - item) > 0 for item in event['Items']]"
+    )
+    call = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Arguments": {"FunctionName": function, "Payload": "{% $states.input %}"},
+        "Output": "{% $states.result.Payload %}",
+        "End": True,
+    }
+    each = {
+        "Type": "Map",
+        "Label": "All",
+        "ItemReader": {
+            "Resource": "arn:aws:states:::s3:getObject",
+            "ReaderConfig": {"InputType": "JSONL"},
+            "Arguments": {"Bucket": bucket, "Key": "items.jsonl"},
+        },
+        "ItemBatcher": {"MaxItemsPerBatch": 2},
+        "ToleratedFailurePercentage": 50,
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"},
+            "StartAt": "Call",
+            "States": {"Call": call},
+        },
+        "ResultWriter": {
+            "Resource": "arn:aws:states:::s3:putObject",
+            "Arguments": {"Bucket": bucket, "Prefix": "results"},
+            "WriterConfig": {"OutputType": "JSONL", "Transformation": "FLATTEN"},
+        },
+        "Next": "Describe",
+    }
+    describe = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sfn:describeMapRun",
+        "Arguments": {"MapRunArn": "{% $states.input.MapRunArn %}"},
+        "Output": {
+            "counts": "{% $states.result.ItemCounts %}",
+            "milliseconds": "{% $toMillis($states.result.StopDate) - $toMillis($states.result.StartDate) %}",
+        },
+        "End": True,
+    }
+    output = run_machine(server, {"Each": each, "Describe": describe})["output"]
+    counts = output["counts"]
+    assert (counts["Total"], counts["Succeeded"], counts["Failed"], counts["Pending"]) == (7, 5, 2, 0)
+    assert output["milliseconds"] >= 0
+    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="results/")["Contents"]]
+    assert [key.rpartition("/")[2] for key in keys] == [
+        "FAILED_0.jsonl",
+        "SUCCEEDED_0.jsonl",
+        "manifest.json",
+    ]
+    succeeded = s3.get_object(Bucket=bucket, Key=keys[1])["Body"].read().decode().split()
+    assert sorted(succeeded) == ["false", "true", "true", "true", "true"]

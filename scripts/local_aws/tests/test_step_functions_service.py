@@ -12,6 +12,7 @@ from botocore.validate import validate_parameters
 from scripts.local_aws import step_functions
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.step_functions import ACTIONS
+from scripts.local_aws.tests.conftest import eventually
 from scripts.local_aws.tests.step_functions_harness import (
     ROLE,
     Harness,
@@ -26,6 +27,12 @@ pytestmark = pytest.mark.usefixtures(close_services.__name__)
 PASS = {"Type": "Pass", "End": True}
 SIMPLE = machine({"Only": PASS})
 OTHER = machine({"Other": PASS})
+PROCESSOR = {
+    "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"},
+    "StartAt": "Wait",
+    "States": {"Wait": {"Type": "Wait", "Seconds": 10_000, "End": True}},
+}
+MAPPING = machine({"Map": {"Type": "Map", "Items": [1], "ItemProcessor": PROCESSOR, "End": True}})
 EVENT_FIELDS = {"input", "inputDetails", "output", "outputDetails"}
 
 
@@ -350,6 +357,20 @@ def test_status_changes_are_published_as_documented() -> None:
     assert failed["detail"]["stopDate"] == int(end["stopDate"] * 1000)
 
 
+@pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
+def test_an_execution_that_was_ended_still_tells_its_input(status: str, held: Harness) -> None:
+    """Nothing inside can answer for it any more: what it was about is in the event alone."""
+    arn = held.create(machine({"T": task()}, TimeoutSeconds=1 if status == "TIMED_OUT" else 60))
+    execution = held.start(arn, {"a": 1})
+    if status == "ABORTED":
+        held.service.handle("StopExecution", {"executionArn": execution, "error": "E", "cause": "by hand"})
+    assert held.end_of(execution)["status"] == status
+    detail = held.events[-1]["detail"]
+    assert (detail["status"], detail["input"]) == (status, '{"a": 1}')
+    assert detail["inputDetails"] == {"included": True}
+    assert (detail["output"], detail["outputDetails"]) == (None, None)
+
+
 def test_an_event_leaves_out_data_that_eventbridge_could_not_carry() -> None:
     harness = Harness()
     arn = harness.create(machine({"Only": {**PASS, "Output": "small"}}))
@@ -404,6 +425,11 @@ def test_every_answer_has_the_shape_that_the_sdk_expects() -> None:
         "GetExecutionHistory",
     )
     requests |= {action: {"executionArn": execution} for action in for_execution}
+    mapping = {"executionArn": harness.start(harness.create(MAPPING))}
+    [map_run] = eventually(lambda: harness.service.handle("ListMapRuns", mapping)["mapRuns"])
+    requests["ListMapRuns"] = mapping
+    for action in ("DescribeMapRun", "UpdateMapRun"):
+        requests[action] = {"mapRunArn": map_run["mapRunArn"]}
     deleting = {"DeleteStateMachine", "DeleteStateMachineVersion"}
     for action in sorted(ACTIONS, key=lambda action: action in deleting):
         answer = harness.service.handle(action, requests.get(action, {"stateMachineArn": arn}))

@@ -1,7 +1,7 @@
 """Checks of a definition: .../apireference/API_ValidateStateMachineDefinition.html and https://states-language.net."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -44,6 +44,41 @@ GOOD = machine(
     },
     TimeoutSeconds=60,
 )
+SPREAD = machine(
+    {
+        "Read": {"Type": "Pass", "Assign": {"outer": 1}, "Next": "Spread"},
+        "Spread": {
+            "Type": "Map",
+            "Label": "Pictures",
+            "MaxConcurrency": 10,
+            "ToleratedFailurePercentage": 5,
+            "ToleratedFailureCount": "{% 10 %}",
+            "ItemReader": {
+                "Resource": "arn:aws:states:::s3:getObject",
+                "ReaderConfig": {
+                    "InputType": "CSV",
+                    "CSVHeaderLocation": "GIVEN",
+                    "CSVHeaders": ["key"],
+                    "MaxItems": 5,
+                },
+                "Arguments": {"Bucket": "b", "Key": "{% $states.input.key %}"},
+            },
+            "ItemSelector": {"key": "{% $states.context.Map.Item.Value.key %}"},
+            "ItemBatcher": {"MaxItemsPerBatch": 10, "BatchInput": {"run": 1}},
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"},
+                "StartAt": "Classify",
+                "States": {"Classify": {**PASS, "Assign": {"outer": 2}}},
+            },
+            "ResultWriter": {
+                "Resource": "arn:aws:states:::s3:putObject",
+                "Arguments": {"Bucket": "b", "Prefix": "results"},
+                "WriterConfig": {"OutputType": "JSONL", "Transformation": "COMPACT"},
+            },
+            "End": True,
+        },
+    }
+)
 CALL, EACH = ["States", "Call"], ["States", "Each", "ItemProcessor"]
 SCHEMA, TARGET = "SCHEMA_VALIDATION_FAILED", "MISSING_TRANSITION_TARGET"
 MISSING = object()
@@ -60,8 +95,9 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(value[key], (*path, key))
 
 
-def test_a_good_definition_has_no_findings() -> None:
-    assert diagnose(json.dumps(GOOD)) == []
+@pytest.mark.parametrize("definition", [GOOD, SPREAD])
+def test_a_good_definition_has_no_findings(definition: dict[str, Any]) -> None:
+    assert diagnose(json.dumps(definition)) == []
 
 
 @pytest.mark.parametrize(
@@ -137,7 +173,96 @@ def test_a_good_definition_has_no_findings() -> None:
 def test_a_broken_definition_is_told_where_and_why(
     path: list[Any], value: Any, code: str, location: str
 ) -> None:
-    definition = deepcopy(GOOD)
+    assert (code, location) in found(GOOD, path, value)
+
+
+DISTRIBUTED = ["States", "Spread"]
+READER, BATCHER, WRITER = ([*DISTRIBUTED, field] for field in ("ItemReader", "ItemBatcher", "ResultWriter"))
+CONFIG = [*DISTRIBUTED, "ItemProcessor", "ProcessorConfig"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "location"),
+    [
+        ([*CONFIG, "ExecutionType"], MISSING, "/States/Spread/ItemProcessor/ProcessorConfig"),
+        ([*CONFIG, "ExecutionType"], "FAST", "/States/Spread/ItemProcessor/ProcessorConfig"),
+        ([*CONFIG, "Mode"], "WIDE", "/States/Spread/ItemProcessor/ProcessorConfig"),
+        (CONFIG, {"Mode": "INLINE"}, "/States/Spread"),
+        ([*DISTRIBUTED, "Label"], "a b", "/States/Spread/Label"),
+        ([*DISTRIBUTED, "Label"], "x" * 41, "/States/Spread/Label"),
+        ([*DISTRIBUTED, "MaxConcurrency"], -1, "/States/Spread/MaxConcurrency"),
+        ([*DISTRIBUTED, "ToleratedFailureCount"], 1.5, "/States/Spread/ToleratedFailureCount"),
+        ([*DISTRIBUTED, "ToleratedFailurePercentage"], 101, "/States/Spread/ToleratedFailurePercentage"),
+        ([*DISTRIBUTED, "Items"], [1], "/States/Spread"),
+        ([*DISTRIBUTED, "ItemsPath"], "$.a", "/States/Spread"),
+        ([*READER, "Resource"], "arn:aws:states:::s3:headObject", "/States/Spread/ItemReader/Resource"),
+        ([*READER, "Resource"], "arn:aws:states:::s3:listObjectsV2", "/States/Spread/ItemReader"),
+        ([*READER, "Parameters"], {}, "/States/Spread/ItemReader"),
+        ([*READER, "Arguments"], MISSING, "/States/Spread/ItemReader"),
+        ([*READER, "Arguments"], {"Bucket": "b"}, "/States/Spread/ItemReader/Arguments"),
+        ([*READER, "ReaderConfig"], {}, "/States/Spread/ItemReader"),
+        (
+            [*READER, "ReaderConfig", "InputType"],
+            "PARQUET",
+            "/States/Spread/ItemReader/ReaderConfig/InputType",
+        ),
+        ([*READER, "ReaderConfig", "InputType"], "JSONL", "/States/Spread/ItemReader"),
+        ([*READER, "ReaderConfig", "CSVHeaders"], MISSING, "/States/Spread/ItemReader"),
+        ([*READER, "ReaderConfig", "MaxItems"], -1, "/States/Spread/ItemReader/ReaderConfig/MaxItems"),
+        ([*READER, "ReaderConfig", "ItemsPointer"], "/a", "/States/Spread/ItemReader/ReaderConfig"),
+        ([*BATCHER, "MaxItemsPerBatch"], MISSING, "/States/Spread/ItemBatcher"),
+        ([*BATCHER, "MaxItemsPerBatch"], 0, "/States/Spread/ItemBatcher/MaxItemsPerBatch"),
+        ([*BATCHER, "MaxInputBytesPerBatch"], 262_145, "/States/Spread/ItemBatcher/MaxInputBytesPerBatch"),
+        (WRITER, {}, "/States/Spread/ResultWriter"),
+        (WRITER, {"WriterConfig": {"OutputType": "JSONL"}}, "/States/Spread/ResultWriter"),
+        ([*WRITER, "Arguments"], MISSING, "/States/Spread/ResultWriter"),
+        ([*WRITER, "Arguments"], {"Prefix": "p"}, "/States/Spread/ResultWriter/Arguments"),
+        ([*WRITER, "Resource"], "arn:aws:states:::s3:copyObject", "/States/Spread/ResultWriter/Resource"),
+        (
+            [*WRITER, "WriterConfig", "Transformation"],
+            "ZIP",
+            "/States/Spread/ResultWriter/WriterConfig/Transformation",
+        ),
+        (
+            [*WRITER, "WriterConfig", "OutputType"],
+            "CSV",
+            "/States/Spread/ResultWriter/WriterConfig/OutputType",
+        ),
+    ],
+)
+def test_each_mistake_in_a_distributed_map_is_found_where_it_is(
+    path: list[Any], value: Any, location: str
+) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html and the pages of its fields"""
+    assert (SCHEMA, location) in found(SPREAD, path, value)
+
+
+def test_an_express_workflow_has_no_map_runs() -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html"""
+    handle = Harness().service.handle
+    request = {"definition": json.dumps(SPREAD), "type": "EXPRESS"}
+    answer = handle("ValidateStateMachineDefinition", request)
+    assert [finding["location"] for finding in answer["diagnostics"]] == ["/States/Spread"]
+    nested = deepcopy(SPREAD)
+    nested["States"]["Spread"]["ItemProcessor"] |= {
+        "StartAt": "Spread2",
+        "States": {"Spread2": {**SPREAD["States"]["Spread"]}},
+    }
+    inner = "/States/Spread/ItemProcessor/States/Spread2"
+    assert inner in [finding.location for finding in diagnose(json.dumps(nested))]
+
+
+@pytest.mark.parametrize("definition", [GOOD, SPREAD])
+@given(data=st.data(), value=JSON)
+def test_nothing_in_a_definition_upsets_the_check(
+    definition: dict[str, Any], data: st.DataObject, value: Any
+) -> None:
+    path = data.draw(st.sampled_from(sorted(places(definition), key=str)))
+    assert all(isinstance(finding, Diagnostic) for finding in diagnose(changed(definition, path, value)))
+
+
+def changed(definition: dict[str, Any], path: Sequence[Any], value: Any) -> str:
+    definition = deepcopy(definition)
     part: Any = definition
     for step in path[:-1]:
         part = part[step]
@@ -145,19 +270,11 @@ def test_a_broken_definition_is_told_where_and_why(
         del part[path[-1]]
     else:
         part[path[-1]] = value
-    assert (code, location) in [
-        (finding.code, finding.location) for finding in diagnose(json.dumps(definition))
-    ]
+    return json.dumps(definition)
 
 
-@given(st.sampled_from(sorted(places(GOOD), key=str)), JSON)
-def test_nothing_in_a_definition_upsets_the_check(path: tuple[Any, ...], value: Any) -> None:
-    definition = deepcopy(GOOD)
-    part: Any = definition
-    for step in path[:-1]:
-        part = part[step]
-    part[path[-1]] = value
-    assert all(isinstance(finding, Diagnostic) for finding in diagnose(json.dumps(definition)))
+def found(definition: dict[str, Any], path: Sequence[Any], value: Any) -> list[tuple[str, str]]:
+    return [(finding.code, finding.location) for finding in diagnose(changed(definition, path, value))]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "null", '"text"', '{"QueryLanguage": "JSONata"}'])
