@@ -20,6 +20,7 @@ from typing import Any
 
 from scripts.deployment import Deployment
 from scripts.terraform_cli import ROOT
+from training_scripts import artifact
 
 PROGRAM = "training_scripts/train.py"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -263,6 +264,8 @@ def request(deployment: Deployment, name: str, plan: Plan) -> dict[str, Any]:
             {"Key": key, "Value": value} for key, value in {**tags, "managed_by": "scones train"}.items()
         ],
     }
+    if commit := artifact.commit():
+        asked["Environment"] = {artifact.COMMIT_VARIABLE: commit}
     if plan.spot:
         asked |= {
             "EnableManagedSpotTraining": True,

@@ -5,6 +5,8 @@ import hashlib
 import io
 import json
 import math
+import os
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ SCHEMA_VERSION = 1
 DESCRIPTION = "model.json"
 NETWORK = "model.onnx"
 LARGEST = 5_000_000
+# Tells a training job, whose code comes without its repository, from which commit that code is.
+COMMIT_VARIABLE = "SCONES_COMMIT"
 
 
 class ArtifactError(Exception):
@@ -130,6 +134,21 @@ def pack(folder: Path) -> Path:
         )
     _replace(folder / "model.tar.gz", buffer.getvalue())
     return folder / "model.tar.gz"
+
+
+def commit() -> str | None:
+    """The commit that trains: as a job was told, else this repository's, marked -dirty where files differ from it.
+
+    None outside a repository.
+    """
+    if told := os.environ.get(COMMIT_VARIABLE):
+        return told
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
 def sha256(path: Path) -> str:

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 from rich.console import Console
 
 from training_scripts import artifact, calibration, data, judge, stage
-from training_scripts.data import DataError, Rows
+from training_scripts.data import NEITHER, DataError, Rows
 from training_scripts.export import to_onnx
 from training_scripts.fit import MEAN, STD, TrainingError
 from training_scripts.network import WIDTHS
@@ -94,7 +93,7 @@ def train(
         "risk_coverage": [[round(value, 4) for value in place] for place in curve[::_CURVE_STEP]],
         "hyperparameters": dataclasses.asdict(settings),
         "data_sha256": material.digest,
-        "commit": _commit(),
+        "commit": artifact.commit(),
     }
     return description, exported
 
@@ -128,8 +127,11 @@ def _test_rows(source: Path, interest: list[str]) -> tuple[Rows, Rows]:
     """The test split's pictures of the classes of interest and of the classes that only judge, where it has any."""
     if not stage.has_split(source, "test"):
         return data.rows_of([], []), data.rows_of([], [])
-    test, _, foreign = data.split_rows(list(stage.read_pictures(source, "test")), interest)
-    return test, foreign
+    pictures = list(stage.read_pictures(source, "test"))
+    test, outliers, foreign = data.split_rows(pictures, interest)
+    # what a staged set calls "neither" there is of classes that its training split lacks
+    staged = any(picture.label == NEITHER for picture in pictures)
+    return test, data.joined([outliers, foreign]) if staged else foreign
 
 
 def _pretraining_rows(source: Path | None, interest: list[str]) -> tuple[Rows, int]:
@@ -139,16 +141,6 @@ def _pretraining_rows(source: Path | None, interest: list[str]) -> tuple[Rows, i
     pictures = [p for p in stage.read_pictures(source, "train") if p.label not in interest]
     names = sorted({p.label for p in pictures})
     return data.rows_of(pictures, [names.index(p.label) for p in pictures]), len(names)
-
-
-def _commit() -> str | None:
-    """The commit that trained, marked -dirty where files differ from it; None outside a repository."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -262,7 +262,10 @@ def test_without_pytorch_the_command_to_install_it_is_named(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("spot", [False, True])
-def test_the_request_is_one_that_botocore_knows(deployment: Deployment, spot: bool) -> None:
+def test_the_request_is_one_that_botocore_knows(
+    deployment: Deployment, spot: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCONES_COMMIT", "abc123")
     plan = Plan(
         f"s3://{BUCKET}/training/data/x/", f"s3://{BUCKET}/training/data/y/", {"epochs": 5}, spot=spot
     )
@@ -274,6 +277,7 @@ def test_the_request_is_one_that_botocore_knows(deployment: Deployment, spot: bo
     assert not report.has_errors(), report.generate_report()
     assert request["ResourceConfig"]["InstanceType"] == "ml.g6.xlarge"
     assert request["HyperParameters"]["epochs"] == "5"
+    assert request["Environment"] == {"SCONES_COMMIT": "abc123"}
     assert [channel["ChannelName"] for channel in request["InputDataConfig"]] == ["training", "pretrain"]
     assert ("CheckpointConfig" in request, "EnableManagedSpotTraining" in request) == (spot, spot)
 
@@ -309,7 +313,6 @@ def test_train_itself_runs_as_a_job_and_its_artifact_is_one_that_serves(
             path.parent.mkdir(parents=True, exist_ok=True)
             drawings.draw(drawn, seed, 32).save(path)
     tiny = {
-        "checkpoints": tmp_path / "checkpoints",
         "epochs": 2,
         "folds": 2,
         "drawn": 20,
@@ -330,4 +333,5 @@ def test_train_itself_runs_as_a_job_and_its_artifact_is_one_that_serves(
         ["bicycle", "motorcycle", "neither"],
     )
     assert description["hyperparameters"]["epochs"] == 2
+    assert description["commit"] == artifact.commit()
     assert facts["metrics"]["train:epoch"] == 2

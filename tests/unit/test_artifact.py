@@ -124,3 +124,16 @@ def test_a_write_that_fails_leaves_no_half_artifact(tmp_path, monkeypatch):
     with pytest.raises(ArtifactError, match="missing"):
         artifact.read_folder(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_job_is_told_its_commit(monkeypatch):
+    monkeypatch.setenv("SCONES_COMMIT", "0123abc")
+
+    assert artifact.commit() == "0123abc"
+
+
+def test_outside_a_repository_there_is_no_commit(monkeypatch, tmp_path):
+    monkeypatch.delenv("SCONES_COMMIT", raising=False)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path))
+
+    assert artifact.commit() is None

@@ -1,6 +1,6 @@
 """Training from end to end on a handful of pictures: what it writes, and how it fails.
 
-Needs PyTorch, which the demo does without: pip install -r requirements/train.txt
+Needs PyTorch, which the demo does without: make setup-train
 """
 
 import io
@@ -14,11 +14,12 @@ from PIL import Image
 
 from training_scripts import artifact, drawings
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -r requirements/train.txt")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: make setup-train")
 
-from training_scripts import augment, export, fit, muon, sweep, train  # noqa: E402 - they import torch
+from training_scripts import augment, export, fit, muon, staging, sweep, train  # noqa: E402 - they import torch
 from training_scripts.network import WIDTHS, Network  # noqa: E402
 from training_scripts.serve import Model  # noqa: E402
+from training_scripts.trainer import Settings  # noqa: E402
 
 TINY = [
     "--epochs",
@@ -73,6 +74,18 @@ def test_a_training_by_hand_ends_in_an_artifact_that_the_server_runs(archive, tm
     buffer = io.BytesIO()
     drawings.draw("bicycle", 1).save(buffer, "PNG")
     assert sum(Model(tmp_path).classify(buffer.getvalue())) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_staged_set_judges_by_its_own_foreign_pictures(tmp_path):
+    source = archive_of_drawings(tmp_path / "pictures.tar.gz", ALL)
+    place = staging.Folder(tmp_path / "staged")
+    classes = ["bicycle", "motorcycle"]
+    staging.stage_pictures([source], classes, place, neither=100, progress=lambda *_: None)
+
+    material = train.load(train.Sources(tmp_path / "staged", None), Settings(folds=2, drawn=0))
+
+    assert (len(material.real), len(material.test)) == (24, 16)
+    assert len(material.foreign) == 16  # of the class "bed", from both splits
 
 
 def test_the_same_seed_trains_the_same_network(archive, tmp_path):
