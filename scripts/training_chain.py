@@ -13,6 +13,7 @@ from pathlib import Path
 from scripts.deployment import NotDeployed
 from scripts.local_stack import DEFAULT_FOLDER, LocalStack
 from scripts.scones.console import out, outcome_line, steps
+from scripts.scones.promote import REFUSED
 from scripts.training_jobs import fingerprint
 from scripts.workflow import Workflow
 
@@ -59,12 +60,31 @@ def chain(data: Path, classes: str, training: list[str]) -> None:
     scones("evaluate", job["artifact"], "--data", place)
     # Whoever names other classes means to change them; the gate would refuse that as an accident.
     changes = [] if classes == CLASSES else ["--new-classes"]
-    scones("promote", job["artifact"], "--env", "local", "--frozen", place, *changes)
+    try:
+        scones("promote", job["artifact"], "--env", "local", "--frozen", place, *changes)
+    except StepFailed as error:
+        if error.code == REFUSED:
+            print(_after_refusal(data, job["artifact"], training), file=sys.stderr)
+        raise
     print("\nApplying Terraform again: the promoted model reaches the endpoint", file=sys.stderr, flush=True)
     with steps() as progress:
         LocalStack(DEFAULT_FOLDER).update(progress)
     _classify_one(place, classes.partition(",")[0], job["job"])
     print("\nThe stack goes on running. Next: scones classify PICTURE...   End: scones down", file=sys.stderr)
+
+
+def _after_refusal(data: Path, artifact: str, training: list[str]) -> str:
+    """What a refusal means, and which model would pass."""
+    text = (
+        "\nThe gate refused the new model for the reasons above, and nothing changed: the current model goes on "
+        f"answering.\nThe refused one stays at {artifact}\n"
+    )
+    if "--pretrain" in training:
+        return text + 'Train longer or otherwise: SET="epochs=60". docs/model-card.md tells what was tried.'
+    return text + (
+        "It saw no pictures beside these; the shipped model was trained on CIFAR-10's, too, and so comes one that "
+        f"passes:\n  make train DATA={shlex.quote(str(data))} PRETRAIN=cifar-10-jpeg.tar.xz"
+    )
 
 
 def _classify_one(place: str, label: str, model: str) -> None:

@@ -48,6 +48,26 @@ def test_a_model_that_the_gate_refuses_is_not_deployed(
     assert promote[1] == "s3://bucket/training/job-1/output/model.tar.gz"
 
 
+@pytest.mark.parametrize(
+    ("training", "way"),
+    [([], "PRETRAIN=cifar-10-jpeg.tar.xz"), (["--pretrain", "cifar-10-jpeg.tar.xz"], 'SET="epochs=60"')],
+)
+def test_a_refusal_says_what_stays_and_what_would_pass(
+    commands: list[tuple[str, ...]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    training: list[str],
+    way: str,
+) -> None:
+    with pytest.raises(StepFailed):
+        training_chain.chain(tmp_path, "bicycle,motorcycle", training)
+
+    said = capsys.readouterr().err
+    assert "the current model goes on answering" in said
+    assert "The refused one stays at s3://bucket/training/job-1/output/model.tar.gz" in said
+    assert way in said
+
+
 def test_without_the_archive_the_way_to_name_it_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
