@@ -13,6 +13,7 @@ from scripts.scones import (
     promote,
     rerun,
     stage,
+    stream,
     testcase,
     train,
     up,
@@ -37,6 +38,7 @@ app.command("promote")(promote.promote)
 app.command("deploy")(deploy.deploy)
 app.command("classify")(classify.classify)
 app.command("rerun")(rerun.rerun)
+app.command("stream")(stream.stream)
 app.command("testcase")(testcase.print_inputs)
 app.command("demo")(demo.demo)
 

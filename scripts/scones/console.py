@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from scripts.demonstration import NoPictures
 from scripts.deployment import Deployment, NotDeployed, on_aws
 from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, LocalStack, StackFailed
 from scripts.packaging import PackagingError
@@ -33,6 +34,7 @@ EXPECTED_ERRORS = (
     MirrorMissing,
     TerraformFailed,
     TerraformMissing,
+    NoPictures,
     NoSuchPicture,
     TrainingJobError,
     ArtifactError,
@@ -46,7 +48,7 @@ EXPECTED_ERRORS = (
     OSError,
 )
 QUIET_SECONDS = 5
-ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED = 0, 3, 4
+ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED, INTERRUPTED = 0, 3, 4, 130
 STYLES = {"ACCEPTED": "green", "LOW_CONFIDENCE": "yellow", "REJECTED": "magenta", "FAILED": "red"}
 WORDS = {
     "ACCEPTED": "accepted",

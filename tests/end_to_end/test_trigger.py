@@ -7,6 +7,8 @@ import pytest
 
 EVENTS = Path(__file__).resolve().parent.parent / "events"
 
+OWN_PREFIXES = ("submitted", "batches", "results", "models", "capture", "training")
+
 
 def executions(workflow) -> int:
     pages = workflow.states.get_paginator("list_executions").paginate(
@@ -38,7 +40,7 @@ def test_an_object_under_incoming_is_classified_by_its_exact_key(name, workflow,
 
 def test_objects_under_other_prefixes_start_nothing(workflow, bicycle, eventually):
     before = executions(workflow)
-    for prefix in ("submitted", "results", "models", "capture", "incoming-not"):
+    for prefix in (*OWN_PREFIXES, "incoming-not", "elsewhere/incoming"):
         workflow.s3.put_object(
             Bucket=workflow.deployment.bucket, Key=f"{prefix}/a.jpg", Body=bicycle.read_bytes()
         )
@@ -50,6 +52,24 @@ def test_objects_under_other_prefixes_start_nothing(workflow, bicycle, eventuall
     eventually(lambda: workflow.row(f"s3://{workflow.deployment.bucket}/incoming/last.jpg", put["VersionId"]))
 
     assert executions(workflow) == before + 1
+
+
+def test_each_version_of_an_object_is_a_picture_and_its_deletion_is_none(workflow, bicycle, eventually):
+    bucket, key = workflow.deployment.bucket, "incoming/overwritten.jpg"
+    before = executions(workflow)
+    versions = [
+        workflow.s3.put_object(Bucket=bucket, Key=key, Body=bicycle.read_bytes())["VersionId"]
+        for _ in range(2)
+    ]
+    eventually(lambda: len(workflow.ledger.rows_of(f"s3://{bucket}/{key}")) == 2)
+
+    workflow.s3.delete_object(Bucket=bucket, Key=key)
+    workflow.s3.delete_object(Bucket=bucket, Key=key, VersionId=versions[0])
+    put = workflow.s3.put_object(Bucket=bucket, Key="incoming/after.jpg", Body=bicycle.read_bytes())
+    eventually(lambda: workflow.row(f"s3://{bucket}/incoming/after.jpg", put["VersionId"]))
+
+    assert {row["version"] for row in workflow.ledger.rows_of(f"s3://{bucket}/{key}")} == {*versions}
+    assert executions(workflow) == before + 3
 
 
 def test_the_raw_event_is_an_execution_input(workflow, bicycle, execute):

@@ -132,3 +132,18 @@ def test_new_pictures_start_executions_only_while_there_is_an_endpoint(
     rule = resources['module.state_machine["classify"].aws_cloudwatch_event_rule.object_created["incoming"]']
     assert rule["state"] == state
     assert json.loads(rule["event_pattern"])["detail"]["object"] == {"key": [{"prefix": "incoming/"}]}
+
+
+def test_every_rule_retries_its_target_and_keeps_what_could_not_be_delivered(
+    provisioned: dict[str, Any], planned: Callable[..., Any]
+) -> None:
+    targets = {
+        address: target
+        for address, target in planned(provisioned).items()
+        if ".aws_cloudwatch_event_target." in address
+    }
+    assert len(targets) >= 2
+    for address, target in targets.items():
+        assert target["retry_policy"][0]["maximum_retry_attempts"] == 185, address
+        assert target["retry_policy"][0]["maximum_event_age_in_seconds"] >= 3600, address
+        assert len(target["dead_letter_config"]) == 1, address
