@@ -25,9 +25,10 @@ locals {
     alert_dead_letters   = "${local.prefix}-alert-dead-letters"
     trigger_dead_letters = "${local.prefix}-trigger-dead-letters"
     trigger_rule         = "${local.prefix}-object-created"
-    unfinished_rule      = "${local.prefix}-unfinished"
+    unfinished_rule      = "${local.prefix}-unfinished-execution"
+    unsettled_rule       = "${local.prefix}-unsettled-execution"
     functions            = { for folder in local.folders : folder => "${local.prefix}-${replace(folder, "_", "-")}" }
-    state_machines       = { for name in ["classify"] : name => "${local.prefix}-${name}" }
+    state_machines       = { for name in ["classify", "unfinished"] : name => "${local.prefix}-${name}" }
   }
 
   # "live" is the alias that everything calls; its version moves with each change of a function.
@@ -47,6 +48,7 @@ locals {
     alarms               = "${local.arn_base.cloudwatch}:alarm:${local.prefix}-*"
     trigger_rule         = "${local.arn_base.events}:rule/${local.names.trigger_rule}"
     unfinished_rule      = "${local.arn_base.events}:rule/${local.names.unfinished_rule}"
+    unsettled_rule       = "${local.arn_base.events}:rule/${local.names.unsettled_rule}"
     live_functions       = { for folder, name in local.names.functions : folder => "${local.arn_base.lambda}:function:${name}:${local.live}" }
     state_machines       = { for key, name in local.names.state_machines : key => "${local.arn_base.states}:stateMachine:${name}" }
   }

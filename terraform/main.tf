@@ -123,11 +123,16 @@ module "alerts" {
   dead_letters_arn    = local.arns.alert_dead_letters
   unfinished_rule     = local.names.unfinished_rule
   unfinished_rule_arn = local.arns.unfinished_rule
+  unsettled_rule      = local.names.unsettled_rule
+  unsettled_rule_arn  = local.arns.unsettled_rule
   alarms_arn_pattern  = local.arns.alarms
-  state_machine_arns  = values(local.arns.state_machines)
+  state_machine_arns  = [for name, arn in local.arns.state_machines : arn if name != "unfinished"]
+  settler_arn         = local.arns.state_machines["unfinished"]
   subscribers         = var.subscribers
   account             = local.account
   key_arn             = local.key_arn
+
+  permissions_boundary_arn = var.permissions_boundary_arn
 
   send_alert = {
     name  = module.function["send_alert"].name

@@ -11,8 +11,13 @@ locals {
         },
         {
           sid       = "WriteLedger"
-          actions   = ["dynamodb:UpdateItem"]
+          actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"]
           resources = [local.arns.ledger]
+        },
+        {
+          sid       = "ResolveVersions"
+          actions   = ["s3:GetObject"]
+          resources = ["${local.arns.bucket}/*"]
         },
         {
           sid        = "UseKeyOfLedger"
@@ -36,6 +41,27 @@ locals {
         # Without an endpoint each picture would end in an alert; `scones batch --missing` classifies them later.
         enabled = var.model != null
       }
+    }
+    unfinished = {
+      statements = [
+        {
+          sid       = "InvokeFunctions"
+          actions   = ["lambda:InvokeFunction"]
+          resources = [local.arns.live_functions["send_alert"]]
+        },
+        {
+          sid       = "WriteLedger"
+          actions   = ["dynamodb:UpdateItem"]
+          resources = [local.arns.ledger]
+        },
+        {
+          sid        = "UseKeyOfLedger"
+          actions    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
+          resources  = local.key_resources
+          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["dynamodb.${var.region}.amazonaws.com"] } })
+        },
+      ]
+      trigger = null # a rule of the alerts starts it
     }
   }
 }

@@ -83,12 +83,15 @@ def _execution_status(detail: dict[str, Any], time: str) -> Occurrence:
 
 
 def _picture_of_input(text: str) -> tuple[str, str, str]:
-    """Bucket, key and version in an execution's input, which is S3's event or {s3_bucket, s3_key, ...}."""
+    """Bucket, key and version in an execution's input: S3's event, {s3_bucket, s3_key, ...}, or the event about
+    another execution, which this one should have settled."""
     try:
         given = json.loads(text)
     except (ValueError, RecursionError):  # long inputs are left out of the event
         return "", "", ""
     detail = given.get("detail") if isinstance(given, dict) else None
+    if isinstance(detail, dict) and "executionArn" in detail:
+        return _picture_of_input(_text(detail, "input"))
     if isinstance(detail, dict):
         stored = detail.get("object")
         return _text(detail.get("bucket"), "name"), _text(stored, "key"), _text(stored, "version-id")

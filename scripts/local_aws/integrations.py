@@ -178,8 +178,10 @@ class Integrations:
         except ClientError as error:
             details = error.response["Error"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            cause = ServiceError(details["Code"], details.get("Message", ""), status)
-            raise StatesError(f"{prefix}.{_exception(details['Code'])}", _cause(cause, prefix)) from error
+            # An answer to HEAD has no body and so no code: the Java SDK then raises its service's base class.
+            code = prefix if details["Code"].isdigit() else details["Code"]
+            cause = ServiceError(code, details.get("Message", ""), status)
+            raise StatesError(f"{prefix}.{_exception(code)}", _cause(cause, prefix)) from error
         except (BotoCoreError, AttributeError) as error:
             raise StatesError("States.Runtime", f"{service}:{action} cannot be called: {error}") from error
         result.pop("ResponseMetadata", None)

@@ -84,9 +84,11 @@ def test_the_raw_event_is_an_execution_input(workflow, bicycle, execute):
     assert json.loads(described["output"])["s3_key"] == picture.s3_key
 
 
-def test_an_aborted_execution_alerts_though_no_state_can_catch_it(workflow, stack, eventually):
+def test_an_aborted_execution_alerts_and_leaves_its_row_though_no_state_can_catch_it(
+    workflow, stack, eventually
+):
     """Stopping from outside is seen by the event rule alone."""
-    event = {"s3_bucket": workflow.deployment.bucket, "s3_key": "incoming/stopped.jpg"}
+    event = {"s3_bucket": workflow.deployment.bucket, "s3_key": "incoming/stopped.jpg", "s3_version_id": "v1"}
     # An execution may end before it can be stopped: a few tries make sure of one that was.
     for _ in range(50):
         started = workflow.states.start_execution(
@@ -102,3 +104,9 @@ def test_an_aborted_execution_alerts_though_no_state_can_catch_it(workflow, stac
     (alert,) = eventually(lambda: [message for message in stack.outbox() if name in message["message"]])
 
     assert alert["attributes"]["category"] == "system"
+    row = workflow.row(f"s3://{workflow.deployment.bucket}/incoming/stopped.jpg", "v1")
+    assert (row["status"], row["attention"], row["execution"]) == (
+        "FAILED",
+        "FAILED",
+        started["executionArn"],
+    )

@@ -94,7 +94,8 @@ def captured(workflow: Workflow) -> dict[str, Any]:
     """The captured records by inference id."""
     bucket = workflow.deployment.bucket
     listed = workflow.s3.list_objects_v2(Bucket=bucket, Prefix="capture/").get("Contents", [])
-    bodies = [workflow.s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in listed]
+    keys = [each["Key"] for each in listed if each["Key"].endswith(".jsonl")]
+    bodies = [workflow.s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
     records = [json.loads(line) for body in bodies for line in body.splitlines()]
     return {record["eventMetadata"]["inferenceId"]: record for record in records}
 

@@ -11,6 +11,13 @@ from scripts import terraform_cli
 
 FOLDER = terraform_cli.ROOT / "statemachine"
 ADDRESS = 'module.state_machine["classify"].aws_sfn_state_machine.this'
+MACHINES = ("classify", "unfinished")
+
+
+@pytest.fixture(scope="module")
+def definitions(provisioned: dict[str, Any], planned: Callable[..., Any]) -> dict[str, dict[str, Any]]:
+    addresses = {name: ADDRESS.replace("classify", name) for name in MACHINES}
+    return {name: json.loads(planned(provisioned)[at]["definition"]) for name, at in addresses.items()}
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +52,11 @@ def states(machine: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from states(value)
 
 
-def test_definition_is_the_file_with_includes_and_tokens_filled(definition: dict[str, Any]) -> None:
-    assert definition == expected((FOLDER / "classify.asl.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", MACHINES)
+def test_definition_is_the_file_with_includes_and_tokens_filled(
+    name: str, definitions: dict[str, dict[str, Any]]
+) -> None:
+    assert definitions[name] == expected((FOLDER / f"{name}.asl.json").read_text(encoding="utf-8"))
 
 
 def test_a_token_without_a_value_stops_the_plan(root_module: Any) -> None:
@@ -86,33 +96,68 @@ def test_functions_end_before_the_tasks_that_wait_for_them(
     assert {name: (timeouts[name], tasks[name]) for name in tasks if timeouts[name] >= tasks[name]} == {}
 
 
-def test_the_role_may_do_what_the_definition_asks_for(
-    definition: dict[str, Any], provisioned: dict[str, Any], planned: Callable[..., Any]
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_role_may_do_what_the_definition_asks_for_and_nothing_more(
+    machine: str,
+    definitions: dict[str, dict[str, Any]],
+    provisioned: dict[str, Any],
+    planned: Callable[..., Any],
 ) -> None:
-    role = planned(provisioned)['module.state_machine["classify"].aws_iam_role_policy.this']
+    role = planned(provisioned)[f'module.state_machine["{machine}"].aws_iam_role_policy.this']
     allowed = {
         (action, resource)
         for statement in json.loads(role["policy"])["Statement"]
+        if statement["Sid"] not in ("DeliverLogs", "SendTraces", "UseKeyOfLedger")
         for action in statement["Action"]
         for resource in statement["Resource"]
     }
     arn = "arn:aws:{}:us-east-1:123456789012:{}"
     needed = set()
-    for name, state in states(definition):
+    for name, state in states(definitions[machine]):
         match state.get("Resource"):
             case None:
                 continue
             case "arn:aws:states:::lambda:invoke":
                 needed.add(("lambda:InvokeFunction", state["Arguments"]["FunctionName"]))
-            case "arn:aws:states:::dynamodb:updateItem":
+            case (
+                "arn:aws:states:::dynamodb:updateItem"
+                | "arn:aws:states:::dynamodb:getItem"
+                | ("arn:aws:states:::dynamodb:deleteItem")
+            ):
+                action = state["Resource"].rpartition(":")[2]
                 table = arn.format("dynamodb", f"table/{state['Arguments']['TableName']}")
-                needed.add(("dynamodb:UpdateItem", table))
+                needed.add((f"dynamodb:{action[0].upper()}{action[1:]}", table))
+            case "arn:aws:states:::aws-sdk:s3:headObject":
+                needed.add(("s3:GetObject", "arn:aws:s3:::scones-prod-123456789012-us-east-1/*"))
             case "arn:aws:states:::sqs:sendMessage":
                 queue = arn.format("sqs", state["Arguments"]["QueueUrl"].rsplit("/", 1)[1])
                 needed.add(("sqs:SendMessage", queue))
             case other:
                 pytest.fail(f"{name} calls {other}: grant it in terraform/state_machines.tf and say so here")
-    assert needed <= allowed
+    assert needed == allowed
+
+
+def test_what_stops_an_execution_from_outside_is_settled_and_cannot_go_round_in_circles(
+    provisioned: dict[str, Any], planned: Callable[..., Any]
+) -> None:
+    resources = planned(provisioned)
+    settler = "arn:aws:states:us-east-1:123456789012:stateMachine:scones-prod-unfinished"
+    watched = {}
+    for name, target in (("unfinished", "settler"), ("unsettled", "send_alert")):
+        pattern = json.loads(resources[f"module.alerts.aws_cloudwatch_event_rule.{name}"]["event_pattern"])
+        arn = resources[f"module.alerts.aws_cloudwatch_event_target.{target}"]["arn"]
+        watched[arn] = (set(pattern["detail"]["stateMachineArn"]), set(pattern["detail"]["status"]))
+
+    machines, statuses = watched[settler]
+    assert statuses == {"ABORTED", "TIMED_OUT"}
+    assert settler not in machines
+    assert machines == {
+        f"arn:aws:states:us-east-1:123456789012:stateMachine:{after['name']}"
+        for address, after in resources.items()
+        if address.endswith("aws_sfn_state_machine.this") and "unfinished" not in address
+    }
+    (alerted,) = (watched[arn] for arn in watched if ":function:" in arn)
+    assert alerted == ({settler}, {"ABORTED", "FAILED", "TIMED_OUT"})
 
 
 def test_logs_hold_failures_with_their_data_and_traces_are_on(

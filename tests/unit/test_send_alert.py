@@ -163,6 +163,14 @@ def test_an_execution_whose_input_is_left_out_of_the_event_still_alerts(event):
     assert message(given).subject == "[scones-test] System failure: TIMED_OUT - an unnamed picture"
 
 
+def test_an_execution_that_could_not_be_settled_names_the_picture_of_the_one_it_was_about(event):
+    stopped = event("execution_timed_out")
+    given = event("execution_aborted")
+    given["detail"] |= {"status": "FAILED", "error": "AlertUnavailable", "input": json.dumps(stopped)}
+
+    assert message(given).subject == "[scones-test] System failure: AlertUnavailable - van-17.png"
+
+
 @pytest.mark.parametrize(
     "given", [None, [], "text", {}, {"category": "other"}, {"category": ["system"]}, {"detail-type": "x"}]
 )

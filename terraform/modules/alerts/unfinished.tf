@@ -1,7 +1,7 @@
 # No state can catch that its own execution timed out or was aborted.
 resource "aws_cloudwatch_event_rule" "unfinished" {
   name        = var.unfinished_rule
-  description = "Alerts for executions that timed out or were aborted"
+  description = "Settles executions that timed out or were aborted"
 
   event_pattern = jsonencode({
     source      = ["aws.states"]
@@ -13,8 +13,80 @@ resource "aws_cloudwatch_event_rule" "unfinished" {
   })
 }
 
-resource "aws_cloudwatch_event_target" "send_alert" {
+resource "aws_cloudwatch_event_target" "settler" {
   rule      = aws_cloudwatch_event_rule.unfinished.name
+  target_id = "settler"
+  arn       = var.settler_arn
+  role_arn  = aws_iam_role.unfinished.arn
+
+  retry_policy {
+    maximum_event_age_in_seconds = 86400 # a row and an alert are owed, however late
+    maximum_retry_attempts       = 185
+  }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.dead_letters.arn
+  }
+
+  depends_on = [aws_iam_role_policy.unfinished]
+}
+
+resource "aws_iam_role" "unfinished" {
+  name                 = var.unfinished_rule
+  description          = "Assumed by the rule ${var.unfinished_rule} to start the settling state machine"
+  permissions_boundary = var.permissions_boundary_arn
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "LetRuleAssume"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = "sts:AssumeRole"
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = var.account }
+          ArnLike      = { "aws:SourceArn" = var.unfinished_rule_arn }
+        }
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "unfinished" {
+  name = "permissions"
+  role = aws_iam_role.unfinished.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "StartExecutions"
+        Effect   = "Allow"
+        Action   = ["states:StartExecution"]
+        Resource = [var.settler_arn]
+      },
+    ]
+  })
+}
+
+# The settling machine itself may fail: then its own event goes straight to the function, which cannot start it again.
+resource "aws_cloudwatch_event_rule" "unsettled" {
+  name        = var.unsettled_rule
+  description = "Alerts for executions that could not be settled"
+
+  event_pattern = jsonencode({
+    source      = ["aws.states"]
+    detail-type = ["Step Functions Execution Status Change"]
+    detail = {
+      status          = ["ABORTED", "FAILED", "TIMED_OUT"]
+      stateMachineArn = [var.settler_arn]
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "send_alert" {
+  rule      = aws_cloudwatch_event_rule.unsettled.name
   target_id = "send-alert"
   arn       = var.send_alert.arn
 
@@ -27,14 +99,14 @@ resource "aws_cloudwatch_event_target" "send_alert" {
     arn = aws_sqs_queue.dead_letters.arn
   }
 
-  depends_on = [aws_lambda_permission.unfinished]
+  depends_on = [aws_lambda_permission.unsettled]
 }
 
-resource "aws_lambda_permission" "unfinished" {
-  statement_id  = "LetUnfinishedRuleInvoke"
+resource "aws_lambda_permission" "unsettled" {
+  statement_id  = "LetUnsettledRuleInvoke"
   action        = "lambda:InvokeFunction"
   function_name = var.send_alert.name
   qualifier     = var.send_alert.alias
   principal     = "events.amazonaws.com"
-  source_arn    = var.unfinished_rule_arn
+  source_arn    = var.unsettled_rule_arn
 }

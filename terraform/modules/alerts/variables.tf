@@ -40,6 +40,16 @@ variable "unfinished_rule_arn" {
   description = "ARN of that rule."
 }
 
+variable "unsettled_rule" {
+  type        = string
+  description = "Name of the rule for executions of the settling machine that did not succeed."
+}
+
+variable "unsettled_rule_arn" {
+  type        = string
+  description = "ARN of that rule."
+}
+
 variable "alarms_arn_pattern" {
   type        = string
   description = "ARN pattern of the alarms that may publish to the alarms topic."
@@ -47,7 +57,12 @@ variable "alarms_arn_pattern" {
 
 variable "state_machine_arns" {
   type        = list(string)
-  description = "State machines whose timed-out and aborted executions raise an alert."
+  description = "State machines whose timed-out and aborted executions must be settled."
+}
+
+variable "settler_arn" {
+  type        = string
+  description = "State machine that settles them: it records the picture and sends the alert."
 }
 
 variable "send_alert" {
@@ -68,4 +83,12 @@ variable "account" {
 variable "key_arn" {
   type        = string
   description = "ARN of the KMS key that encrypts the topics."
+}
+
+# Optional
+
+variable "permissions_boundary_arn" {
+  type        = string
+  default     = null
+  description = "ARN of the policy that bounds the role; null sets none."
 }
