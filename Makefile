@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo up down train package test test-fast lint format lock clean
+.PHONY: help setup setup-train demo up down train package diagrams screenshots test test-fast lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,12 @@ train: .venv/train.stamp ## Stage DATA=ARCHIVE, train, evaluate, promote, deploy
 
 package: setup ## Build the functions' zips for AWS; `terraform plan` needs them
 	@$(BIN)/scones package
+
+diagrams: setup ## Draw statemachine/*.asl.json anew into docs/workflow.md
+	@$(BIN)/python -m scripts.diagrams
+
+screenshots: setup ## Make docs/images anew: a run of drawn pictures on this machine, its report, a headless Chromium
+	@$(BIN)/python -m scripts.screenshots
 
 test: .venv/test.stamp ## Every test (one applied stack; real pictures if SCONES_TEST_DATA or ../shared/data has them)
 	$(BIN)/python -m pytest

@@ -67,6 +67,11 @@ class Ledger:
         )
         return [_row(item) for page in pages for item in page["Items"]]
 
+    def all(self) -> Iterator[Row]:
+        """Every row, in no order."""
+        for page in self.dynamodb.get_paginator("scan").paginate(TableName=self.table):
+            yield from map(_row, page["Items"])
+
     def select(self, selection: Selection) -> Iterator[Row]:
         """The rows that a selection means: those that wait are found by the index, accepted ones by a scan."""
         wanted = {"error": selection.error, "model": selection.model}

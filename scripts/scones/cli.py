@@ -11,6 +11,7 @@ from scripts.scones import (
     image,
     package,
     promote,
+    report,
     rerun,
     stage,
     stream,
@@ -40,6 +41,7 @@ app.command("classify")(classify.classify)
 app.command("rerun")(rerun.rerun)
 app.command("stream")(stream.stream)
 app.command("testcase")(testcase.print_inputs)
+app.command("report")(report.report)
 app.command("demo")(demo.demo)
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from scripts.demonstration import NoPictures
 from scripts.deployment import Deployment, NotDeployed, on_aws
 from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, LocalStack, StackFailed
+from scripts.making_report import NothingToShow
 from scripts.packaging import PackagingError
+from scripts.report import LabelsError
 from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
 from scripts.training_jobs import TrainingJobError
 from scripts.workflow import NoSuchPicture, Outcome
@@ -41,6 +43,8 @@ EXPECTED_ERRORS = (
     ServingFailed,
     ImageError,
     NoSuchObject,
+    NothingToShow,
+    LabelsError,
     PromoteError,
     StageError,
     ClientError,

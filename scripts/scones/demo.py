@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from scripts import demonstration
+from scripts import demonstration, making_report
 from scripts.demonstration import LEAST_ACCURACY, Sample, Summary
+from scripts.deployment import Deployment
 from scripts.local_stack import LocalStack
+from scripts.report import Truths
 from scripts.scones.console import err, errors_explained, out, outcome_line, steps
 from scripts.terraform_cli import WORK
 from scripts.workflow import Outcome, Workflow
@@ -17,6 +19,8 @@ from training_scripts.stage import StageError
 
 ALL_KINDS = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED")
 EVENT_SECONDS = 60
+
+Shown = list[tuple[Sample, Outcome]]
 
 
 def demo(
@@ -48,12 +52,13 @@ def demo(
                 deployment = stack.bring_up(progress)
             workflow = Workflow(deployment)
             out.print(f"The stack is up after {time.monotonic() - began:.0f} s, on this machine alone.\n")
-            summary = _show(workflow, samples, began)
+            shown, summary = _show(workflow, samples, began)
             arrived = _drop_into_bucket(workflow, samples[0])
             _show_alerts(stack)
+            report = _report(deployment, shown, stack.folder / "report.html")
         finally:
             stack.stop_server()
-    _say_where_next()
+    _say_where_next(report)
     if not (
         arrived and _is_as_expected(summary, needs_all_kinds=images is None, needs_accuracy=data is not None)
     ):
@@ -68,10 +73,10 @@ def _samples(images: Path | None, data: Path | None, scratch: Path, seed: int) -
     return demonstration.drawn(scratch, seed)
 
 
-def _show(workflow: Workflow, samples: list[Sample], began: float) -> Summary:
+def _show(workflow: Workflow, samples: list[Sample], began: float) -> tuple[Shown, Summary]:
     width = max(len(sample.path.name) for sample in samples)
     out.print(f"{'picture':<{width}}  {'label':<12} {'conf.':>6}  {'decision':<14} {'time':>8}", style="bold")
-    shown: list[tuple[Sample, Outcome]] = []
+    shown: Shown = []
     for sample, outcome in zip(samples, workflow.classify_all(str(s.path) for s in samples), strict=True):
         shown.append((sample, outcome))
         surprise = (
@@ -94,7 +99,7 @@ def _show(workflow: Workflow, samples: list[Sample], began: float) -> Summary:
             f"(accuracy {summary.accuracy:.3f}); {summary.accepted} were accepted "
             f"(share {summary.accepted / summary.labelled:.3f}), {summary.accepted_right} of those with the right label."
         )
-    return summary
+    return shown, summary
 
 
 def _drop_into_bucket(workflow: Workflow, sample: Sample) -> bool:
@@ -128,6 +133,17 @@ def _show_alerts(stack: LocalStack) -> None:
             out.print("\n".join(f"  {line}" for line in message["message"].splitlines()), markup=False)
 
 
+def _report(deployment: Deployment, shown: Shown, to: Path) -> Path | None:
+    """What the pictures' answers look like together; nothing if the model was never asked."""
+    truths = Truths(pictures={(outcome.uri, ""): sample.label for sample, outcome in shown if sample.label})
+    try:
+        with steps() as progress:
+            making_report.make([], deployment, [], truths, to, progress, with_ledger=True)
+    except making_report.NothingToShow:
+        return None
+    return to
+
+
 def _is_as_expected(summary: Summary, needs_all_kinds: bool, needs_accuracy: bool) -> bool:
     complaints = [
         f"{outcome.source}: {outcome.status} ({outcome.error}: {outcome.reason}), expected {' or '.join(sorted(sample.expected))}"
@@ -142,7 +158,7 @@ def _is_as_expected(summary: Summary, needs_all_kinds: bool, needs_accuracy: boo
     return not complaints
 
 
-def _say_where_next() -> None:
+def _say_where_next(report: Path | None) -> None:
     out.print(
         "\nEverything is stopped again. Next:\n"
         "  make up                               keep the same stack running\n"
@@ -150,3 +166,5 @@ def _say_where_next() -> None:
         "  docs/operations.md                    what each alert means and what to do\n"
         "  README.md                             the same on AWS"
     )
+    if report:
+        out.print(f"\nThe report of this demonstration, for a browser: {report}", markup=False)

@@ -105,3 +105,10 @@ def test_a_picture_that_the_ledger_does_not_know_has_no_row(ledger):
 def test_a_dynamodb_value_becomes_a_plain_one(attribute, value):
     assert plain(attribute) == value
     assert type(plain(attribute)) is type(value)
+
+
+def test_all_rows_are_those_that_wait_and_those_that_are_settled(ledger, write):
+    for status in ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED"):
+        write(status.lower(), status)
+
+    assert keys(ledger.all()) == {"accepted", "low_confidence", "rejected", "failed"}

@@ -47,6 +47,5 @@ class Handler(BaseHTTPRequestHandler):
 
 if MODEL.get("refuses_to_start"):
     sys.exit("this model refuses to start")
-while not Path(MODEL.get("starts_after", "/")).exists():
-    time.sleep(0.05)
+time.sleep(MODEL.get("startup_seconds", 0))
 ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()

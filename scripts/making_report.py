@@ -1,0 +1,116 @@
+"""From captured data, ledger and models to the report's three files."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scripts import captured, report, report_chart, report_page
+from scripts.deployment import Deployment
+from scripts.ledger import Ledger, Row
+from scripts.local_stack import SHIPPED_MODEL, Progress
+from training_scripts import artifact, objects
+
+
+class NothingToShow(Exception):
+    """There is no answer of the model in what was read; the message says what was there."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """The report's figures, and the files it was written to."""
+
+    figures: dict[str, Any]
+    written: list[Path]
+
+
+def make(  # noqa: PLR0913, PLR0917 - so many sources
+    places: Sequence[str],
+    deployment: Deployment | None,
+    models: Sequence[str],
+    truths: report.Truths,
+    to: Path,
+    progress: Progress,
+    *,
+    with_ledger: bool,
+) -> Made:
+    """Read everything, write `to` (HTML), and a PNG and a CSV of the same name beside it.
+
+    Args:
+        places: of captured data; the deployment's own if there are none.
+        deployment: needed for the ledger, for S3, and where no place is named.
+
+    Raises:
+        NothingToShow: no answer of a model was found.
+        NoSuchObject, ArtifactError, OSError: a source cannot be used.
+    """
+    if deployment and not places:
+        places = [f"s3://{deployment.bucket}/capture/"]
+    with contextlib.ExitStack() as closing:
+        progress("Reading the ledger", None)
+        rows = list(Ledger(deployment).all()) if deployment and with_ledger else []
+        descriptions = _descriptions(models, rows, deployment, closing)
+        read = _captured(places, deployment, bool(rows), progress)
+        joined = report.join(read, rows, descriptions, truths)
+    if not joined.records:
+        raise NothingToShow(
+            f"No answer of a model in {', '.join(places)}{' and the ledger' if with_ledger else ''} "
+            f"({len(joined.broken)} broken lines): name a folder with captured .jsonl files, or classify pictures first."
+        )
+    progress("Writing the report", None)
+    return Made(report.figures(joined), _write(joined, deployment, to))
+
+
+def _captured(
+    places: Sequence[str], deployment: Deployment | None, has_rows: bool, progress: Progress
+) -> Iterator[captured.Inference | captured.Broken]:
+    count = 0
+    for place in places:
+        try:
+            for found in captured.read(place, lambda: deployment.client("s3") if deployment else None):
+                count += 1
+                if count % 1000 == 0:
+                    progress(f"Reading captured data: {count:,} lines", None)
+                yield found
+        except objects.NoSuchObject:
+            if not has_rows:  # capture may be off; then the ledger speaks alone
+                raise
+
+
+def _descriptions(
+    models: Sequence[str],
+    rows: Sequence[Row],
+    deployment: Deployment | None,
+    closing: contextlib.ExitStack,
+) -> list[dict[str, Any]]:
+    """model.json of each model named, else of those that the ledger names (the latest first), else of the shipped one."""
+
+    def client() -> Any:
+        return deployment.client("s3") if deployment else None
+
+    def read(place: str) -> dict[str, Any]:
+        return artifact.read_archive(closing.enter_context(objects.local(place, client)))[0]
+
+    if models or deployment is None:
+        return [read(place) for place in models or [str(SHIPPED_MODEL)]]
+    latest_first = sorted(
+        (row for row in rows if row.get("model")), key=lambda row: row["time"], reverse=True
+    )
+    found = []
+    for name in dict.fromkeys(row["model"] for row in latest_first):
+        with contextlib.suppress(objects.NoSuchObject, artifact.ArtifactError):  # removed since
+            found.append(read(f"s3://{deployment.bucket}/models/{name}/model.tar.gz"))
+    return found or [read(str(SHIPPED_MODEL))]
+
+
+def _write(joined: report.Report, deployment: Deployment | None, to: Path) -> list[Path]:
+    title = f"Scones report: {deployment.prefix}" if deployment else "Scones report"
+    made = f"Made {datetime.now(UTC):%Y-%m-%d %H:%M} UTC from {len(joined.records):,} records."
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(report_page.render(joined, title, made), encoding="utf-8")
+    picture, table = to.with_suffix(".png"), to.with_suffix(".csv")
+    report_chart.draw(joined, title, picture)
+    report.write_csv(joined, table)
+    return [to, picture, table]

@@ -1,0 +1,82 @@
+"""Makes the pictures of docs/images: a real run of drawn pictures on this machine, its report, and a browser.
+
+python -m scripts.screenshots [FOLDER]
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from scripts import browser, making_report
+from scripts.local_stack import LocalStack
+from scripts.report import Truths
+from scripts.scones.console import err, steps
+from scripts.terraform_cli import ROOT, WORK
+from scripts.workflow import Workflow
+from training_scripts import drawings
+
+TRUTH = {"bicycle": "bicycle", "motorcycle": "motorcycle", "other": "neither"}
+# Drawings of the generator's own sorts, from seeds that no training saw.
+STREAM = {"bicycle": 90, "motorcycle": 110, "other": 30, "ambiguous": 30}
+FIRST_SEED = 50_000
+WINDOWS: dict[str, dict[str, Any]] = {
+    "light": {"height": 1500},
+    "dark": {"height": 1500, "dark": True},
+    "phone": {"width": 390, "height": 844, "phone": True},
+}
+
+
+def take(report: Path, folder: Path) -> list[Path]:
+    """Photograph a report's page on a desktop, light and dark, and on a phone; returns the pictures' paths.
+
+    Raises:
+        scripts.browser.BrowserMissing, scripts.browser.PageFailed: no browser, or it failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = []
+    with browser.page() as page:
+        for name, window in WINDOWS.items():
+            page.open(report.resolve().as_uri(), **window)
+            if window.get("phone"):
+                page.evaluate("document.getElementById('charts').scrollIntoView()")
+            taken.append(folder / f"{report.stem}-{name}.png")
+            page.screenshot(taken[-1])
+    return taken
+
+
+def stream(workflow: Workflow, folder: Path) -> Truths:
+    """Run drawn pictures through the workflow; returns what each shows, where it shows one thing."""
+    truths = {}
+    for sort, count in STREAM.items():
+        for seed in range(FIRST_SEED, FIRST_SEED + count):
+            path = folder / f"{sort}-{seed - FIRST_SEED + 1}.jpg"
+            drawings.draw(sort, seed).save(path, quality=90)
+            truths[str(path)] = TRUTH.get(sort)
+    # The end of a name mixes the sorts, as a real stream does.
+    mixed = sorted(truths, key=lambda path: Path(path).stem[::-1])
+    outcomes = list(workflow.classify_all(mixed))
+    return Truths(pictures={(o.uri, ""): truth for o in outcomes if (truth := truths[o.source])})
+
+
+def main() -> None:
+    to = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    browser.find()
+    stack = LocalStack(WORK / "screenshots")
+    with tempfile.TemporaryDirectory() as scratch, steps() as progress:
+        try:
+            deployment = stack.bring_up(progress)
+            progress("Classifying drawn pictures", None)
+            truths = stream(Workflow(deployment), Path(scratch))
+            report = Path(scratch) / "report.html"
+            making_report.make([], deployment, [], truths, report, progress, with_ledger=True)
+            progress("Photographing the report", None)
+            taken = take(report, to)
+        finally:
+            stack.stop_server()
+    for path in taken:
+        err.print(f"written: {path}", markup=False)
+
+
+if __name__ == "__main__":
+    main()
