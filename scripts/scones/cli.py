@@ -8,6 +8,7 @@ from scripts.scones import (
     deploy,
     down,
     evaluate,
+    forget,
     image,
     package,
     promote,
@@ -42,6 +43,7 @@ app.command("rerun")(rerun.rerun)
 app.command("stream")(stream.stream)
 app.command("testcase")(testcase.print_inputs)
 app.command("report")(report.report)
+app.command("forget")(forget.forget)
 app.command("demo")(demo.demo)
 
 if __name__ == "__main__":

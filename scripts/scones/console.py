@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from scripts.demonstration import NoPictures
 from scripts.deployment import Deployment, NotDeployed, on_aws
+from scripts.forgetting import ForgetFailed
 from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, LocalStack, StackFailed
 from scripts.making_report import NothingToShow
 from scripts.packaging import PackagingError
@@ -36,6 +37,7 @@ EXPECTED_ERRORS = (
     MirrorMissing,
     TerraformFailed,
     TerraformMissing,
+    ForgetFailed,
     NoPictures,
     NoSuchPicture,
     TrainingJobError,

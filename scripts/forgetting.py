@@ -1,0 +1,290 @@
+"""Removes one picture from everywhere that this deployment keeps something of it."""
+
+import contextlib
+import itertools
+import json
+import operator
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.common.inference_id import picture_hash
+from scripts.ledger import UNKNOWN_VERSION, Row
+from scripts.local_stack import Progress
+from scripts.workflow import Workflow, bucket_and_key
+
+CAPTURES, RESULTS = "capture/", "results/"
+# What the deployment itself lives on is no picture.
+OWN_PREFIXES = (CAPTURES, RESULTS, "models/")
+READ_AT_ONCE = 8
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+KEYS_AT_ONCE = 1000
+# A picture may be captured a little before the clock that stamped its version says that it was there.
+SLACK = timedelta(hours=1)
+# The hour in the key of captured data:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
+HOUR = re.compile(r"/(\d{4}/\d\d/\d\d/\d\d)/[^/]+$")
+PERMISSIONS = {
+    "ListObjectVersions": "s3:ListBucketVersions on the bucket",
+    "GetObject": "s3:GetObjectVersion on the bucket's objects and kms:Decrypt on its key",
+    "PutObject": "s3:PutObject on capture/ and results/ and kms:GenerateDataKey on the bucket's key",
+    "DeleteObjects": "s3:DeleteObjectVersion on the bucket's objects",
+    "Query": "dynamodb:Query on the ledger",
+    "DeleteItem": "dynamodb:DeleteItem on the ledger",
+}
+
+Mentions = Callable[[Any], bool]
+GONE = object()
+
+
+class ForgetFailed(Exception):
+    """Something could not be looked at or removed; the message says what, why and what to do."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One version of an object, or a delete marker; `records` counts those that tell of the picture."""
+
+    key: str
+    version: str
+    is_latest: bool
+    modified: datetime
+    records: int = 0
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Where a picture was found. `versions` are those of the object itself, delete markers included."""
+
+    uri: str
+    versions: list[Stored]
+    rows: list[Row]
+    captures: list[Stored]
+    results: list[Stored]
+
+    def counts(self) -> dict[str, int]:
+        """Numbers of object versions, rows, captured records, and records in the files of batches."""
+        return {
+            "versions": len(self.versions),
+            "rows": len(self.rows),
+            "captured": sum(each.records for each in self.captures),
+            "results": sum(each.records for each in self.results),
+        }
+
+    def hashes(self, bucket: str, key: str) -> set[str]:
+        """What captured records call the picture's versions, as far as versions are known."""
+        known = {each.version for each in self.versions} | {row["version"] for row in self.rows}
+        return {picture_hash(bucket, key, version) for version in known - {UNKNOWN_VERSION}}
+
+    def first_known(self) -> datetime | None:
+        """When the picture was first heard of; nothing older can tell of it."""
+        moments = [each.modified for each in self.versions]
+        for row in self.rows:
+            times = [row["time"], *(entry["time"] for entry in row.get("history", []))]
+            moments += map(datetime.fromisoformat, times)
+        return min(moments) - SLACK if moments else None
+
+
+class Forgetting:
+    """Finds and removes what tells of one picture.
+
+    Args:
+        workflow: whose bucket and ledger.
+        uri: s3://BUCKET/KEY; the object need not be there any more.
+
+    Raises:
+        NoSuchPicture: the URI names no object.
+        ForgetFailed: it names one of the deployment's own files.
+    """
+
+    def __init__(self, workflow: Workflow, uri: str):
+        self.s3, self.ledger, self.bucket = workflow.s3, workflow.ledger, workflow.deployment.bucket
+        self.uri, (self.in_bucket, self.key) = uri, bucket_and_key(uri)
+        if self.in_bucket == self.bucket and self.key.startswith(OWN_PREFIXES):
+            raise ForgetFailed(
+                f"{uri} is no picture but a file of the deployment itself; nothing was removed."
+            )
+
+    def find(self, progress: Progress) -> Traces:
+        """Looks everywhere, also among versions that were overwritten or deleted. Raises ForgetFailed."""
+        with _faults_explained():
+            # Of all keys that begin like this one, it comes first.
+            own = itertools.takewhile(lambda each: each.key == self.key, self._versions(self.key))
+            found = Traces(
+                self.uri,
+                [*own] if self.in_bucket == self.bucket else [],
+                self.ledger.rows_of(self.uri),
+                [],
+                [],
+            )
+            since, hashes = found.first_known(), found.hashes(self.in_bucket, self.key)
+            # Captured records name a version, so without one there is nothing to look for.
+            captured = (
+                [each for each in self._versions(CAPTURES) if _hour(each) >= since]
+                if since and hashes
+                else []
+            )
+            resulted = [each for each in self._versions(RESULTS) if not since or each.modified >= since]
+            return replace(
+                found,
+                captures=self._search(captured, hashes, partial(_is_captured, hashes), progress),
+                results=self._search(resulted, {_longest_word(self.key)}, self._is_named, progress),
+            )
+
+    def remove(self, traces: Traces, progress: Progress) -> None:
+        """Removes what was found: the object last, because its versions lead to the rest. Raises ForgetFailed."""
+        captured = partial(_is_captured, traces.hashes(self.in_bucket, self.key))
+        todo = [(each, captured) for each in traces.captures] + [
+            (each, self._is_named) for each in traces.results
+        ]
+        with _faults_explained():
+            for number, (file, mentions) in enumerate(todo):
+                progress(f"Removing from files: {number} of {len(todo)}", number / len(todo))
+                self._cut_out(file, mentions)
+            for row in traces.rows:
+                self.ledger.remove(row)
+            for first in range(0, len(traces.versions), KEYS_AT_ONCE):
+                self._delete(traces.versions[first : first + KEYS_AT_ONCE])
+
+    def _versions(self, prefix: str) -> Iterator[Stored]:
+        """Every version and delete marker under a prefix of the deployment's bucket."""
+        for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
+            listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            for each in sorted(listed, key=operator.itemgetter("Key")):
+                yield Stored(each["Key"], each["VersionId"], each["IsLatest"], each["LastModified"])
+
+    def _search(
+        self, files: list[Stored], words: set[str], mentions: Mentions, progress: Progress
+    ) -> list[Stored]:
+        """The files with records that tell of the picture. Only those that hold one of `words` are parsed."""
+        found = []
+        wanted = [word.encode() for word in words]
+        with ThreadPoolExecutor(READ_AT_ONCE) as pool:
+            for number, (file, data) in enumerate(zip(files, pool.map(self._read, files), strict=True)):
+                place = file.key.partition("/")[0]
+                progress(f"Searching {place}: {number} of {len(files)} files", number / len(files))
+                if any(word in data for word in wanted) and (records := cut(data, mentions)[1]):
+                    found.append(replace(file, records=records))
+        return found
+
+    def _read(self, file: Stored) -> bytes:
+        """A version's content; nothing of a delete marker or of what has just expired."""
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=file.key, VersionId=file.version)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("MethodNotAllowed", "NoSuchKey", "NoSuchVersion"):
+                return b""
+            raise
+        return answer["Body"].read()
+
+    def _cut_out(self, file: Stored, mentions: Mentions) -> None:
+        """Writes the rest of a file anew and deletes the version that told of the picture."""
+        answer = self.s3.get_object(Bucket=self.bucket, Key=file.key, VersionId=file.version)
+        rest, _ = cut(answer["Body"].read(), mentions)
+        if file.is_latest and rest:
+            # Two who forget at the same time must not bring back what the other has removed.
+            self.s3.put_object(
+                Bucket=self.bucket,
+                Key=file.key,
+                Body=rest,
+                ContentType=answer["ContentType"],
+                IfMatch=answer["ETag"],
+            )
+        self._delete([file])
+
+    def _delete(self, versions: list[Stored]) -> None:
+        objects = [{"Key": each.key, "VersionId": each.version} for each in versions]
+        answer = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+        if errors := answer.get("Errors"):
+            raise ClientError({"Error": errors[0]}, "DeleteObjects")
+
+    def _is_named(self, value: Any) -> bool:
+        """Whether JSON names the picture, by its URI or as an execution's input does."""
+        if isinstance(value, dict):
+            return (value.get("s3_bucket"), value.get("s3_key")) == (self.in_bucket, self.key)
+        return bool(value == self.uri)
+
+
+def cut(data: bytes, mentions: Mentions) -> tuple[bytes, int]:
+    """JSON Lines without what tells of the picture, and how many records went.
+
+    The smallest record that can be missed goes: an element of a list, or else the line. Text that is JSON itself,
+    as Step Functions writes the input of a child, is looked into. Lines that are no JSON stay as they are.
+    """
+    kept, gone = [], 0
+    for line in data.splitlines(keepends=True):
+        rest, removed = _without(_parsed(line), mentions)
+        gone += removed
+        if not removed:
+            kept.append(line)
+        elif rest is not GONE:
+            kept.append(json.dumps(rest).encode() + b"\n")
+    return b"".join(kept), gone
+
+
+def _without(value: Any, mentions: Mentions) -> tuple[Any, int]:
+    if mentions(value):
+        return GONE, 1
+    if isinstance(value, list):
+        parts = [_without(each, mentions) for each in value]
+        return [rest for rest, _ in parts if rest is not GONE], sum(gone for _, gone in parts)
+    if isinstance(value, dict):
+        members = {name: _without(each, mentions) for name, each in value.items()}
+        if any(rest is GONE for rest, _ in members.values()):
+            return GONE, 1
+        return {name: rest for name, (rest, _) in members.items()}, sum(gone for _, gone in members.values())
+    if isinstance(value, str) and (inner := _parsed(value)):
+        rest, gone = _without(inner, mentions)
+        return (value if not gone else GONE if rest is GONE else json.dumps(rest)), gone
+    return value, 0
+
+
+def _parsed(text: str | bytes) -> Any:
+    """JSON of a list or an object; None if the text is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, list | dict) else None
+
+
+def _is_captured(hashes: set[str], value: Any) -> bool:
+    """Whether JSON is a captured record of one of these versions of a picture."""
+    metadata = value.get("eventMetadata") if isinstance(value, dict) else None
+    name = metadata.get("inferenceId") if isinstance(metadata, dict) else None
+    return isinstance(name, str) and name.rpartition("-")[0] in hashes
+
+
+def _hour(file: Stored) -> datetime:
+    """The end of the hour that a file of captured data is about."""
+    if found := HOUR.search(file.key):
+        with contextlib.suppress(ValueError):
+            return datetime.strptime(f"{found[1]} +0000", "%Y/%m/%d/%H %z") + timedelta(hours=1)
+    return file.modified
+
+
+def _longest_word(key: str) -> str:
+    """A part of a key that every way to write JSON leaves as it is."""
+    return max(re.findall(r"[A-Za-z0-9_.-]+", key), key=len, default="")
+
+
+@contextlib.contextmanager
+def _faults_explained() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        if code in ("AccessDenied", "AccessDeniedException"):
+            needed = PERMISSIONS.get(error.operation_name, "more permissions")
+            reason = f"You may not: {error.operation_name} needs {needed} ({message})."
+        elif code in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchVersion"):
+            reason = "A file was changed by somebody else at the same moment."
+        else:
+            reason = f"{error.operation_name} failed ({code}: {message})."
+        raise ForgetFailed(f"{reason} The same command goes on where this one ended.") from error

@@ -1,0 +1,71 @@
+"""scones forget: one picture removed from everywhere."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from scripts.forgetting import Forgetting, Traces
+from scripts.local_stack import ENVIRONMENT
+from scripts.scones.console import err, errors_explained, find_deployment, out, printable, steps
+from scripts.workflow import Workflow
+
+KINDS = {
+    "versions": "versions and delete markers of the object",
+    "rows": "rows of the ledger",
+    "captured": "captured requests and answers of the endpoint",
+    "results": "records in the files of batches",
+}
+OUT_OF_REACH = (
+    "executions of the last 90 days: Step Functions keeps their inputs and histories, the picture's small copy among them",
+    "logs, until they expire (log_retention_days): key and error, never the picture",
+    "alerts that were sent or wait in the dead-letter queues: key and label",
+    "backups of the ledger: point-in-time recovery reaches 35 days back",
+    "the same picture under other keys, what was staged for training, and models that were trained on it",
+)
+
+
+def forget(
+    picture: Annotated[str, typer.Argument(metavar="S3://BUCKET/KEY", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="What was removed as one JSON object.")] = False,
+    environment: Annotated[
+        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
+    ] = ENVIRONMENT,
+) -> None:
+    """Remove one picture from everywhere, for good, and say what was removed and what cannot be reached.
+
+    All versions of the object, its rows in the ledger, what the endpoint captured of it, and its lines in the files
+    of batches. Repeating it is safe, also after an interruption: it removes what is still there. Captured data is
+    searched from the picture's first upload on, which takes a while in a busy deployment.
+    """
+    with errors_explained():
+        forgetting = Forgetting(Workflow(find_deployment(environment)), picture)
+        with steps() as progress:
+            traces = forgetting.find(progress)
+        found = any(traces.counts().values())
+        if found and not yes:
+            _show("Found", traces, err)
+            typer.confirm(
+                f"Remove all of it for good, all versions of {printable(picture)} included?",
+                abort=True,
+                err=True,
+            )
+        with steps() as progress:
+            forgetting.remove(traces, progress)
+    if as_json:
+        print(json.dumps({"picture": picture, **traces.counts(), "out_of_reach": OUT_OF_REACH}))
+        return
+    _show("Removed", traces, out)
+    if not traces.versions and not traces.rows:
+        out.print("No version of it is known (any more), so captured data could not be searched for it.")
+    out.print("Out of reach:")
+    for line in OUT_OF_REACH:
+        out.print(f"  - {line}")
+
+
+def _show(done: str, traces: Traces, console: Console) -> None:
+    console.print(f"{done} of {printable(traces.uri)}:")
+    for kind, count in traces.counts().items():
+        console.print(f"  {count:5} {KINDS[kind]}")

@@ -1,0 +1,261 @@
+"""Forgetting one picture: what goes, what stays, and that it can be repeated."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.common.inference_id import inference_id
+from scripts.forgetting import ForgetFailed, Forgetting
+from scripts.local_stack import silent
+from scripts.workflow import NoSuchPicture, Workflow
+
+ODD = 'incoming/a "b"\n+%20 Fahrräder 🚲.jpg'
+
+
+@pytest.fixture
+def workflow(deployment):
+    return Workflow(deployment)
+
+
+@pytest.fixture
+def forgetting(workflow, bucket):
+    return lambda key: Forgetting(workflow, f"s3://{bucket.name}/{key}")
+
+
+@pytest.fixture
+def forget(forgetting):
+    """Finds and removes; returns the counts."""
+
+    def run(key):
+        work = forgetting(key)
+        traces = work.find(silent)
+        work.remove(traces, silent)
+        return traces.counts()
+
+    return run
+
+
+@pytest.fixture
+def upload(workflow, bucket):
+    """Puts a picture and its row; returns the version."""
+
+    def put(key):
+        version = bucket.put_object(Key=key, Body=b"picture").version_id
+        row = {
+            "picture": f"s3://{bucket.name}/{key}",
+            "version": version,
+            "time": f"{datetime.now(UTC):%FT%T.000Z}",
+        }
+        item = {name: {"S": text} for name, text in row.items()}
+        workflow.dynamodb.put_item(TableName=workflow.ledger.table, Item=item)
+        return version
+
+    return put
+
+
+@pytest.fixture
+def capture(bucket):
+    """Writes a file as data capture does, with one record for each (key, version, run)."""
+
+    def write(*inferences, name="00-00.jsonl", hours_ago=0):
+        records = [
+            {
+                "captureData": {"endpointInput": {"data": "iVBORw0KGgo=", "encoding": "BASE64"}},
+                "eventMetadata": {
+                    "eventId": f"{number}",
+                    "inferenceId": inference_id(bucket.name, *inference),
+                },
+                "eventVersion": "0",
+            }
+            for number, inference in enumerate(inferences)
+        ]
+        hour = datetime.now(UTC) - timedelta(hours=hours_ago)
+        key = f"capture/scones-test-classifier/primary/{hour:%Y/%m/%d/%H}/{name}"
+        bucket.put_object(Key=key, Body="".join(json.dumps(record) + "\n" for record in records).encode())
+        return key
+
+    return write
+
+
+def everything(bucket, prefix=""):
+    """The content of every version of every object under a prefix."""
+    versions = bucket.object_versions.filter(Prefix=prefix)
+    return {
+        (each.object_key, each.id): each.get()["Body"].read() for each in versions if each.size is not None
+    }
+
+
+@pytest.mark.parametrize("key", ["incoming/a.jpg", ODD])
+def test_all_versions_and_rows_of_the_picture_go_and_nobody_elses(bucket, workflow, upload, forget, key):
+    for _ in range(3):
+        upload(key)
+    bucket.Object(key).delete()
+    upload(key)
+    neighbours = [upload(f"{key}2"), upload(f"{key}/inside")]
+
+    counts = forget(key)
+
+    assert (counts["versions"], counts["rows"]) == (5, 4)
+    assert {version for _, version in everything(bucket, "incoming/")} == {*neighbours}
+    assert workflow.ledger.rows_of(f"s3://{bucket.name}/{key}") == []
+    assert len(workflow.ledger.rows_of(f"s3://{bucket.name}/{key}2")) == 1
+
+
+@pytest.mark.parametrize("key", ["incoming/a.jpg", ODD])
+def test_captured_records_of_every_version_and_run_go_and_the_rest_of_the_file_stays(
+    bucket, upload, capture, forget, key
+):
+    first, second, other = upload(key), upload(key), upload("incoming/other.jpg")
+    file = capture((key, first, 0), ("incoming/other.jpg", other, 0), (key, first, 1), (key, second, 0))
+    before = bucket.Object(file).get()["Body"].read().splitlines(keepends=True)
+
+    counts = forget(key)
+
+    assert counts["captured"] == 3
+    assert [*everything(bucket, "capture/").values()] == [before[1]]
+
+
+def test_a_file_of_captured_data_about_nothing_else_goes_without_a_trace(bucket, upload, capture, forget):
+    version = upload("incoming/a.jpg")
+    capture(("incoming/a.jpg", version, 0))
+
+    forget("incoming/a.jpg")
+
+    assert [*bucket.object_versions.filter(Prefix="capture/")] == []
+
+
+def test_captured_data_that_has_expired_or_was_overwritten_goes_too(bucket, upload, capture, forget):
+    version = upload("incoming/a.jpg")
+    for name in ("expired", "overwritten"):
+        file = capture(("incoming/a.jpg", version, 0), name=f"{name}.jsonl")
+        bucket.Object(file).delete() if name == "expired" else bucket.put_object(Key=file, Body=b"{}\n")
+
+    assert forget("incoming/a.jpg")["captured"] == 2
+    assert set(everything(bucket, "capture/").values()) == {b"{}\n"}
+
+
+def test_hours_before_the_first_upload_are_not_searched(upload, capture, forgetting):
+    version = upload("incoming/a.jpg")
+    for hours in (0, 1, 50):
+        capture(("incoming/a.jpg", version, 0), hours_ago=hours)
+
+    traces = forgetting("incoming/a.jpg").find(silent)
+
+    assert len(traces.captures) == 2
+
+
+@pytest.mark.parametrize("key", ["incoming/a.jpg", ODD])
+def test_what_batches_wrote_keeps_all_other_pictures(bucket, upload, forget, key):
+    upload(key)
+    pictures = [
+        {"s3_bucket": bucket.name, "s3_key": each, "s3_version_id": "v", "run": 0} for each in (key, "b.jpg")
+    ]
+    manifest = "".join(json.dumps(each) + "\n" for each in pictures)
+    child = {"Input": json.dumps({"BatchInput": {"execution": "arn"}, "Items": pictures}), "Status": "FAILED"}
+    bucket.put_object(Key="results/1/pictures.jsonl", Body=manifest.encode())
+    bucket.put_object(Key="results/1/run/FAILED_0.jsonl", Body=json.dumps(child).encode() + b"\n")
+    bucket.put_object(Key="results/1/run/SUCCEEDED_0.jsonl", Body=b'{"ACCEPTED":40}\n')
+
+    counts = forget(key)
+
+    assert counts["results"] == 2
+    (left,) = everything(bucket, "results/1/pictures.jsonl").values()
+    assert json.loads(left) == pictures[1]
+    (left,) = everything(bucket, "results/1/run/FAILED_0.jsonl").values()
+    assert json.loads(json.loads(left)["Input"])["Items"] == pictures[1:]
+    assert json.loads(left)["Status"] == "FAILED"
+    assert [*everything(bucket, "results/1/run/SUCC").values()] == [b'{"ACCEPTED":40}\n']
+
+
+def test_forgetting_again_finds_nothing(upload, capture, forget):
+    version = upload("incoming/a.jpg")
+    capture(("incoming/a.jpg", version, 0))
+
+    forget("incoming/a.jpg")
+
+    assert not any(forget("incoming/a.jpg").values())
+
+
+def test_a_picture_whose_object_is_gone_is_found_by_its_rows(bucket, upload, capture, forget):
+    version = upload("incoming/a.jpg")
+    capture(("incoming/a.jpg", version, 0))
+    bucket.Object("incoming/a.jpg").Version(version).delete()
+
+    assert forget("incoming/a.jpg") == {"versions": 0, "rows": 1, "captured": 1, "results": 0}
+
+
+def test_after_an_interruption_the_rest_is_still_found(upload, capture, forgetting, monkeypatch):
+    version = upload("incoming/a.jpg")
+    capture(("incoming/a.jpg", version, 0))
+    work = forgetting("incoming/a.jpg")
+    traces = work.find(silent)
+    monkeypatch.setattr(work.ledger, "remove", lambda row: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        work.remove(traces, silent)
+
+    again = forgetting("incoming/a.jpg").find(silent).counts()
+
+    assert again == {"versions": 1, "rows": 1, "captured": 0, "results": 0}
+
+
+def test_two_who_forget_at_once_bring_nothing_back(upload, capture, forgetting, bucket):
+    versions = {key: upload(key) for key in ("incoming/a.jpg", "incoming/b.jpg", "incoming/c.jpg")}
+    capture(*((key, version, 0) for key, version in versions.items()))
+    mine, theirs = forgetting("incoming/a.jpg"), forgetting("incoming/b.jpg")
+    my_traces, their_traces = mine.find(silent), theirs.find(silent)
+    theirs.remove(their_traces, silent)
+
+    with pytest.raises(ForgetFailed, match="changed by somebody else"):
+        mine.remove(my_traces, silent)
+    mine.remove(mine.find(silent), silent)
+
+    (left,) = everything(bucket, "capture/").values()
+    assert left.count(b"inferenceId") == 1
+    assert inference_id(bucket.name, "incoming/c.jpg", versions["incoming/c.jpg"], 0).encode() in left
+
+
+@pytest.mark.parametrize("action", ["get_object", "delete_objects"])
+def test_a_missing_permission_is_named(action, upload, capture, forgetting, monkeypatch):
+    version = upload("incoming/a.jpg")
+    capture(("incoming/a.jpg", version, 0))
+    work = forgetting("incoming/a.jpg")
+    operation = "".join(part.title() for part in action.split("_"))
+
+    def refuse(**_request):
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "explicit deny"}}, operation)
+
+    traces = None if action == "get_object" else work.find(silent)
+    monkeypatch.setattr(work.s3, action, refuse)
+    with pytest.raises(ForgetFailed, match=f"{operation} needs s3:"):
+        work.remove(traces, silent) if traces else work.find(silent)
+
+
+@pytest.mark.parametrize(
+    "key", ["models/m/model.tar.gz", "capture/e/primary/x.jsonl", "results/1/pictures.jsonl"]
+)
+def test_the_deployments_own_files_are_no_pictures(forgetting, key):
+    with pytest.raises(ForgetFailed, match="file of the deployment itself"):
+        forgetting(key)
+
+
+def test_a_picture_of_another_bucket_loses_its_rows_only(workflow, bucket):
+    item = {"picture": {"S": "s3://somebody-elses/a.jpg"}, "version": {"S": "unknown"}}
+    workflow.dynamodb.put_item(
+        TableName=workflow.ledger.table, Item=item | {"time": {"S": "2026-11-20T12:00:00.000Z"}}
+    )
+    bucket.put_object(Key="a.jpg", Body=b"ours")
+
+    work = Forgetting(workflow, "s3://somebody-elses/a.jpg")
+    traces = work.find(silent)
+    work.remove(traces, silent)
+
+    assert traces.counts() == {"versions": 0, "rows": 1, "captured": 0, "results": 0}
+    assert len(everything(bucket)) == 1
+
+
+@pytest.mark.parametrize("uri", ["incoming/a.jpg", "s3://bucket", "s3://bucket/", "https://bucket/a.jpg"])
+def test_what_names_no_object_is_refused(workflow, uri):
+    with pytest.raises(NoSuchPicture, match="names no object"):
+        Forgetting(workflow, uri)
