@@ -1,6 +1,5 @@
 """The ledger, read: one row for each version of a picture, in plain Python values."""
 
-import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -105,23 +104,6 @@ class Ledger:
         )
         for page in pages:
             yield from map(_row, page["Items"])
-
-    def supersede(self, row: Row, version: str) -> None:
-        """Nobody needs to look at a row any more, because that of `version` tells of the same picture.
-
-        A row that was written since stays as it is.
-        """
-        with contextlib.suppress(self.dynamodb.exceptions.ConditionalCheckFailedException):
-            self.dynamodb.update_item(
-                TableName=self.table,
-                Key=_key(row["picture"], row["version"]),
-                ConditionExpression="#execution = :execution",
-                UpdateExpression="SET #superseded = :version REMOVE #attention",
-                ExpressionAttributeNames={
-                    f"#{name}": name for name in ("execution", "superseded", "attention")
-                },
-                ExpressionAttributeValues={":execution": {"S": row["execution"]}, ":version": {"S": version}},
-            )
 
     def remove(self, row: Row) -> None:
         self.dynamodb.delete_item(TableName=self.table, Key=_key(row["picture"], row["version"]))

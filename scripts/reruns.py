@@ -27,11 +27,6 @@ class Rerun:
     letter: DeadLetter | None = None
 
     @property
-    def supersedes(self) -> bool:
-        """Whether the row was written before anybody knew which version it was about."""
-        return self.row is not None and self.row["version"] != self.picture.s3_version_id
-
-    @property
     def decided(self) -> str:
         """The status that makes an undelivered event superfluous; empty if there is none."""
         waits = self.letter is None or self.row is None or self.row["status"] == "FAILED"
@@ -78,7 +73,7 @@ class Reruns:
         bucket, key = bucket_and_key(row["picture"])
         if row["version"] != UNKNOWN_VERSION:
             return self._of_version(Picture(bucket, key, row["version"]), row)
-        # With a version the new execution gets a row of its own, so this one must be settled here.
+        # Step Functions runs a name once, and the name needs a version.
         try:
             return replace(self.of_picture(row["picture"]), row=row)
         except NoSuchPicture as error:
@@ -112,9 +107,9 @@ class Reruns:
             run += 1
 
     def _settle(self, rerun: Rerun) -> None:
-        if rerun.supersedes:
-            assert rerun.row
-            self.ledger.supersede(rerun.row, rerun.picture.s3_version_id)
+        """The version's own row tells of the picture from now on, as when an execution learns the version itself."""
+        if rerun.row and rerun.row["version"] == UNKNOWN_VERSION:
+            self.ledger.remove(rerun.row)
 
     def result(self, started: Started) -> str:
         """The status that a started execution gave its picture; waits for the execution's end."""
