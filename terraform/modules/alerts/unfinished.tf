@@ -1,14 +1,18 @@
-# No state can catch that its own execution timed out or was aborted.
+# No state can catch that its own execution timed out or was aborted, and States.ALL leaves out two errors:
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 resource "aws_cloudwatch_event_rule" "unfinished" {
   name        = var.unfinished_rule
-  description = "Settles executions that timed out or were aborted"
+  description = "Settles executions that none of their own states could settle"
 
   event_pattern = jsonencode({
     source      = ["aws.states"]
     detail-type = ["Step Functions Execution Status Change"]
     detail = {
-      status          = ["ABORTED", "TIMED_OUT"]
       stateMachineArn = var.state_machine_arns
+      "$or" = [
+        { status = ["ABORTED", "TIMED_OUT"] },
+        { status = ["FAILED"], error = ["States.DataLimitExceeded", "States.Runtime"] },
+      ]
     }
   })
 }

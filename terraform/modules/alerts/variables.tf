@@ -57,7 +57,7 @@ variable "alarms_arn_pattern" {
 
 variable "state_machine_arns" {
   type        = list(string)
-  description = "State machines whose timed-out and aborted executions must be settled."
+  description = "State machines whose executions must be settled where their own states could not."
 }
 
 variable "settler_arn" {

@@ -1,0 +1,178 @@
+"""What must become of a picture when a task meets an error: one row for each task and group of errors.
+
+`test_every_error.py` holds the rows against the definitions: every task, every error that it can meet, every retry
+and every catch needs a row, and every row is played.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .world import TERMINAL, Failure, Lost
+
+BUSY = "Lambda.AWSLambdaException Lambda.SdkClientException Lambda.ServiceException Lambda.TooManyRequestsException"
+BROKEN = (
+    "Lambda.KMSAccessDeniedException Lambda.KMSDisabledException Lambda.ResourceNotFoundException"
+    " Lambda.Unknown Runtime.ExitError Runtime.ImportModuleError Sandbox.Timedout ValueError"
+    " States.Timeout"
+)
+THROTTLED = (
+    "DynamoDB.InternalServerError DynamoDB.ProvisionedThroughputExceededException DynamoDB.RequestLimitExceeded"
+    " DynamoDB.SdkClientException DynamoDB.ThrottlingException States.Timeout"
+)
+HEAD_FAILED = "S3.S3Exception S3.SdkClientException States.Timeout"
+HEAD_REFUSED = "S3.AccessDeniedException S3.NoSuchKeyException"
+UNKEPT = "SQS.AccessDeniedException SQS.QueueDoesNotExistException SQS.SdkClientException States.Timeout"
+REFUSED = "DynamoDB.AccessDeniedException DynamoDB.ResourceNotFoundException DynamoDB.ValidationException"
+CONFLICT = "DynamoDB.ConditionalCheckFailedException"
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a picture ends; `error` "itself" stands for the error that was met."""
+
+    row: str | None
+    alert: str | None
+    execution: str
+    error: str | None = None
+    attention: bool = True
+    dead_letters: int = 0
+    version: str = "v1"
+
+    def __str__(self) -> str:
+        row = f"row `{self.row}`" if self.row else "no row"
+        alert = f"alert `{self.alert}`" if self.alert else "nobody alerted"
+        if self.dead_letters:
+            alert = "the alert in the dead-letter queue"
+        waits = ", waits for a person" if self.row and self.attention else ""
+        return f"{row}{waits}; {alert}; execution {self.execution}"
+
+
+ACCEPTED = End("ACCEPTED", None, "SUCCEEDED", attention=False)
+QUIET = End("ACCEPTED", None, "SUCCEEDED", attention=False)
+LOW = End("LOW_CONFIDENCE", "low_confidence", "FAILED", "ThresholdConfidenceNotMet")
+REJECTED = End("REJECTED", "rejected", "FAILED", "ImageRejected")
+FAILED = End("FAILED", "system", "FAILED", "itself")
+UNRECORDED = End(None, "system", "FAILED", "itself")
+KEPT = End("LOW_CONFIDENCE", None, "FAILED", "ThresholdConfidenceNotMet", dead_letters=1)
+UNHEARD = End("LOW_CONFIDENCE", None, "FAILED", "ThresholdConfidenceNotMet")
+VERSIONLESS = End("FAILED", "system", "FAILED", "itself", version="unknown")
+SETTLED = End("FAILED", "system", "SUCCEEDED")
+UNTOLD = End("FAILED", None, "FAILED", "itself", dead_letters=1)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How the task comes to be reached, and where the picture ends if it does not fail: `end`."""
+
+    end: End = ACCEPTED
+    failures: dict[str, Failure] = field(default_factory=dict)
+    given: dict[str, Any] | None = None
+    row: dict[str, Any] | None = None
+
+
+OTHERS_ROW = {"status": {"S": "ACCEPTED"}, "execution": {"S": "another"}}
+DOUBT: dict[str, Failure] = {"FilterInferences": "ThresholdConfidenceNotMet"}
+LEDGER_FAULT = "DynamoDB.AccessDeniedException"
+SCENES = {
+    ("classify", "ResolveVersion"): Scene(given={"s3_version_id": ""}),
+    ("classify", "DropUnknown"): Scene(given={"s3_version_id": ""}),
+    ("classify", "RecordFailure"): Scene(LOW, DOUBT),
+    ("classify", "WhoRecorded"): Scene(QUIET, row=OTHERS_ROW),
+    ("classify", "RecordFault"): Scene(
+        End("FAILED", "system", "FAILED", LEDGER_FAULT), {"RecordAccepted": LEDGER_FAULT}
+    ),
+    ("classify", "SendAlert"): Scene(LOW, DOUBT),
+    ("classify", "KeepAlert"): Scene(KEPT, {**DOUBT, "SendAlert": "AlertUnavailable"}),
+    ("unfinished", "RecordFault"): Scene(SETTLED),
+    ("unfinished", "SendAlert"): Scene(SETTLED),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """Errors of one task that end alike: where `retried`, one of them alone is got over."""
+
+    state: str
+    errors: tuple[Failure, ...]
+    end: End
+    retried: bool = False
+    machine: str = "classify"
+    scene: Scene | None = None
+
+    def setting(self) -> Scene:
+        return self.scene or SCENES.get((self.machine, self.state), Scene())
+
+
+def rows(state: str, errors: str, end: End, **more: Any) -> Row:
+    return Row(state, tuple(errors.split()), end, **more)
+
+
+def lost(state: str, end: End, **more: Any) -> Row:
+    """The ledger's task is done and its answer lost, once or every time: nothing is to be seen of it afterwards."""
+    return Row(
+        state, (Lost("DynamoDB.SdkClientException"), Lost("States.Timeout")), end, retried=True, **more
+    )
+
+
+DUPLICATE = Scene(QUIET, row=OTHERS_ROW)
+DUPLICATE_OF_DOUBT = Scene(QUIET, DOUBT, row=OTHERS_ROW)
+DUPLICATE_OF_FAULT = Scene(QUIET, {"SerializeImageData": "States.Runtime"}, row=OTHERS_ROW)
+
+TABLE = [
+    rows("SerializeImageData", f"ImageUnavailable {BUSY}", FAILED, retried=True),
+    rows("SerializeImageData", "ImageRejected", REJECTED),
+    rows("SerializeImageData", f"ImageNotFound InvalidInput Misconfigured {BROKEN}", FAILED),
+    rows("ClassifyImage", f"EndpointUnavailable {BUSY}", FAILED, retried=True),
+    rows("ClassifyImage", f"InvalidInference InvalidInput Misconfigured {BROKEN}", FAILED),
+    rows("FilterInferences", BUSY, FAILED, retried=True),
+    rows("FilterInferences", "ThresholdConfidenceNotMet", LOW),
+    rows("FilterInferences", f"InvalidInference InvalidInput Misconfigured {BROKEN}", FAILED),
+    rows("RecordAccepted", THROTTLED, FAILED, retried=True),
+    rows("RecordAccepted", REFUSED, FAILED),
+    rows("RecordAccepted", CONFLICT, QUIET, scene=DUPLICATE),
+    lost("RecordAccepted", ACCEPTED),
+    rows("RecordFailure", THROTTLED, FAILED, retried=True),
+    rows("RecordFailure", REFUSED, FAILED),
+    rows("RecordFailure", CONFLICT, QUIET, scene=DUPLICATE_OF_DOUBT),
+    lost("RecordFailure", LOW),
+    # Whose the row is cannot be learned: it stays with whoever wrote it, and nobody is woken.
+    rows("WhoRecorded", THROTTLED, QUIET, retried=True),
+    rows("WhoRecorded", REFUSED, QUIET),
+    rows("RecordFault", THROTTLED, End(None, "system", "FAILED", LEDGER_FAULT), retried=True),
+    rows("RecordFault", REFUSED, End(None, "system", "FAILED", LEDGER_FAULT)),
+    rows(
+        "RecordFault", CONFLICT, QUIET, scene=Scene(QUIET, {"RecordAccepted": LEDGER_FAULT}, row=OTHERS_ROW)
+    ),
+    lost("RecordFault", End("FAILED", "system", "FAILED", LEDGER_FAULT)),
+    rows("ResolveVersion", HEAD_FAILED, ACCEPTED, retried=True),
+    rows("ResolveVersion", HEAD_REFUSED, ACCEPTED),
+    rows("DropUnknown", THROTTLED, ACCEPTED, retried=True),
+    rows("DropUnknown", f"{REFUSED} {CONFLICT}", ACCEPTED),
+    rows("SendAlert", f"AlertUnavailable InvalidInput Misconfigured {BUSY} {BROKEN}", KEPT, retried=True),
+    rows("KeepAlert", UNKEPT, UNHEARD, retried=True),
+    rows("RecordFault", THROTTLED, End(None, "system", "SUCCEEDED"), retried=True, machine="unfinished"),
+    rows("RecordFault", REFUSED, End(None, "system", "SUCCEEDED"), machine="unfinished"),
+    rows("RecordFault", CONFLICT, QUIET, machine="unfinished", scene=DUPLICATE),
+    lost("RecordFault", SETTLED, machine="unfinished"),
+    rows(
+        "SendAlert",
+        f"AlertUnavailable InvalidInput Misconfigured {BUSY} {BROKEN}",
+        UNTOLD,
+        retried=True,
+        machine="unfinished",
+    ),
+    # Whatever no state can catch ends the execution, and the settling machine does the rest.
+    rows("SerializeImageData", TERMINAL, FAILED),
+    rows("ClassifyImage", TERMINAL, FAILED),
+    rows("FilterInferences", TERMINAL, FAILED),
+    rows("RecordAccepted", TERMINAL, FAILED),
+    rows("RecordFailure", TERMINAL, FAILED),
+    rows("RecordFault", TERMINAL, FAILED),
+    rows("SendAlert", TERMINAL, FAILED),
+    rows("KeepAlert", TERMINAL, FAILED),
+    rows("WhoRecorded", TERMINAL, End("ACCEPTED", None, "FAILED", "itself", attention=False)),
+    rows("ResolveVersion", TERMINAL, VERSIONLESS),
+    rows("DropUnknown", TERMINAL, VERSIONLESS),
+    rows("RecordFault", TERMINAL, UNRECORDED, machine="unfinished"),
+    rows("SendAlert", TERMINAL, UNTOLD, machine="unfinished"),
+]

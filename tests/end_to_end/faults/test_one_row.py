@@ -1,0 +1,136 @@
+"""Each version of a picture has exactly one row, however its executions end."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from .table import OTHERS_ROW
+from .world import HANG, Case, Lost, Seen, World
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """Executions may take two seconds here."""
+    running = World(seconds=2)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def play(world: World) -> Callable[[Case], Seen]:
+    return lambda case: world.wait(world.start(case), case)
+
+
+def test_an_execution_that_runs_out_of_time_leaves_its_row_and_alerts(play: Callable[[Case], Seen]) -> None:
+    case = Case("too-slow", failures={"ClassifyImage": HANG})
+
+    seen = play(case)
+
+    assert seen.execution == "TIMED_OUT"
+    assert case.alerts == ["system"]
+    row = seen.rows["v1"]
+    assert (row["status"], row["error"], row["attention"]) == ("FAILED", "TIMED_OUT", "FAILED")
+    assert row["execution"].endswith(":too-slow")
+
+
+def test_an_execution_that_somebody_stops_leaves_its_row_and_alerts(world: World) -> None:
+    case = Case("stopped", failures={"ClassifyImage": HANG})
+    execution = world.start(case)
+    while not case.attempts["ClassifyImage"]:
+        time.sleep(0.01)
+
+    world.stop(execution)
+    seen = world.wait(execution, case)
+
+    assert (seen.execution, case.alerts) == ("ABORTED", ["system"])
+    assert (seen.rows["v1"]["status"], seen.rows["v1"]["error"]) == ("FAILED", "ABORTED")
+
+
+def test_a_stopped_duplicate_takes_nothing_from_the_decision_of_another(play: Callable[[Case], Seen]) -> None:
+    case = Case("stopped-duplicate", failures={"ClassifyImage": HANG}, row=OTHERS_ROW)
+
+    seen = play(case)
+
+    assert (seen.execution, case.alerts) == ("TIMED_OUT", [])
+    assert (seen.rows["v1"]["status"], seen.rows["v1"]["execution"]) == ("ACCEPTED", "another")
+
+
+def test_a_fault_of_a_later_run_keeps_nothing_of_the_earlier_decision(play: Callable[[Case], Seen]) -> None:
+    decided = {"status": {"S": "LOW_CONFIDENCE"}, "label": {"S": "bicycle"}, "confidence": {"N": "0.4"}}
+    decided |= {"execution": {"S": "another"}, "threshold": {"N": "0.9"}}
+    case = Case("later-run", failures={"ClassifyImage": HANG}, given={"run": 1}, row=decided)
+
+    row = play(case).rows["v1"]
+
+    assert (row["status"], row["run"]) == ("FAILED", 1)
+    assert not {"label", "confidence", "threshold"} & set(row)
+
+
+@pytest.mark.parametrize("state", ["RecordAccepted", "RecordFailure"])
+def test_a_record_whose_answer_got_lost_has_one_entry_of_history(
+    state: str, play: Callable[[Case], Seen]
+) -> None:
+    failures = {state: Lost("DynamoDB.SdkClientException")}
+    if state == "RecordFailure":
+        failures["FilterInferences"] = "ThresholdConfidenceNotMet"
+    case = Case(f"lost-{state}", failures=failures, once=state)
+
+    row = play(case).rows["v1"]
+
+    assert case.attempts[state] == 2
+    assert [entry["status"] for entry in row["history"]] == [row["status"]]
+
+
+def test_a_failed_row_is_taken_over_and_both_decisions_stay_in_its_history(
+    play: Callable[[Case], Seen],
+) -> None:
+    entry = {"M": {"status": {"S": "FAILED"}, "run": {"N": "0"}}}
+    failed = {"status": {"S": "FAILED"}, "execution": {"S": "another"}, "history": {"L": [entry]}}
+
+    row = play(Case("taken-over", row=failed)).rows["v1"]
+
+    assert [entry["status"] for entry in row["history"]] == ["FAILED", "ACCEPTED"]
+
+
+def test_a_version_that_is_not_given_is_the_one_that_is_current(play: Callable[[Case], Seen]) -> None:
+    seen = play(Case("versionless", given={"s3_version_id": ""}))
+
+    assert (seen.execution, list(seen.rows)) == ("SUCCEEDED", ["v1"])
+
+
+def test_a_row_of_an_unknown_version_gives_way_to_the_versions_own(play: Callable[[Case], Seen]) -> None:
+    failed = {"status": {"S": "FAILED"}, "execution": {"S": "another"}, "attention": {"S": "FAILED"}}
+
+    seen = play(Case("known-now", given={"s3_version_id": ""}, row=failed, version="unknown"))
+
+    assert {version: row["status"] for version, row in seen.rows.items()} == {"v1": "ACCEPTED"}
+
+
+def test_a_version_that_s3_cannot_tell_is_unknown_and_the_row_says_so(play: Callable[[Case], Seen]) -> None:
+    failures = {"ResolveVersion": "S3.NoSuchKeyException", "SerializeImageData": "ImageNotFound"}
+
+    seen = play(Case("gone", failures=failures, given={"s3_version_id": ""}))
+
+    assert {version: row["error"] for version, row in seen.rows.items()} == {"unknown": "ImageNotFound"}
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        ('{"errorMessage": "The object is gone; upload', '{"errorMessage": "The object is gone; upload'),
+        ('{"errorMessage": "{1: 2}"}', "{1: 2}"),
+        ('{"errorMessage": "{\\"reason\\": \\"cut sho"}', '{"reason": "cut sho'),
+        ("[]", "[]"),
+        ("", "ImageNotFound"),
+    ],
+)
+def test_whatever_a_cause_looks_like_the_error_keeps_its_name(
+    cause: str, reason: str, play: Callable[[Case], Seen]
+) -> None:
+    case = Case(f"odd-cause-{len(cause)}", failures={"SerializeImageData": "ImageNotFound"}, cause=cause)
+
+    seen = play(case)
+
+    assert (seen.error, case.alerts) == ("ImageNotFound", ["system"])
+    assert (seen.rows["v1"]["error"], seen.rows["v1"]["cause"]) == ("ImageNotFound", reason)
