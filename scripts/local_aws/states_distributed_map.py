@@ -48,8 +48,16 @@ def map_settings(visit: Visit) -> MapSettings:
         visit.number("MaxConcurrency") or MAP_RUN_CONCURRENCY,
         visit.number("ToleratedFailureCount"),
         percentage,
-        visit.field("ResultWriter", {}),
+        located(visit, "ResultWriter"),
     )
+
+
+def located(visit: Visit, name: str) -> dict[str, Any]:
+    """The field ItemReader or ResultWriter, whose Arguments name a place in S3; raises QueryError."""
+    field: dict[str, Any] = visit.field(name, {})
+    if not isinstance(field.get("Arguments", {}), dict):
+        raise visit.unexpected(f"{name}/Arguments", "object", field["Arguments"])
+    return field
 
 
 def _is_percentage(value: Any) -> bool:

@@ -17,6 +17,7 @@ from scripts.local_aws.states_distributed_map import (
     Children,
     MapSettings,
     child_inputs,
+    located,
     map_settings,
     one_piece,
 )
@@ -247,7 +248,7 @@ class Interpreter:
         items = None if "ItemReader" in visit.state else visit.items()
         self._record(visit.scope, "MapStateStarted", {"length": len(items or [])})
         pieces = (
-            self._surroundings.read_items(visit.field("ItemReader")) if items is None else one_piece(items)
+            self._surroundings.read_items(located(visit, "ItemReader")) if items is None else one_piece(items)
         )
         run = self._surroundings.open_map_run(visit.name, visit.state, map_settings(visit))
         self._record(visit.scope, "MapRunStarted", {"mapRunArn": run.arn})

@@ -93,7 +93,7 @@ class MapRun:
         self._started = 0
         self._all_read = False
         self._failure: BaseException | None = None
-        self._delivery: asyncio.Task[None] | None = None
+        self._delivering: asyncio.Task[Any] | None = None
 
     def describe(self) -> dict[str, Any]:
         """https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeMapRun.html"""
@@ -121,7 +121,7 @@ class MapRun:
             self._abort_children()
             await self._drain()
             self._end("ABORTED")
-            self._delivery = asyncio.create_task(self._deliver_what_is_there())
+            self._delivery()
             raise
         except Exception:
             self._end("FAILED")
@@ -148,9 +148,10 @@ class MapRun:
         except Exception as error:
             self._fail(error)
         await self._drain()
+        delivery = asyncio.shield(self._delivery())
         if self._failure is None:
-            return await self._deliver()
-        await self._deliver_what_is_there()
+            return await delivery
+        await asyncio.wait({delivery})
         raise self._failure
 
     async def _lane(self) -> None:
@@ -207,23 +208,30 @@ class MapRun:
         while self._lanes:
             await asyncio.wait(set(self._lanes))
 
+    def _delivery(self) -> "asyncio.Task[Any]":
+        """The one delivery of the results, which goes on when the execution is aborted."""
+        if self._delivering is None:
+            self._delivering = asyncio.create_task(self._deliver())
+            self._delivering.add_done_callback(self._tell_failed_delivery)
+        return self._delivering
+
     async def _deliver(self) -> Any:
-        if not self._results.exported:
-            return self._results.output()
-
-        def upload() -> dict[str, Any]:
-            while (child := self._backlog.take()) is not None:
-                self._results.add_pending(child.text)
-            return self._results.upload(self._service.runtime.s3())
-
-        return await self._service.runtime.on_thread(upload)
-
-    async def _deliver_what_is_there(self) -> None:
-        """The results of a Map Run that fails anyway."""
         try:
-            await self._deliver()
-        except StatesError as error:
-            logger.warning("the results of %s were not written: %s", self.arn, error)
+            if not self._results.exported:
+                return self._results.output()
+            return await self._service.runtime.on_thread(self._export)
+        finally:
+            self._backlog.close()
+            self._results.close()
+
+    def _export(self) -> dict[str, Any]:
+        while (child := self._backlog.take()) is not None:
+            self._results.add_pending(child.text)
+        return self._results.upload(self._service.runtime.s3())
+
+    def _tell_failed_delivery(self, delivery: "asyncio.Task[Any]") -> None:
+        if not delivery.cancelled() and (failure := delivery.exception()):
+            logger.warning("the results of %s were not delivered: %s", self.arn, failure)
 
     def _end(self, status: str) -> None:
         self.status, self.stop = status, time.time()

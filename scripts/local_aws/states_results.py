@@ -89,7 +89,7 @@ class Results:
 
         Raises StatesError States.ResultWriterFailed.
         """
-        bucket, prefix = self._location["Bucket"], self._location.get("Prefix", "")
+        bucket, prefix = self._location.get("Bucket"), self._location.get("Prefix", "")
         folder = (
             f"{prefix}{'/' if prefix and not prefix.endswith('/') else ''}{self._map_run_arn.split(':')[-1]}"
         )

@@ -309,6 +309,14 @@ def test_a_dataset_that_does_not_exist_can_be_caught(s3: Any, arguments: dict[st
     assert "NoSuch" in caught["Cause"]
 
 
+@pytest.mark.parametrize("field", ["ItemReader", "ResultWriter"])
+def test_a_place_in_s3_must_be_an_object(field: str) -> None:
+    source = {"Resource": LIST if field == "ItemReader" else PUT, "Arguments": "{% 'bucket' %}"}
+    end = Harness().run(distributed(**{field: source}), [1])
+    assert (end["status"], end["error"]) == ("FAILED", "States.QueryEvaluationError")
+    assert f"'{field}/Arguments'" in end["cause"]
+
+
 # Batches: https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itembatcher.html
 
 
@@ -578,6 +586,29 @@ def test_results_that_cannot_be_written_fail_the_map_run(s3: Any) -> None:
     assert (end["status"], end["error"]) == ("FAILED", "States.ResultWriterFailed")
     assert "NoSuchBucket" in end["cause"]
     assert map_run(harness, end["executionArn"])["status"] == "FAILED"
+
+
+def test_a_parent_that_ends_while_results_are_written_leaves_them_whole(s3: Any) -> None:
+    """They are written once, and to the end."""
+    writing, going_on = threading.Event(), threading.Event()
+
+    class Slow:
+        def put_object(self, **request: Any) -> None:
+            writing.set()
+            going_on.wait(20)
+            s3.put_object(**request)
+
+    harness = Harness(s3=Slow())
+    definition = distributed(ResultWriter=writer(Transformation="COMPACT"))
+    execution = harness.start(harness.create(definition), [1])
+    assert writing.wait(20)
+    harness.service.handle("StopExecution", {"executionArn": execution})
+    assert harness.end_of(execution)["status"] == "ABORTED"
+    going_on.set()
+    run_id = map_run(harness, execution)["mapRunArn"].rpartition(":")[2]
+    manifest = f"results/{run_id}/manifest.json"
+    eventually(lambda: s3.list_objects_v2(Bucket=BUCKET, Prefix=manifest)["KeyCount"])
+    assert files_of(s3, manifest) == {"SUCCEEDED_0.json": "[1]"}
 
 
 def test_results_that_are_too_large_for_a_state_need_a_writer(s3: Any) -> None:
