@@ -57,6 +57,7 @@ locals {
       memory_mb       = 256
       timeout_seconds = 28
       environment = {
+        BUCKET      = local.names.bucket
         TOPIC_ARN   = local.arns.alerts_topic
         ENVIRONMENT = local.prefix
         RUNBOOK_URL = var.runbook_url
@@ -66,6 +67,24 @@ locals {
           sid       = "PublishAlerts"
           actions   = ["sns:Publish"]
           resources = [local.arns.alerts_topic]
+        },
+        {
+          # Counts a batch's outcomes for its summary.
+          sid       = "ReadResults"
+          actions   = ["s3:GetObject"]
+          resources = ["${local.arns.bucket}/results/*"]
+        },
+        {
+          sid        = "ListResults"
+          actions    = ["s3:ListBucket"]
+          resources  = [local.arns.bucket]
+          conditions = { StringLike = { "s3:prefix" = ["results/*"] } }
+        },
+        {
+          sid        = "DecryptResults"
+          actions    = ["kms:Decrypt"]
+          resources  = local.key_resources
+          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com"] } })
         },
         {
           sid        = "EncryptAlerts"

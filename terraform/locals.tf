@@ -28,7 +28,7 @@ locals {
     unfinished_rule      = "${local.prefix}-unfinished-execution"
     unsettled_rule       = "${local.prefix}-unsettled-execution"
     functions            = { for folder in local.folders : folder => "${local.prefix}-${replace(folder, "_", "-")}" }
-    state_machines       = { for name in ["classify", "unfinished"] : name => "${local.prefix}-${name}" }
+    state_machines       = { for name in ["classify", "batch", "unfinished"] : name => "${local.prefix}-${name}" }
   }
 
   # "live" is the alias that everything calls; its version moves with each change of a function.
@@ -54,6 +54,12 @@ locals {
   }
 
   alert_dead_letters_url = "https://sqs.${var.region}.${data.aws_partition.current.dns_suffix}/${local.account}/${local.names.alert_dead_letters}"
+
+  # A picture of a batch is in one function at a time, so as many functions run at once as pictures are in flight: 8
+  # for each instance of the endpoint fit into the 10 that a new account may run. A child (statemachine/batch.asl.json)
+  # keeps 8 in flight.
+  endpoint_instances = var.endpoint.scaling == null ? var.endpoint.instance_count : var.endpoint.scaling.max
+  batch_children     = var.endpoint.serverless == null ? local.endpoint_instances : max(1, floor(var.endpoint.serverless.max_concurrency / 8))
 
   # AWS's own PyTorch container, which most regions offer from this account.
   training_image_uri = coalesce(var.training_image_uri, "763104351884.dkr.ecr.${var.region}.${data.aws_partition.current.dns_suffix}/pytorch:2.14.0-cu133-amzn2023-sagemaker")

@@ -106,6 +106,8 @@ module "state_machine" {
     ledger_table           = local.names.ledger
     ledger_retention_days  = var.ledger_retention_days
     alert_dead_letters_url = local.alert_dead_letters_url
+    bucket                 = local.names.bucket
+    batch_children         = local.batch_children
   })
 
   # The trigger must not start the machine before what it calls is there.

@@ -9,7 +9,7 @@ output "region" {
 }
 
 output "bucket" {
-  description = "Bucket of pictures (incoming/, submitted/), training/, models/, capture/ and results/."
+  description = "Bucket of pictures (incoming/, submitted/), training/, models/, capture/ and results/ (batches)."
   value       = module.storage.bucket
 }
 
@@ -21,6 +21,11 @@ output "ledger_table" {
 output "state_machine_arn" {
   description = "State machine that classifies one picture."
   value       = module.state_machine["classify"].arn
+}
+
+output "batch_state_machine_arn" {
+  description = "State machine that classifies the pictures of a manifest."
+  value       = module.state_machine["batch"].arn
 }
 
 output "function_names" {

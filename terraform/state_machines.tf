@@ -1,14 +1,29 @@
 # What distinguishes the state machines: permissions and what starts them.
 
 locals {
+  # What every machine needs that runs pictures: it calls the functions, writes to the ledger, and alerts.
+  picture_statements = [
+    {
+      sid       = "InvokeFunctions"
+      actions   = ["lambda:InvokeFunction"]
+      resources = values(local.arns.live_functions)
+    },
+    {
+      sid        = "UseKeyOfLedger"
+      actions    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
+      resources  = local.key_resources
+      conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["dynamodb.${var.region}.amazonaws.com"] } })
+    },
+    {
+      sid       = "KeepUnsentAlerts"
+      actions   = ["sqs:SendMessage"]
+      resources = [local.arns.alert_dead_letters]
+    },
+  ]
+
   state_machines = {
     classify = {
-      statements = [
-        {
-          sid       = "InvokeFunctions"
-          actions   = ["lambda:InvokeFunction"]
-          resources = values(local.arns.live_functions)
-        },
+      statements = concat(local.picture_statements, [
         {
           sid       = "WriteLedger"
           actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"]
@@ -19,18 +34,7 @@ locals {
           actions   = ["s3:GetObject"]
           resources = ["${local.arns.bucket}/*"]
         },
-        {
-          sid        = "UseKeyOfLedger"
-          actions    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
-          resources  = local.key_resources
-          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["dynamodb.${var.region}.amazonaws.com"] } })
-        },
-        {
-          sid       = "KeepUnsentAlerts"
-          actions   = ["sqs:SendMessage"]
-          resources = [local.arns.alert_dead_letters]
-        },
-      ]
+      ])
       trigger = {
         rule             = local.names.trigger_rule
         rule_arn         = local.arns.trigger_rule
@@ -41,6 +45,39 @@ locals {
         # Without an endpoint each picture would end in an alert; `scones batch --missing` classifies them later.
         enabled = var.model != null
       }
+    }
+    batch = {
+      statements = concat(local.picture_statements, [
+        {
+          sid       = "WriteLedger"
+          actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+          resources = [local.arns.ledger]
+        },
+        {
+          # A Distributed Map starts its children as executions of its own machine.
+          sid       = "StartChildren"
+          actions   = ["states:StartExecution"]
+          resources = [local.arns.state_machines["batch"]]
+        },
+        {
+          sid       = "FollowChildren"
+          actions   = ["states:DescribeExecution", "states:StopExecution"]
+          resources = ["${local.arn_base.states}:execution:${local.names.state_machines["batch"]}:*"]
+        },
+        {
+          # Also reads back the parts of large results before it completes them.
+          sid       = "ReadManifestWriteResults"
+          actions   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+          resources = ["${local.arns.bucket}/results/*"]
+        },
+        {
+          sid        = "UseKeyOfBucket"
+          actions    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
+          resources  = local.key_resources
+          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com"] } })
+        },
+      ])
+      trigger = null
     }
     unfinished = {
       statements = [

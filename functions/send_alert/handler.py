@@ -1,15 +1,16 @@
 """Sends an alert: the only place that knows what alerts say."""
 
+import dataclasses
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from functions.common import settings
+from functions.common import batch_results, settings
 from functions.common.aws import client, named_error
 from functions.common.errors import AlertUnavailable
 from functions.common.telemetry import logger, observed
 from functions.send_alert.message import compose
-from functions.send_alert.occurrence import understand
+from functions.send_alert.occurrence import Occurrence, understand
 
 READ_TIMEOUT_SECONDS = 10
 
@@ -18,13 +19,18 @@ READ_TIMEOUT_SECONDS = 10
 def lambda_handler(event: Any) -> dict[str, Any]:
     """Publish what happened to TOPIC_ARN, with the message attribute `category` for filter policies.
 
-    Takes {category, error, reason, execution, picture, ...} from the workflow, or an EventBridge event "Step
-    Functions Execution Status Change" or "CloudWatch Alarm State Change" as it is. Returns message_id. Raises
-    InvalidInput, AlertUnavailable, Misconfigured.
+    Takes {category, error, reason, execution, picture, ...} from the workflow, {category: batch, batch, pictures,
+    error, reason, ...} at the end of a batch, or an EventBridge event "Step Functions Execution Status Change" or
+    "CloudWatch Alarm State Change" as it is. Returns message_id: null for a batch without news, which nobody
+    hears of. Raises InvalidInput, AlertUnavailable, Misconfigured.
     """
     topic = settings.text("TOPIC_ARN")
     occurrence = understand(event)
     logger.append_keys(category=occurrence.category, execution=occurrence.execution, s3_key=occurrence.key)
+    if occurrence.batch:
+        occurrence = _with_summary(occurrence)
+        if occurrence.summary and not occurrence.summary.has_news:
+            return {"message_id": None}
     message = compose(occurrence, topic, settings.text("ENVIRONMENT"), settings.text("RUNBOOK_URL"))
     try:
         response = client("sns", READ_TIMEOUT_SECONDS).publish(
@@ -38,3 +44,17 @@ def lambda_handler(event: Any) -> dict[str, Any]:
     with single_metric(name="Alerts", unit=MetricUnit.Count, value=1) as metric:
         metric.add_dimension(name="category", value=occurrence.category)
     return {"message_id": response["MessageId"]}
+
+
+def _with_summary(occurrence: Occurrence) -> Occurrence:
+    """Adds where the batch's manifest is and, once the batch has come to its own end, what became of its pictures."""
+    bucket, batch = settings.text("BUCKET"), occurrence.batch
+    manifest = f"s3://{bucket}/{batch_results.manifest_key(batch)}"
+    if occurrence.was_stopped:  # its results may not be written yet
+        return dataclasses.replace(occurrence, manifest=manifest)
+    try:
+        outcomes = batch_results.count_outcomes(client("s3", READ_TIMEOUT_SECONDS), bucket, batch)
+    except Exception as error:
+        raise named_error(error, f"Reading the results of batch {batch}", AlertUnavailable, {}) from error
+    summary = batch_results.summarize(occurrence.pictures, outcomes)
+    return dataclasses.replace(occurrence, manifest=manifest, summary=summary)

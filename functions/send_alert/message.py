@@ -37,13 +37,16 @@ def compose(occurrence: Occurrence, topic_arn: str, environment: str, runbook_ur
     fields = {
         "environment": environment,
         "error": _printable(occurrence.error, 60) or "UnknownError",
-        "verdict": _verdict(occurrence),
+        "verdict": _batch_verdict(occurrence) if occurrence.category == "batch" else _verdict(occurrence),
         "alarm": _printable(occurrence.alarm.removeprefix(f"{environment}-"), 60) or "an unnamed alarm",
         "state": {"OK": "Alarm over", "INSUFFICIENT_DATA": "Alarm without data"}.get(
             occurrence.alarm_state, "Alarm"
         ),
         "description": _printable(occurrence.alarm_description, MAX_REASON),
         "links": _links(occurrence, topic_arn, runbook_url),
+        "batch": _printable(occurrence.batch, 60) or "without a name",
+        "headline": _headline(occurrence),
+        "outcomes": _outcomes(occurrence),
     }
     subject, text = _template(occurrence.category)
     name = _printable(occurrence.key, 1024).rsplit("/", 1)[-1] or "an unnamed picture"
@@ -79,6 +82,34 @@ def _verdict(occurrence: Occurrence) -> str:
     if occurrence.confidence < occurrence.threshold:
         return f"{label} {confidence} < {occurrence.threshold:g}"
     return f"{label} {confidence}, not looked for"
+
+
+def _batch_verdict(occurrence: Occurrence) -> str:
+    return f"FAILED ({_printable(occurrence.error, 60)})" if occurrence.error else "finished"
+
+
+def _headline(occurrence: Occurrence) -> str:
+    if occurrence.summary is None:
+        return f"{occurrence.pictures or 'no'} pictures"
+    return f"{occurrence.summary.accepted} of {occurrence.summary.pictures} accepted"
+
+
+def _outcomes(occurrence: Occurrence) -> str:
+    """One line for each kind of outcome that occurred, with what to do about it."""
+    rest = f'run "scones batch --missing {_printable(occurrence.manifest, MAX_LINK)}"'
+    summary = occurrence.summary
+    if summary is None:
+        return f"\nPictures that it did not come to have no row: {rest}" if occurrence.manifest else ""
+    named = ", ".join(f"{_printable(error, 40)} {count}" for error, count in summary.errors.most_common(3))
+    lines = {
+        "accepted": (summary.accepted, ""),
+        "low confidence": (summary.low_confidence, ": look at them and sort them by hand"),
+        "rejected": (summary.rejected, ": no acceptable pictures, ask for good copies"),
+        "failed": (summary.failed, f' ({named}): repair the cause, then run "scones rerun --status FAILED"'),
+        "without a row": (summary.without_row, f": {rest}"),
+        "decided before": (summary.decided_before, ": nothing changed"),
+    }
+    return "".join(f"\n{count} {kind}{advice}" for kind, (count, advice) in lines.items() if count)
 
 
 def _links(occurrence: Occurrence, topic_arn: str, runbook_url: str) -> str:

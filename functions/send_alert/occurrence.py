@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any
 
+from functions.common.batch_results import Summary
 from functions.common.errors import InvalidInput
 
 CATEGORIES = ("low_confidence", "rejected", "system", "alarm", "batch", "drift")
@@ -30,6 +31,11 @@ class Occurrence:
     alarm: str = ""
     alarm_state: str = ""
     alarm_description: str = ""
+    batch: str = ""
+    pictures: int = 0
+    was_stopped: bool = False
+    summary: Summary | None = None
+    manifest: str = ""
 
 
 def understand(event: Any) -> Occurrence:
@@ -56,6 +62,8 @@ def understand(event: Any) -> Occurrence:
         confidence=_number(event, "confidence"),
         threshold=_number(event, "threshold"),
         time=_text(event, "time"),
+        batch=_text(event, "batch"),
+        pictures=_whole(event, "pictures"),
     )
 
 
@@ -69,9 +77,11 @@ def _execution_status(detail: dict[str, Any], time: str) -> Occurrence:
         ),
         "ABORTED": ("ABORTED", "Somebody stopped the execution before its end."),
     }.get(status, (_text(detail, "error") or status, plain(_text(detail, "cause"))))
-    bucket, key, version = _picture_of_input(_text(detail, "input"))
+    given = _input(_text(detail, "input"))
+    bucket, key, version = _picture_of(given)
+    batch = _text(given, "batch")
     return Occurrence(
-        category="system",
+        category="batch" if batch else "system",
         error=error,
         reason=reason,
         execution=_text(detail, "executionArn"),
@@ -79,19 +89,26 @@ def _execution_status(detail: dict[str, Any], time: str) -> Occurrence:
         key=key,
         version=version,
         time=time,
+        batch=batch,
+        pictures=_whole(given, "pictures"),
+        was_stopped=True,
     )
 
 
-def _picture_of_input(text: str) -> tuple[str, str, str]:
-    """Bucket, key and version in an execution's input: S3's event, {s3_bucket, s3_key, ...}, or the event about
-    another execution, which this one should have settled."""
+def _input(text: str) -> Any:
+    """An execution's input: S3's event, {s3_bucket, s3_key, ...}, {batch, pictures}, or the event about another
+    execution, which this one should have settled."""
     try:
-        given = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):  # long inputs are left out of the event
-        return "", "", ""
+        return None
+
+
+def _picture_of(given: Any) -> tuple[str, str, str]:
+    """Bucket, key and version of the picture that an execution's input names."""
     detail = given.get("detail") if isinstance(given, dict) else None
     if isinstance(detail, dict) and "executionArn" in detail:
-        return _picture_of_input(_text(detail, "input"))
+        return _picture_of(_input(_text(detail, "input")))
     if isinstance(detail, dict):
         stored = detail.get("object")
         return _text(detail.get("bucket"), "name"), _text(stored, "key"), _text(stored, "version-id")
@@ -120,6 +137,11 @@ def _text(source: Any, name: str) -> str:
 def _number(source: dict[str, Any], name: str) -> float | None:
     value = source.get(name)
     return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
+
+
+def _whole(source: Any, name: str) -> int:
+    value = source.get(name) if isinstance(source, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**12 else 0
 
 
 def plain(cause: str) -> str:

@@ -11,7 +11,7 @@ from scripts import terraform_cli
 
 FOLDER = terraform_cli.ROOT / "statemachine"
 ADDRESS = 'module.state_machine["classify"].aws_sfn_state_machine.this'
-MACHINES = ("classify", "unfinished")
+MACHINES = ("batch", "classify", "unfinished")
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,8 @@ def expected(text: str) -> Any:
     )
     lambda_arn = "arn:aws:lambda:us-east-1:123456789012:function:scones-prod-"
     tokens = {
+        "batch_children": "6",
+        "bucket": "scones-prod-123456789012-us-east-1",
         "ledger_table": "scones-prod-ledger",
         "ledger_retention_days": "365",
         "alert_dead_letters_url": "https://sqs.us-east-1.amazonaws.com/123456789012/scones-prod-alert-dead-letters",
@@ -57,6 +59,22 @@ def test_definition_is_the_file_with_includes_and_tokens_filled(
     name: str, definitions: dict[str, dict[str, Any]]
 ) -> None:
     assert definitions[name] == expected((FOLDER / f"{name}.asl.json").read_text(encoding="utf-8"))
+
+
+def test_a_batch_runs_as_many_children_as_functions_and_endpoint_can_take(
+    provisioned: dict[str, Any],
+    development: dict[str, Any],
+    serverless: dict[str, Any],
+    planned: Callable[..., Any],
+) -> None:
+    """Eight pictures in flight in each: one child for each instance, and one for five serverless invocations."""
+    children = {
+        json.loads(planned(plan)[ADDRESS.replace("classify", "batch")]["definition"])["States"][
+            "ClassifyPictures"
+        ]["MaxConcurrency"]
+        for plan in (provisioned, development, serverless)
+    }
+    assert children == {"{% 6 %}", "{% 1 %}"}
 
 
 def test_a_token_without_a_value_stops_the_plan(root_module: Any) -> None:
@@ -107,13 +125,15 @@ def test_the_role_may_do_what_the_definition_asks_for_and_nothing_more(
     allowed = {
         (action, resource)
         for statement in json.loads(role["policy"])["Statement"]
-        if statement["Sid"] not in ("DeliverLogs", "SendTraces", "UseKeyOfLedger")
+        if statement["Sid"] not in ("DeliverLogs", "SendTraces", "UseKeyOfBucket", "UseKeyOfLedger")
         for action in statement["Action"]
         for resource in statement["Resource"]
     }
     arn = "arn:aws:{}:us-east-1:123456789012:{}"
     needed = set()
     for name, state in states(definitions[machine]):
+        if state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
+            needed |= distributed_map_permissions(state, arn)
         match state.get("Resource"):
             case None:
                 continue
@@ -135,6 +155,20 @@ def test_the_role_may_do_what_the_definition_asks_for_and_nothing_more(
             case other:
                 pytest.fail(f"{name} calls {other}: grant it in terraform/state_machines.tf and say so here")
     assert needed == allowed
+
+
+def distributed_map_permissions(state: dict[str, Any], arn: str) -> set[tuple[str, str]]:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html"""
+    executions = arn.format("states", "execution:scones-prod-batch:*")
+    results = f"arn:aws:s3:::{state['ResultWriter']['Arguments']['Bucket']}/results/*"
+    writing = ("s3:PutObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload")
+    return {
+        ("states:StartExecution", arn.format("states", "stateMachine:scones-prod-batch")),
+        ("states:DescribeExecution", executions),
+        ("states:StopExecution", executions),
+        ("s3:GetObject", f"arn:aws:s3:::{state['ItemReader']['Arguments']['Bucket']}/results/*"),
+        *((action, results) for action in writing),
+    }
 
 
 def test_what_stops_an_execution_from_outside_is_settled_and_cannot_go_round_in_circles(
@@ -163,10 +197,11 @@ def test_what_stops_an_execution_from_outside_is_settled_and_cannot_go_round_in_
     assert alerted == {"stateMachineArn": [settler], "status": ["ABORTED", "FAILED", "TIMED_OUT"]}
 
 
+@pytest.mark.parametrize("name", MACHINES)
 def test_logs_hold_failures_with_their_data_and_traces_are_on(
-    provisioned: dict[str, Any], planned: Callable[..., Any]
+    name: str, provisioned: dict[str, Any], planned: Callable[..., Any]
 ) -> None:
-    machine = planned(provisioned)[ADDRESS]
+    machine = planned(provisioned)[ADDRESS.replace("classify", name)]
     assert machine["logging_configuration"][0]["level"] == "ERROR"
     assert machine["logging_configuration"][0]["include_execution_data"] is True
     assert machine["tracing_configuration"] == [{"enabled": True}]

@@ -157,7 +157,7 @@ def test_packages_hold_the_common_modules_that_they_import_and_no_others(built):
     assert held == {
         "classify_image": always | {"aws", "inference_id", "labels"},
         "filter_inferences": always,
-        "send_alert": always | {"aws"},
+        "send_alert": always | {"aws", "batch_results"},
         "serialize_image_data": always | {"aws", "picture"},
     }
 

@@ -16,7 +16,11 @@ from functions.send_alert.occurrence import CATEGORIES, understand
 
 EVENTS = Path(__file__).resolve().parent.parent / "events"
 SNAPSHOTS = sorted((EVENTS / "messages").glob("*.txt"))
+# The others are made of the event alone; these name the bucket, and two count what lies in it.
+OF_A_BATCH = ("alert_batch", "alert_batch_failed", "execution_aborted_batch")
+MAP_RUN = "results/20261112-031200-7f2d/a3bb189e-8bf9-3888-9912-ace4e6543002"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:scones-test-alerts"
+BUCKET = "scones-test-123456789012-us-east-1"
 
 
 def message(event, environment="scones-test", topic=TOPIC):
@@ -25,8 +29,12 @@ def message(event, environment="scones-test", topic=TOPIC):
 
 @pytest.fixture
 def inbox(monkeypatch):
-    """Subscribes a queue to the topic; reads what it received."""
+    """Subscribes a queue to the topic; reads what it received. The bucket has the results of a batch."""
     with mock_aws():
+        s3 = boto3.client("s3", "us-east-1")
+        s3.create_bucket(Bucket=BUCKET)
+        for path in (EVENTS / "batch_results").iterdir():
+            s3.put_object(Bucket=BUCKET, Key=f"{MAP_RUN}/{path.name}", Body=path.read_bytes())
         sns, sqs = boto3.client("sns", "us-east-1"), boto3.client("sqs", "us-east-1")
         topic = sns.create_topic(Name="scones-test-alerts")["TopicArn"]
         queue = sqs.create_queue(QueueName="inbox")["QueueUrl"]
@@ -39,7 +47,19 @@ def inbox(monkeypatch):
         ]
 
 
-@pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=lambda path: path.stem)
+def category_of(stem):
+    """Such as low_confidence for alert_low_confidence."""
+    special = {
+        "alert_batch_failed": "batch",
+        "execution_aborted_batch": "batch",
+        "alarm_state_change": "alarm",
+    }
+    return special.get(stem) or ("system" if stem.startswith("execution") else stem.removeprefix("alert_"))
+
+
+@pytest.mark.parametrize(
+    "snapshot", [path for path in SNAPSHOTS if path.stem not in OF_A_BATCH], ids=lambda path: path.stem
+)
 def test_a_golden_event_gives_the_message_on_file(snapshot, event):
     made = message(event(snapshot.stem))
 
@@ -58,11 +78,10 @@ def test_a_published_alert_reaches_a_subscriber_with_its_category(snapshot, inbo
     result = lambda_handler(event(snapshot.stem), context)
 
     [received] = inbox()
-    category = {"alarm": "alarm", "execution": "system"}.get(
-        snapshot.stem.split("_")[0], snapshot.stem.removeprefix("alert_")
-    )
     assert received["MessageId"] == result["message_id"]
-    assert received["MessageAttributes"] == {"category": {"Type": "String", "Value": category}}
+    assert received["MessageAttributes"] == {
+        "category": {"Type": "String", "Value": category_of(snapshot.stem)}
+    }
     assert f"{received['Subject']}\n{received['Message']}" == snapshot.read_text("utf-8")
 
 
@@ -71,6 +90,39 @@ def test_each_category_is_counted(inbox, event, context, capsys):
 
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"Alerts"' in line]
     assert [(record["Alerts"], record["category"]) for record in records] == [([1.0], "rejected")]
+
+
+def test_nobody_hears_of_a_batch_that_decided_nothing_new(inbox, event, context):
+    given = event("alert_batch")
+    results = {"ResultFiles": {"SUCCEEDED": [{"Key": "results/again/run/SUCCEEDED_0.jsonl"}], "FAILED": []}}
+    s3 = boto3.client("s3", "us-east-1")
+    s3.put_object(Bucket=BUCKET, Key="results/again/run/manifest.json", Body=json.dumps(results))
+    s3.put_object(
+        Bucket=BUCKET, Key="results/again/run/SUCCEEDED_0.jsonl", Body=b'{"DECIDED_BEFORE":40}\n' * 26
+    )
+
+    assert lambda_handler({**given, "batch": "again"}, context) == {"message_id": None}
+    assert inbox() == []
+    lambda_handler({**given, "batch": "again", "pictures": 1041}, context)
+    assert "1 without a row" in inbox()[0]["Message"]
+
+
+def test_a_batch_without_results_says_that_no_picture_has_a_row(inbox, event, context):
+    lambda_handler({**event("alert_batch_failed"), "batch": "nothing-written"}, context)
+
+    assert "1040 without a row" in inbox()[0]["Message"]
+
+
+@pytest.mark.parametrize(
+    "answered", [(503, "SlowDown", AlertUnavailable), (403, "AccessDenied", Misconfigured)]
+)
+def test_results_that_cannot_be_read_are_named(monkeypatch, service, event, context, answered):
+    status, code, named = answered
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", service.url)
+    service.answers(status=status, body=f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode())
+
+    with pytest.raises(named, match="Reading the results of batch 20261112-031200-7f2d"):
+        lambda_handler(event("alert_batch"), context)
 
 
 def test_a_confidence_just_below_the_threshold_never_reads_as_if_it_were_reached(event):
@@ -201,6 +253,8 @@ picture = st.fixed_dictionaries({"s3_bucket": anything, "s3_key": anything, "s3_
             "confidence": anything,
             "threshold": anything,
             "time": anything,
+            "batch": anything,
+            "pictures": anything,
         }
     ),
 )

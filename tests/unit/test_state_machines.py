@@ -1,6 +1,7 @@
 """The promises that hold for every state machine on disk, whatever it does."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +22,9 @@ def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, written in definition["States"].items():
         state = CONTENTS[written] if isinstance(written, str) else written
         yield name, state
-        for branch in state.get("Branches", []):
-            if isinstance(branch, dict):
-                yield from states(branch)
+        for inner in (*state.get("Branches", []), state.get("ItemProcessor")):
+            if isinstance(inner, dict):
+                yield from states(inner)
 
 
 def all_states() -> list[Any]:
@@ -46,23 +47,56 @@ def named_errors() -> set[str]:
     }
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_every_state_is_reachable_and_every_target_exists(file):
-    definition = CONTENTS[file]
-    reached = {definition["StartAt"]}
-    for state in (
-        CONTENTS[each] if isinstance(each, str) else each for each in definition["States"].values()
-    ):
+def resolved(definition: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        name: CONTENTS[state] if isinstance(state, str) else state
+        for name, state in definition["States"].items()
+    }
+
+
+def machines() -> list[Any]:
+    """Every set of states that has a StartAt: machines, fragments and item processors."""
+    definitions = {file.split(".")[0]: CONTENTS[file] for file in FILES}
+    processors = {
+        f"{file}.{name}": state["ItemProcessor"]
+        for file, definition in definitions.items()
+        for name, state in states(definition)
+        if "ItemProcessor" in state
+    }
+    return [pytest.param(machine, id=name) for name, machine in (definitions | processors).items()]
+
+
+@pytest.mark.parametrize("machine", machines())
+def test_every_state_is_reachable_and_every_target_exists(machine):
+    reached = {machine["StartAt"]}
+    for state in resolved(machine).values():
         hops = [state.get("Next"), state.get("Default")]
         hops += [hop["Next"] for hop in (*state.get("Choices", []), *state.get("Catch", []))]
         reached |= {hop for hop in hops if hop}
 
-    assert reached == set(definition["States"])
+    assert reached == set(machine["States"])
 
 
-@pytest.mark.parametrize("file", sorted(set(FILES) - {"picture.asl.json"}))
-def test_a_whole_machine_times_out(file):
-    assert 0 < CONTENTS[file]["TimeoutSeconds"] <= 3600
+@pytest.mark.parametrize(("file", "hours"), [("batch", 48), ("classify", 0.5), ("unfinished", 1 / 6)])
+def test_a_whole_machine_times_out(file, hours):
+    assert CONTENTS[f"{file}.asl.json"]["TimeoutSeconds"] == hours * 3600
+
+
+def test_a_batchs_child_outlasts_the_waits_of_its_slowest_pictures():
+    """An Express workflow ends after five minutes, and with it every picture that it has not recorded yet."""
+    batch = CONTENTS["batch.asl.json"]["States"]["ClassifyPictures"]
+    at_once = batch["ItemProcessor"]["States"]["EachPicture"]["MaxConcurrency"]
+    rounds = math.ceil(batch["ItemBatcher"]["MaxItemsPerBatch"] / at_once)
+    waits = max(
+        sum(
+            min(retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt, retry["MaxDelaySeconds"])
+            for attempt in range(retry["MaxAttempts"])
+        )
+        for state in CONTENTS["picture.asl.json"]["States"].values()
+        for retry in state.get("Retry", [])
+    )
+
+    assert rounds * waits < 300
 
 
 @pytest.mark.parametrize("state", tasks())
