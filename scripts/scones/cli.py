@@ -3,6 +3,7 @@
 import typer
 
 from scripts.scones import (
+    batch,
     classify,
     demo,
     deploy,
@@ -40,6 +41,7 @@ app.command("promote")(promote.promote)
 app.command("deploy")(deploy.deploy)
 app.command("classify")(classify.classify)
 app.command("rerun")(rerun.rerun)
+app.command("batch")(batch.batch)
 app.command("stream")(stream.stream)
 app.command("testcase")(testcase.print_inputs)
 app.command("report")(report.report)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from scripts.batches import BatchError
 from scripts.demonstration import NoPictures
 from scripts.deployment import Deployment, NotDeployed, on_aws
 from scripts.forgetting import ForgetFailed
@@ -40,6 +41,7 @@ EXPECTED_ERRORS = (
     ForgetFailed,
     NoPictures,
     NoSuchPicture,
+    BatchError,
     TrainingJobError,
     ArtifactError,
     ServingFailed,

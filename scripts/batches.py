@@ -1,0 +1,268 @@
+"""Batches: many pictures by one manifest, one execution, one summary."""
+
+import csv
+import itertools
+import json
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from botocore.exceptions import ClientError
+
+from functions.common.batch_results import Summary, count_outcomes, folder, manifest_key, summarize
+from scripts.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION
+from scripts.workflow import NoSuchPicture, Picture, Workflow, execution_input
+from training_scripts import objects
+
+# What the project itself writes into the bucket holds no pictures to classify.
+OWN_PREFIXES = ("capture/", "models/", "results/", "training/")
+MANIFESTS = (".csv", ".jsonl")
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+MAX_KEY_BYTES = 1024
+REQUESTS_AT_ONCE = 8
+POLL_SECONDS = (0.2, 5.0)
+RUNNING = ("RUNNING", "PENDING_REDRIVE")
+
+# A picture as the manifest names it: s3_bucket, s3_key, s3_version_id and run.
+Input = dict[str, Any]
+
+
+class BatchError(Exception):
+    """A batch that cannot be started or found; the message says what, why and what to do."""
+
+
+class NothingToClassify(BatchError):
+    """The source names no picture."""
+
+
+class InvalidManifest(BatchError):
+    """A manifest that cannot be read, or a line of it that names no picture of this deployment."""
+
+
+class NoSuchBatch(BatchError):
+    """There is no execution of that name."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One execution of the machine `batch`: its name is the execution's and that of its folder under results/."""
+
+    name: str
+    execution: str
+    pictures: int
+
+
+class Batches:
+    """The deployed machine `batch`, with the bucket and the ledger."""
+
+    def __init__(self, workflow: Workflow):
+        self.workflow = workflow
+        self.deployment = workflow.deployment
+        self.bucket: str = self.deployment.bucket
+        self.s3, self.states = workflow.s3, workflow.states
+
+    def pictures(self, source: str) -> Iterator[Input]:
+        """The pictures of s3://BUCKET/PREFIX in their present versions, or those that a manifest names.
+
+        A manifest is CSV with a header or JSON Lines, here or in S3: s3_key, and if need be s3_bucket (default:
+        the deployment's), s3_version_id (the version that is present when it is read) and run (0). Raises
+        NothingToClassify, InvalidManifest.
+        """
+        found = self._manifest(source) if source.endswith(MANIFESTS) else self._listed(source)
+        first = next(found, None)
+        if first is None:
+            raise NothingToClassify(
+                f"{source} names no picture; nothing was started. Folders and what lies under"
+                f" {', '.join(OWN_PREFIXES)} do not count."
+            )
+        return itertools.chain([first], found)
+
+    def _listed(self, uri: str) -> Iterator[Input]:
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        if not uri.startswith("s3://"):
+            raise NothingToClassify(
+                f"{uri} is neither s3://BUCKET/PREFIX nor a manifest ({', '.join(MANIFESTS)})."
+            )
+        if bucket != self.bucket:
+            raise NothingToClassify(
+                f"{uri} lies in another bucket: this deployment reads s3://{self.bucket} only; copy the pictures there."
+            )
+        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+        for page in pages:
+            for version in page.get("Versions", []):
+                key = version["Key"]
+                if version["IsLatest"] and not key.endswith("/") and not key.startswith(OWN_PREFIXES):
+                    yield execution_input(Picture(bucket, key, version["VersionId"]), 0)
+
+    def _manifest(self, source: str) -> Iterator[Input]:
+        seen: set[tuple[str, str]] = set()
+        with self._text(source) as lines:
+            try:
+                for number, fields in _csv(lines) if source.endswith(".csv") else _json_lines(lines):
+                    picture = self._named(fields, f"{source}, line {number}")
+                    name = picture["s3_key"], picture["s3_version_id"]
+                    if name not in seen:
+                        seen.add(name)
+                        yield picture
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise InvalidManifest(
+                    f"{source} is no text in UTF-8 ({error}); nothing was started."
+                ) from error
+
+    @contextmanager
+    def _text(self, source: str) -> Iterator[TextIO]:
+        try:
+            with (
+                objects.local(source, lambda: self.s3) as path,
+                path.open(encoding="utf-8-sig", newline="") as text,
+            ):
+                yield text
+        except (OSError, ClientError, objects.NoSuchObject) as error:
+            raise InvalidManifest(f"{source} cannot be read ({error}); nothing was started.") from error
+
+    def _named(self, fields: Any, where: str) -> Input:
+        """The picture that a line's fields name."""
+
+        def refuse(why: str) -> InvalidManifest:
+            return InvalidManifest(f"{where}: {why}. Nothing was started.")
+
+        if not isinstance(fields, dict):
+            raise refuse('no JSON object such as {"s3_key": "incoming/van-17.jpg"}')
+        bucket, key = fields.get("s3_bucket") or self.bucket, fields.get("s3_key")
+        version, run = fields.get("s3_version_id") or "", fields.get("run") or 0
+        if not (isinstance(key, str) and key and isinstance(version, str)):
+            raise refuse("s3_key must be a non-empty string, and s3_version_id a string if it is there")
+        if bucket != self.bucket:
+            raise refuse(
+                f"the picture lies in the bucket {bucket!s:.100}, and this deployment reads {self.bucket} only"
+            )
+        try:
+            length = len(key.encode())
+        except UnicodeEncodeError as error:
+            raise refuse(f"s3_key is no Unicode text ({error})") from error
+        if length > MAX_KEY_BYTES:
+            raise refuse(f"s3_key has {length} bytes, and a key in S3 at most {MAX_KEY_BYTES}")
+        if not (str(run).isascii() and str(run).isdigit()):
+            raise refuse(f"run is {run!r}, not a whole number from 0 on")
+        return execution_input(Picture(bucket, key, version), int(run))
+
+    def missing(self, inputs: Iterable[Input]) -> Iterator[Input]:
+        """Those without a row in the ledger. A version that is left out is looked up."""
+        remaining = iter(inputs)
+        chunks = iter(lambda: list(itertools.islice(remaining, KEYS_AT_ONCE)), [])
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            # A few chunks at a time: a long listing is not held in memory.
+            while ahead := list(itertools.islice(chunks, REQUESTS_AT_ONCE)):
+                for chunk in pool.map(self._without_row, ahead):
+                    yield from chunk
+
+    def _without_row(self, inputs: list[Input]) -> list[Input]:
+        named = [{**each, "s3_version_id": each["s3_version_id"] or self._present(each)} for each in inputs]
+        rows = {(row["picture"], row["version"]) for row in self.workflow.ledger.rows(set(map(_name, named)))}
+        return [each for each in named if _name(each) not in rows]
+
+    def _present(self, picture: Input) -> str:
+        try:
+            return self.workflow.find(_name(picture)[0]).s3_version_id
+        except NoSuchPicture:  # its row will say so
+            return ""
+
+    def start(self, inputs: Iterable[Input], report: Callable[[int], object]) -> Batch | None:
+        """Writes the manifest and starts its execution; None if there is no input.
+
+        Nothing is written before the last input has been read. `report` gets the number of inputs so far.
+        """
+        name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:4]}"
+        with tempfile.TemporaryFile() as manifest:
+            count = 0
+            for count, each in enumerate(inputs, 1):
+                fields = {field: each[field] for field in ("s3_bucket", "s3_key", "s3_version_id", "run")}
+                manifest.write(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
+                report(count)
+            if not count:
+                return None
+            manifest.seek(0)
+            self.s3.upload_fileobj(manifest, self.bucket, manifest_key(name))
+        started = self.states.start_execution(
+            stateMachineArn=self.deployment.batch_state_machine_arn,
+            name=name,
+            input=json.dumps({"batch": name, "pictures": count}),
+        )
+        return Batch(name, started["executionArn"], count)
+
+    def find(self, name: str) -> Batch:
+        """A batch that was started before, by its name or its execution's ARN. Raises NoSuchBatch."""
+        machine = self.deployment.batch_state_machine_arn.replace(":stateMachine:", ":execution:")
+        arn = name if name.startswith("arn:") else f"{machine}:{name}"
+        try:
+            described = self.states.describe_execution(executionArn=arn)
+        except ClientError as error:
+            raise NoSuchBatch(
+                f"There is no batch {name} in {self.deployment.prefix} ({error.response['Error']['Code']}): its name"
+                " was printed when it was started; s3://" + f"{self.bucket}/results/ has a folder for each."
+            ) from error
+        return Batch(described["name"], arn, json.loads(described["input"])["pictures"])
+
+    def wait(self, batch: Batch, report: Callable[[int], object]) -> dict[str, Any]:
+        """Waits for the end; returns the execution's description. `report` gets the number of pictures done."""
+        pause, longest = POLL_SECONDS
+        while True:
+            described = self.states.describe_execution(executionArn=batch.execution)
+            if described["status"] not in RUNNING:
+                return described
+            report(self._done(batch))
+            time.sleep(pause)
+            pause = min(pause * 1.5, longest)
+
+    def _done(self, batch: Batch) -> int:
+        """https://docs.aws.amazon.com/step-functions/latest/apireference/API_MapRunItemCounts.html"""
+        done = 0
+        for run in self.states.list_map_runs(executionArn=batch.execution)["mapRuns"]:
+            counts = self.states.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
+            done += sum(counts[name] for name in ("succeeded", "failed", "timedOut", "aborted"))
+        return done
+
+    def stop(self, batch: Batch) -> None:
+        self.states.stop_execution(
+            executionArn=batch.execution, error="Stopped", cause="stopped by scones batch"
+        )
+
+    def summary(self, batch: Batch) -> Summary:
+        """What became of the pictures, as far as the results are written."""
+        return summarize(batch.pictures, count_outcomes(self.s3, self.bucket, batch.name))
+
+    def results_uri(self, batch: Batch) -> str:
+        return f"s3://{self.bucket}/{folder(batch.name)}"
+
+    def manifest_uri(self, batch: Batch) -> str:
+        return f"s3://{self.bucket}/{manifest_key(batch.name)}"
+
+
+def _name(picture: Input) -> tuple[str, str]:
+    """The keys of a picture's row."""
+    return f"s3://{picture['s3_bucket']}/{picture['s3_key']}", picture["s3_version_id"] or UNKNOWN_VERSION
+
+
+def _csv(lines: TextIO) -> Iterator[tuple[int, Any]]:
+    reader = csv.DictReader(lines)
+    if "s3_key" not in (reader.fieldnames or ()):
+        raise InvalidManifest(
+            "A manifest in CSV needs a header with the column s3_key, and may have s3_bucket, s3_version_id and run."
+            " Nothing was started."
+        )
+    for fields in reader:
+        yield reader.line_num, fields
+
+
+def _json_lines(lines: TextIO) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError):
+                yield number, None

@@ -1,0 +1,309 @@
+"""The state machine `batch`, run by the interpreter with functions and a ledger that the test controls.
+
+With the real ones: tests/end_to_end/test_batches.py.
+"""
+
+import base64
+import json
+import random
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from PIL import Image
+
+from functions.common.batch_results import count_outcomes
+from functions.common.picture import encode_png
+from scripts import diagrams
+from scripts.local_aws import states_visit
+from scripts.local_aws.errors import StatesError
+from scripts.local_aws.tests.step_functions_harness import Harness, close_services
+from tests.unit.conftest import BUCKET
+
+pytestmark = pytest.mark.usefixtures(close_services.__name__)
+
+FUNCTIONS = ("serialize_image_data", "classify_image", "filter_inferences", "send_alert")
+TOKENS = {name: name for name in FUNCTIONS} | {
+    "alert_dead_letters_url": "alert-dead-letters",
+    "batch_children": "3",
+    "bucket": BUCKET,
+    "ledger_retention_days": "7",
+    "ledger_table": "ledger",
+}
+SURE, UNSURE = [0.987654321, 0.012345678, 0.000000001], [0.333333333, 0.333333333, 0.333333334]
+# The step at which a picture of this name fails, and its error.
+FAULTS = {
+    "gone": ("serialize_image_data", "ImageNotFound"),
+    "broken": ("serialize_image_data", "ImageRejected"),
+    "unclassified": ("classify_image", "Misconfigured"),
+    "unrecorded": ("ledger", "DynamoDB.AccessDeniedException"),
+}
+
+
+def definition(name: str) -> dict[str, Any]:
+    text = json.dumps(diagrams.read(diagrams.MACHINES / f"{name}.asl.json"))
+    return json.loads(re.sub(r"<<([a-z_]+)>>", lambda match: TOKENS[match[1]], text))
+
+
+class Deployment:
+    """The services around the machine: a picture's name says what becomes of it.
+
+    `rows` is the ledger, {picture: {status, execution, ...}}; `failing` names functions that fail always.
+    """
+
+    def __init__(self, harness: Callable[..., Harness]) -> None:
+        self.s3 = boto3.client("s3", region_name="us-east-1")
+        self.harness = harness(self.call, self.s3)
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.alerts: list[dict[str, Any]] = []
+        self.dead_letters: list[Any] = []
+        self.failing: set[str] = set()
+        self.image_data = "iVBORw0KGgo="
+        self.lock = threading.Lock()
+        self.in_flight = self.most_in_flight = 0
+        self.seconds = 0.0
+
+    def call(self, resource: str, arguments: dict[str, Any]) -> Any:
+        with self.lock:
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        time.sleep(self.seconds)
+        try:
+            return self.perform(resource, arguments)
+        finally:
+            with self.lock:
+                self.in_flight -= 1
+
+    def perform(self, resource: str, arguments: dict[str, Any]) -> Any:
+        match resource.rsplit(":", 2)[1:]:
+            case ["lambda", "invoke"]:
+                return {"Payload": self.invoke(arguments["FunctionName"], arguments["Payload"])}
+            case ["dynamodb", "updateItem"]:
+                return self.update(arguments)
+            case ["dynamodb", "getItem"]:
+                row = self.rows[arguments["Key"]["picture"]["S"]]
+                return {"Item": {"execution": {"S": row["execution"]}}}
+            case ["sqs", "sendMessage"]:
+                self.dead_letters.append(arguments["MessageBody"])
+                return {}
+        raise AssertionError(resource)
+
+    def invoke(self, function: str, payload: dict[str, Any]) -> Any:
+        if function in self.failing:
+            raise StatesError("Lambda.ServiceException", "down")
+        kind = payload.get("s3_key", "").partition("-")[0]
+        fault, error = FAULTS.get(kind, ("", ""))
+        if function == "filter_inferences" and payload["inferences"] == UNSURE:
+            fault, error = function, "ThresholdConfidenceNotMet"
+        if function == fault:
+            raise StatesError(error, json.dumps({"errorMessage": "refused", "errorType": error}))
+        match function:
+            case "serialize_image_data":
+                image = {"width": 4000, "height": 3000, "bytes": 10**7, "format": "JPEG", "sha256": "a" * 64}
+                image |= {"brightness": 0.5, "contrast": 0.123456, "sharpness": 0.123456}
+                return payload | {"image_data": self.image_data, "image": image, "inferences": []}
+            case "classify_image":
+                return {
+                    "inferences": UNSURE if kind == "doubtful" else SURE,
+                    "model": "model-of-a-usual-name",
+                }
+            case "filter_inferences":
+                return payload | {"label": "motorcycle", "confidence": 0.987654321, "threshold": 0.853}
+        self.alerts.append(payload)
+        return {"message_id": "m"}
+
+    def update(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The condition of the real ledger, without runs: the first execution decides."""
+        picture = arguments["Key"]["picture"]["S"]
+        if "/unrecorded" in picture:
+            raise StatesError(FAULTS["unrecorded"][1], "no")
+        values = arguments["ExpressionAttributeValues"]
+        execution = values[":execution"]["S"]
+        with self.lock:
+            row = self.rows.get(picture)
+            if row and row["execution"] != execution and row["status"] != "FAILED":
+                raise StatesError(
+                    "DynamoDB.ConditionalCheckFailedException", "The conditional request failed"
+                )
+            self.rows[picture] = {"status": values[":status"]["S"], "execution": execution}
+        return {}
+
+    def manifest(self, batch: str, names: list[str]) -> dict[str, Any]:
+        """Writes the manifest; returns the execution's input."""
+        lines = [
+            json.dumps({"s3_bucket": BUCKET, "s3_key": name, "s3_version_id": "v" * 32, "run": 0})
+            for name in names
+        ]
+        key = f"results/{batch}/pictures.jsonl"
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body="\n".join(lines).encode())
+        return {"batch": batch, "pictures": len(names)}
+
+    def run(self, names: list[str], batch: str = "one") -> dict[str, Any]:
+        return self.harness.run(definition("batch"), self.manifest(batch, names))
+
+    def outcomes(self, batch: str = "one") -> Counter[str]:
+        return count_outcomes(self.s3, BUCKET, batch)
+
+
+@pytest.fixture
+def deployed(bucket: Any) -> Deployment:
+    return Deployment(Harness)
+
+
+def test_every_picture_gets_its_row_and_all_of_them_one_alert(deployed):
+    names = [f"{kind}-{n}.jpg" for n in range(20) for kind in ("fine", "doubtful", "broken", "gone", "sure")]
+
+    end = deployed.run(names)
+
+    assert (end["status"], json.loads(end["output"])) == ("SUCCEEDED", {"batch": "one", "pictures": 100})
+    assert Counter(row["status"] for row in deployed.rows.values()) == {
+        "ACCEPTED": 40,
+        "LOW_CONFIDENCE": 20,
+        "REJECTED": 20,
+        "FAILED": 20,
+    }
+    assert deployed.outcomes() == {
+        "ACCEPTED": 40,
+        "LOW_CONFIDENCE": 20,
+        "REJECTED": 20,
+        "ImageNotFound": 20,
+    }
+    (alert,) = deployed.alerts
+    facts = {"category": "batch", "batch": "one", "pictures": 100, "error": ""}
+    assert facts.items() <= alert.items()
+    assert alert["execution"] == end["executionArn"]
+
+
+def test_rows_name_the_batch_so_that_a_child_that_runs_twice_decides_to_the_same_end(deployed):
+    end = deployed.run(["fine-1.jpg"])
+
+    assert deployed.rows[f"s3://{BUCKET}/fine-1.jpg"]["execution"] == end["executionArn"]
+
+
+def test_the_same_pictures_in_another_batch_are_counted_as_decided_before(deployed):
+    deployed.run(["fine-1.jpg", "doubtful-1.jpg", "gone-1.jpg"])
+    deployed.run(["fine-1.jpg", "doubtful-1.jpg", "gone-1.jpg"], "again")
+
+    assert deployed.outcomes("again") == {"DECIDED_BEFORE": 2, "ImageNotFound": 1}
+
+
+def test_a_picture_that_the_ledger_does_not_take_leaves_the_others_alone(deployed):
+    end = deployed.run(["unrecorded-1.jpg", *(f"fine-{n}.jpg" for n in range(50))])
+
+    assert end["status"] == "SUCCEEDED"
+    assert deployed.outcomes() == {"ACCEPTED": 50, "UNRECORDED": 1}
+
+
+def test_a_fault_of_the_system_stops_the_batch_with_one_alert_and_its_counts(deployed):
+    end = deployed.run([f"unclassified-{n}.jpg" for n in range(200)])
+
+    assert (end["status"], end["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")
+    (alert,) = deployed.alerts
+    assert alert["error"] == "States.ExceedToleratedFailureThreshold"
+    assert deployed.outcomes().keys() == {"Misconfigured"}
+    assert deployed.outcomes()["Misconfigured"] == len(deployed.rows)
+
+
+def test_pictures_that_have_vanished_stop_nothing(deployed):
+    end = deployed.run([f"gone-{n}.jpg" for n in range(100)])
+
+    assert end["status"] == "SUCCEEDED"
+    assert deployed.outcomes() == {"ImageNotFound": 100}
+
+
+def test_a_batch_without_its_manifest_alerts_and_fails(deployed):
+    end = deployed.harness.run(definition("batch"), {"batch": "never-written", "pictures": 7})
+
+    assert (end["status"], end["error"]) == ("FAILED", "States.ItemReaderFailed")
+    assert [(alert["batch"], alert["pictures"]) for alert in deployed.alerts] == [("never-written", 7)]
+
+
+def test_any_other_input_alerts_and_fails_by_its_name(deployed):
+    inputs = [None, [], "x", {}, {"batch": 5, "pictures": 5}, {"batch": "../x", "pictures": 5}]
+    inputs += [{"batch": "one", "pictures": 0}, {"batch": "one", "pictures": "5"}, {"batch": "one"}]
+
+    for value in inputs:
+        end = deployed.harness.run(definition("batch"), value)
+        assert (end["status"], end["error"]) == ("FAILED", "InvalidInput"), value
+    assert {alert["error"] for alert in deployed.alerts} == {"InvalidInput"}
+    assert len(deployed.alerts) == len(inputs)
+
+
+def test_a_summary_that_cannot_be_sent_is_kept_as_it_would_have_been_sent(deployed):
+    deployed.failing = {"send_alert"}
+
+    end = deployed.run(["fine-1.jpg"])
+
+    assert end["status"] == "SUCCEEDED"
+    (kept,) = deployed.dead_letters
+    assert {"category": "batch", "batch": "one", "pictures": 1, "error": ""}.items() <= kept.items()
+    assert kept["alert_error"]["Error"] == "Lambda.ServiceException"
+
+
+def test_no_more_pictures_are_in_flight_than_children_times_eight(deployed):
+    deployed.seconds = 0.005
+
+    deployed.run([f"fine-{n}.jpg" for n in range(200)])
+
+    assert 8 < deployed.most_in_flight <= 3 * 8
+
+
+class Payloads:
+    """The largest payload of each state, in bytes of UTF-8."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.largest: dict[str, int] = {}
+        measured = states_visit.Visit.payload
+
+        def payload(visit: Any, value: Any, source: str) -> Any:
+            made = measured(visit, value, source)
+            size = max(states_visit.byte_length(made.text), states_visit.byte_length(visit.input.text))
+            self.largest[visit.name] = max(size, self.largest.get(visit.name, 0))
+            return made
+
+        monkeypatch.setattr(states_visit.Visit, "payload", payload)
+
+    def __str__(self) -> str:
+        rows = sorted(self.largest.items(), key=lambda row: -row[1])
+        return "\n".join(f"{name:<20} {size:>7,} bytes" for name, size in rows)
+
+
+def noise(side: int) -> str:
+    """The picture that no PNG can make smaller."""
+    pixels = random.Random(1).randbytes(side * side * 3)  # noqa: S311 - reproducible on purpose
+    return base64.b64encode(encode_png(Image.frombytes("RGB", (side, side), pixels))).decode()
+
+
+@pytest.mark.parametrize("machine", ["classify", "batch"])
+def test_no_state_carries_more_than_a_few_kilobytes_of_a_picture(deployed, monkeypatch, machine):
+    """32 x 32 pixels of noise, as large as the PNG of any photo can become; 12 megapixels or a thumbnail alike."""
+    deployed.image_data = noise(32)
+    names = [f"incoming/2026/11/20/van-{n:06}.jpg" for n in range(40)]
+    payloads = Payloads(monkeypatch)
+    if machine == "batch":
+        deployed.run(names)
+    else:
+        picture = {"s3_bucket": BUCKET, "s3_key": names[0], "s3_version_id": "v" * 32, "run": 0}
+        deployed.harness.run(definition("classify"), picture)
+
+    print(f"{machine}:\n{payloads}")
+    assert max(payloads.largest.values()) < 16 * 1024
+
+
+def test_the_longest_keys_and_the_largest_input_still_fit_between_two_states(deployed, monkeypatch):
+    """AWS's limit is 256 KiB: 240 x 240 pixels is the largest input that Terraform takes, and JSON writes a control
+    character in six bytes."""
+    deployed.image_data = noise(240)
+    payloads = Payloads(monkeypatch)
+
+    end = deployed.run([f"{n:04}".ljust(1024, "\x01") for n in range(80)])
+
+    print(payloads)
+    assert end["status"] == "SUCCEEDED"
+    assert deployed.outcomes() == {"ACCEPTED": 80}
+    assert max(payloads.largest.values()) <= 256 * 1024

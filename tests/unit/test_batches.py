@@ -1,0 +1,208 @@
+"""The pictures of a batch: from a prefix or a manifest, and which of them have no row."""
+
+import json
+
+import pytest
+
+from scripts.batches import Batches, InvalidManifest, NothingToClassify
+from scripts.deployment import NotDeployed
+from scripts.workflow import Workflow
+from tests.unit.conftest import BUCKET
+
+ODD_KEYS = [
+    "incoming/a b.jpg",
+    "incoming/a+b%20c.jpg",
+    "incoming/quote'\"s.jpg",
+    "incoming/line\nbreak.jpg",
+    "incoming/Fahrräder 🚲.jpg",
+    "incoming/../up.jpg",
+    "incoming/" + "x" * 1015,
+]
+
+
+@pytest.fixture
+def batches(deployment):
+    return Batches(Workflow(deployment))
+
+
+@pytest.fixture
+def put(bucket):
+    """Puts an object; returns its version."""
+    return lambda key: bucket.put_object(Key=key, Body=b"x").version_id
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    def write(text, name="pictures.jsonl"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(path)
+
+    return write
+
+
+def keys(inputs):
+    return [each["s3_key"] for each in inputs]
+
+
+def test_a_prefix_is_listed_with_the_present_version_of_each_object(batches, put):
+    put("incoming/a.jpg")
+    newest = put("incoming/a.jpg")
+
+    assert list(batches.pictures(f"s3://{BUCKET}/incoming/")) == [
+        {"s3_bucket": BUCKET, "s3_key": "incoming/a.jpg", "s3_version_id": newest, "image_data": "", "run": 0}
+    ]
+
+
+def test_odd_keys_are_listed_as_they_are(batches, put):
+    for key in ODD_KEYS:
+        put(key)
+
+    assert sorted(keys(batches.pictures(f"s3://{BUCKET}/incoming/"))) == sorted(ODD_KEYS)
+
+
+def test_deleted_objects_folders_and_the_projects_own_outputs_are_left_out(batches, bucket, put):
+    for key in ("a.jpg", "incoming/", "models/m/model.tar.gz", "capture/x.jsonl", "results/b/pictures.jsonl"):
+        put(key)
+    put("incoming/deleted.jpg")
+    bucket.Object("incoming/deleted.jpg").delete()
+
+    assert keys(batches.pictures(f"s3://{BUCKET}")) == ["a.jpg"]
+
+
+def test_a_source_without_pictures_says_why(batches, put):
+    put("results/b/pictures.jsonl")
+    refused = {
+        f"s3://{BUCKET}/nothing/": "names no picture",
+        f"s3://{BUCKET}/results/": "do not count",
+        "s3://elsewhere/incoming/": "lies in another bucket",
+        "incoming/": "neither s3://BUCKET/PREFIX nor a manifest",
+    }
+
+    for source, why in refused.items():
+        with pytest.raises(NothingToClassify, match=why):
+            list(batches.pictures(source))
+
+
+def test_a_manifest_of_json_lines_gives_execution_inputs(batches, manifest):
+    inputs = [
+        {"s3_bucket": BUCKET, "s3_key": key, "s3_version_id": "v", "image_data": "", "run": 2}
+        for key in ODD_KEYS
+    ]
+    text = "\n\n".join(json.dumps(each | {"other": 1}) for each in inputs)
+
+    assert list(batches.pictures(manifest(text))) == inputs
+
+
+def test_a_manifest_in_csv_needs_only_keys(batches, manifest):
+    text = 's3_key,note\r\nincoming/a.jpg,one\r\n"incoming/b, ""c"".jpg",two\r\n'
+
+    found = list(batches.pictures(manifest(text, "pictures.csv")))
+
+    assert keys(found) == ["incoming/a.jpg", 'incoming/b, "c".jpg']
+    assert {(each["s3_bucket"], each["s3_version_id"], each["run"]) for each in found} == {(BUCKET, "", 0)}
+
+
+def test_a_manifest_in_the_bucket_is_read_there(batches, bucket):
+    bucket.put_object(Key="lists/today.csv", Body=b"s3_key,run\nincoming/a.jpg,3\n")
+
+    (picture,) = batches.pictures(f"s3://{BUCKET}/lists/today.csv")
+
+    assert (picture["s3_key"], picture["run"]) == ("incoming/a.jpg", 3)
+
+
+def test_a_picture_that_a_manifest_names_twice_is_taken_once(batches, manifest):
+    line = '{"s3_key": "incoming/a.jpg"}\n'
+
+    assert keys(batches.pictures(manifest(line * 2 + '{"s3_key": "incoming/b.jpg"}\n'))) == [
+        "incoming/a.jpg",
+        "incoming/b.jpg",
+    ]
+
+
+def test_a_broken_line_is_named_by_its_number_and_nothing_is_written(batches, manifest, bucket):
+    refused = {
+        "incoming/a.jpg": "no JSON object",
+        "[]": "no JSON object",
+        "{": "no JSON object",
+        "{}": "s3_key must be a non-empty string",
+        '{"s3_key": 5}': "s3_key must be a non-empty string",
+        '{"s3_key": "a", "s3_version_id": 5}': "s3_version_id a string",
+        '{"s3_key": "a", "s3_bucket": "elsewhere"}': "bucket elsewhere",
+        '{"s3_key": "\\ud800"}': "no Unicode text",
+        json.dumps({"s3_key": "ü" * 600}): "1200 bytes",
+        '{"s3_key": "a", "run": -1}': "run is -1",
+        '{"s3_key": "a", "run": true}': "run is True",
+    }
+
+    for line, why in refused.items():
+        source = manifest(f'{{"s3_key": "incoming/fine.jpg"}}\n{line}\n')
+        with pytest.raises(InvalidManifest, match=rf"jsonl, line 2: .*{why}.*Nothing was started"):
+            batches.start(batches.pictures(source), lambda count: None)
+    assert list(bucket.objects.all()) == []
+
+
+def test_what_is_no_manifest_is_named(batches, manifest):
+    refused = [
+        (manifest(b"\xff\xfe\x00"), "no text in UTF-8"),
+        (manifest("incoming/a.jpg\n", "pictures.csv"), "a header with the column s3_key"),
+        (manifest("", "empty.csv"), "a header with the column s3_key"),
+        ("nowhere.jsonl", "cannot be read"),
+        (f"s3://{BUCKET}/nowhere.csv", "cannot be read"),
+        ("s3://elsewhere/a.csv", "cannot be read"),
+    ]
+
+    for source, why in refused:
+        with pytest.raises(InvalidManifest, match=why):
+            list(batches.pictures(source))
+
+
+def test_an_empty_manifest_names_no_picture(batches, manifest):
+    with pytest.raises(NothingToClassify):
+        batches.pictures(manifest("\n"))
+
+
+def test_missing_are_those_versions_that_have_no_row(batches, put):
+    versions = {f"incoming/{number:03}.jpg": put(f"incoming/{number:03}.jpg") for number in range(130)}
+    decided = [key for number, key in enumerate(versions) if number % 3]
+    for key in decided:
+        batches.workflow.dynamodb.put_item(
+            TableName="scones-test-ledger",
+            Item={"picture": {"S": f"s3://{BUCKET}/{key}"}, "version": {"S": versions[key]}},
+        )
+    overwritten = decided[0]
+    put(overwritten)
+
+    found = keys(batches.missing(batches.pictures(f"s3://{BUCKET}/incoming/")))
+
+    assert sorted(found) == sorted({*versions, overwritten} - set(decided[1:]))
+
+
+def test_missing_looks_up_the_version_that_a_manifest_leaves_out(batches, manifest, put):
+    version = put("incoming/a.jpg")
+    source = manifest("s3_key\nincoming/a.jpg\nincoming/gone.jpg\n", "pictures.csv")
+
+    found = list(batches.missing(batches.pictures(source)))
+
+    assert [(each["s3_key"], each["s3_version_id"]) for each in found] == [
+        ("incoming/a.jpg", version),
+        ("incoming/gone.jpg", ""),
+    ]
+
+
+def test_while_the_endpoint_is_off_nothing_is_started_and_the_way_out_is_named(batches):
+    """Terraform leaves an output that is null out of its state."""
+    del batches.deployment.outputs["endpoint_name"]
+
+    with pytest.raises(
+        NotDeployed, match=r"The endpoint is off .* nothing was started: run `scones promote`"
+    ):
+        batches.workflow.check_endpoint()
+
+
+def test_an_object_that_was_gone_when_it_was_read_has_a_row_under_an_unknown_version(batches, manifest):
+    row = {"picture": {"S": f"s3://{BUCKET}/incoming/gone.jpg"}, "version": {"S": "unknown"}}
+    batches.workflow.dynamodb.put_item(TableName="scones-test-ledger", Item=row)
+    source = manifest("s3_key\nincoming/gone.jpg\n", "pictures.csv")
+
+    assert batches.start(batches.missing(batches.pictures(source)), lambda count: None) is None
