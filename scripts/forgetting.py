@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -20,6 +19,9 @@ from scripts.local_stack import Progress
 from scripts.workflow import Workflow, bucket_and_key
 
 CAPTURES, RESULTS = "capture/", "results/"
+# Reviewed pictures, and what was frozen of them for a training job, are copies under the picture's hash.
+COPIES = ("reviewed/", "training/data/")
+REVIEWED_MANIFEST = "reviewed/manifest.jsonl"
 # What the deployment itself lives on is no picture.
 OWN_PREFIXES = (CAPTURES, RESULTS, "models/")
 READ_AT_ONCE = 8
@@ -60,27 +62,34 @@ class Stored:
 
 @dataclass(frozen=True)
 class Traces:
-    """Where a picture was found. `versions` are those of the object itself, delete markers included."""
+    """Where a picture was found.
+
+    `versions` are those of the object itself and `copies` those of reviewed copies, delete markers included;
+    `files` tell of other pictures, too.
+    """
 
     uri: str
     versions: list[Stored]
     rows: list[Row]
-    captures: list[Stored]
-    results: list[Stored]
+    copies: list[Stored]
+    files: list[Stored]
 
     def counts(self) -> dict[str, int]:
-        """Numbers of object versions, rows, captured records, and records in the files of batches."""
+        """Numbers of object versions, rows, versions of copies, captured records, and lines of other files."""
+        captured = sum(each.records for each in self.files if each.key.startswith(CAPTURES))
+        lines = sum(each.records for each in self.files) - captured
         return {
             "versions": len(self.versions),
             "rows": len(self.rows),
-            "captured": sum(each.records for each in self.captures),
-            "results": sum(each.records for each in self.results),
+            "copies": len(self.copies),
+            "captured": captured,
+            "lines": lines,
         }
 
-    def hashes(self, bucket: str, key: str) -> set[str]:
-        """What captured records call the picture's versions, as far as versions are known."""
+    def hashes(self) -> set[str]:
+        """What captured records and copies call the picture's versions, as far as versions are known."""
         known = {each.version for each in self.versions} | {row["version"] for row in self.rows}
-        return {picture_hash(bucket, key, version) for version in known - {UNKNOWN_VERSION}}
+        return {picture_hash(*bucket_and_key(self.uri), version) for version in known - {UNKNOWN_VERSION}}
 
     def first_known(self) -> datetime | None:
         """When the picture was first heard of; nothing older can tell of it."""
@@ -116,41 +125,31 @@ class Forgetting:
         with _faults_explained():
             # Of all keys that begin like this one, it comes first.
             own = itertools.takewhile(lambda each: each.key == self.key, self._versions(self.key))
-            found = Traces(
-                self.uri,
-                [*own] if self.in_bucket == self.bucket else [],
-                self.ledger.rows_of(self.uri),
-                [],
-                [],
-            )
-            since, hashes = found.first_known(), found.hashes(self.in_bucket, self.key)
-            # Captured records name a version, so without one there is nothing to look for.
-            captured = (
-                [each for each in self._versions(CAPTURES) if _hour(each) >= since]
-                if since and hashes
-                else []
-            )
-            resulted = [each for each in self._versions(RESULTS) if not since or each.modified >= since]
-            return replace(
-                found,
-                captures=self._search(captured, hashes, partial(_is_captured, hashes), progress),
-                results=self._search(resulted, {_longest_word(self.key)}, self._is_named, progress),
-            )
+            versions = [*own] if self.in_bucket == self.bucket else []
+            found = Traces(self.uri, versions, self.ledger.rows_of(self.uri), [], [])
+            since, hashes = found.first_known(), found.hashes()
+            copies = [each for place in COPIES for each in self._versions(place) if _stem(each) in hashes]
+            files = []
+            # Captured records and copies name a version, so without one there is nothing to look for.
+            if since and hashes:
+                captures = [each for each in self._versions(CAPTURES) if _hour(each) >= since]
+                files += self._search("captured data", captures, hashes, hashes, progress)
+            listed = [each for each in self._versions(RESULTS) if not since or each.modified >= since]
+            listed += self._versions(REVIEWED_MANIFEST)
+            files += self._search("files", listed, {_longest_word(self.key), *hashes}, hashes, progress)
+        return replace(found, copies=copies, files=files)
 
     def remove(self, traces: Traces, progress: Progress) -> None:
         """Removes what was found: the object last, because its versions lead to the rest. Raises ForgetFailed."""
-        captured = partial(_is_captured, traces.hashes(self.in_bucket, self.key))
-        todo = [(each, captured) for each in traces.captures] + [
-            (each, self._is_named) for each in traces.results
-        ]
+        hashes, gone = traces.hashes(), [*traces.copies, *traces.versions]
         with _faults_explained():
-            for number, (file, mentions) in enumerate(todo):
-                progress(f"Removing from files: {number} of {len(todo)}", number / len(todo))
-                self._cut_out(file, mentions)
+            for number, file in enumerate(traces.files):
+                progress(f"Removing from files: {number} of {len(traces.files)}", number / len(traces.files))
+                self._cut_out(file, hashes)
             for row in traces.rows:
                 self.ledger.remove(row)
-            for first in range(0, len(traces.versions), KEYS_AT_ONCE):
-                self._delete(traces.versions[first : first + KEYS_AT_ONCE])
+            for first in range(0, len(gone), KEYS_AT_ONCE):
+                self._delete(gone[first : first + KEYS_AT_ONCE])
 
     def _versions(self, prefix: str) -> Iterator[Stored]:
         """Every version and delete marker under a prefix of the deployment's bucket."""
@@ -160,17 +159,16 @@ class Forgetting:
                 yield Stored(each["Key"], each["VersionId"], each["IsLatest"], each["LastModified"])
 
     def _search(
-        self, files: list[Stored], words: set[str], mentions: Mentions, progress: Progress
+        self, kind: str, files: list[Stored], words: set[str], hashes: set[str], progress: Progress
     ) -> list[Stored]:
         """The files with records that tell of the picture. Only those that hold one of `words` are parsed."""
         found = []
-        wanted = [word.encode() for word in words]
         with ThreadPoolExecutor(READ_AT_ONCE) as pool:
             for number, (file, data) in enumerate(zip(files, pool.map(self._read, files), strict=True)):
-                place = file.key.partition("/")[0]
-                progress(f"Searching {place}: {number} of {len(files)} files", number / len(files))
-                if any(word in data for word in wanted) and (records := cut(data, mentions)[1]):
-                    found.append(replace(file, records=records))
+                progress(f"Searching {kind}: {number} of {len(files)}", number / len(files))
+                if any(word.encode() in data for word in words):
+                    _, records = cut(data, self._mentions(hashes))
+                    found += [replace(file, records=records)] if records else []
         return found
 
     def _read(self, file: Stored) -> bytes:
@@ -183,10 +181,10 @@ class Forgetting:
             raise
         return answer["Body"].read()
 
-    def _cut_out(self, file: Stored, mentions: Mentions) -> None:
+    def _cut_out(self, file: Stored, hashes: set[str]) -> None:
         """Writes the rest of a file anew and deletes the version that told of the picture."""
         answer = self.s3.get_object(Bucket=self.bucket, Key=file.key, VersionId=file.version)
-        rest, _ = cut(answer["Body"].read(), mentions)
+        rest, _ = cut(answer["Body"].read(), self._mentions(hashes))
         if file.is_latest and rest:
             # Two who forget at the same time must not bring back what the other has removed.
             self.s3.put_object(
@@ -204,11 +202,15 @@ class Forgetting:
         if errors := answer.get("Errors"):
             raise ClientError({"Error": errors[0]}, "DeleteObjects")
 
-    def _is_named(self, value: Any) -> bool:
-        """Whether JSON names the picture, by its URI or as an execution's input does."""
-        if isinstance(value, dict):
-            return (value.get("s3_bucket"), value.get("s3_key")) == (self.in_bucket, self.key)
-        return bool(value == self.uri)
+    def _mentions(self, hashes: set[str]) -> Mentions:
+        """Whether JSON names the picture: by its URI, as an execution's input does, or by one of its hashes."""
+
+        def names(value: Any) -> bool:
+            if isinstance(value, dict):
+                return (value.get("s3_bucket"), value.get("s3_key")) == (self.in_bucket, self.key)
+            return isinstance(value, str) and (value == self.uri or any(each in value for each in hashes))
+
+        return names
 
 
 def cut(data: bytes, mentions: Mentions) -> tuple[bytes, int]:
@@ -254,19 +256,17 @@ def _parsed(text: str | bytes) -> Any:
     return value if isinstance(value, list | dict) else None
 
 
-def _is_captured(hashes: set[str], value: Any) -> bool:
-    """Whether JSON is a captured record of one of these versions of a picture."""
-    metadata = value.get("eventMetadata") if isinstance(value, dict) else None
-    name = metadata.get("inferenceId") if isinstance(metadata, dict) else None
-    return isinstance(name, str) and name.rpartition("-")[0] in hashes
-
-
 def _hour(file: Stored) -> datetime:
     """The end of the hour that a file of captured data is about."""
     if found := HOUR.search(file.key):
         with contextlib.suppress(ValueError):
             return datetime.strptime(f"{found[1]} +0000", "%Y/%m/%d/%H %z") + timedelta(hours=1)
     return file.modified
+
+
+def _stem(file: Stored) -> str:
+    """The last part of a key without its suffix."""
+    return file.key.rpartition("/")[2].partition(".")[0]
 
 
 def _longest_word(key: str) -> str:

@@ -71,6 +71,8 @@ class Reruns:
 
     def _of_row(self, row: Row) -> Rerun:
         bucket, key = bucket_and_key(row["picture"])
+        # Very many rows may be chosen, and of each no more is needed.
+        row = {name: row.get(name) for name in ("picture", "version", "status", "error", "run")}
         if row["version"] != UNKNOWN_VERSION:
             return self._of_version(Picture(bucket, key, row["version"]), row)
         # Step Functions runs a name once, and the name needs a version.

@@ -14,15 +14,16 @@ from scripts.workflow import Workflow
 KINDS = {
     "versions": "versions and delete markers of the object",
     "rows": "rows of the ledger",
+    "copies": "versions of reviewed copies",
     "captured": "captured requests and answers of the endpoint",
-    "results": "records in the files of batches",
+    "lines": "lines in the files of batches and reviews",
 }
 OUT_OF_REACH = (
     "executions of the last 90 days: Step Functions keeps their inputs and histories, the picture's small copy among them",
     "logs, until they expire (log_retention_days): key and error, never the picture",
     "alerts that were sent or wait in the dead-letter queues: key and label",
     "backups of the ledger: point-in-time recovery reaches 35 days back",
-    "the same picture under other keys, what was staged for training, and models that were trained on it",
+    "the same picture under other keys, what `scones stage` made of it, and models that were trained on it",
 )
 
 
@@ -36,9 +37,10 @@ def forget(
 ) -> None:
     """Remove one picture from everywhere, for good, and say what was removed and what cannot be reached.
 
-    All versions of the object, its rows in the ledger, what the endpoint captured of it, and its lines in the files
-    of batches. Repeating it is safe, also after an interruption: it removes what is still there. Captured data is
-    searched from the picture's first upload on, which takes a while in a busy deployment.
+    All versions of the object, its rows in the ledger, reviewed copies, what the endpoint captured of it, and its
+    lines in the files of batches and reviews. Repeating it is safe, also after an interruption: it removes what is
+    still there. Captured data is searched from the picture's first upload on, which takes a while in a busy
+    deployment.
     """
     with errors_explained():
         forgetting = Forgetting(Workflow(find_deployment(environment)), picture)

@@ -231,10 +231,14 @@ def _print(lines: list[dict[str, Any]]) -> None:
 
 
 def _record(each: Rerun) -> dict[str, Any]:
+    """The execution's input, which a manifest for `scones batch` takes, too, and why it is run."""
     row = each.row or {}
-    facts = {"picture": each.picture.uri, "version": each.picture.s3_version_id, "run": each.run}
-    facts |= {"before": row.get("status"), "error": row.get("error")}
-    return facts | {"note": each.obstacle or each.decided or None}
+    why = {
+        "before": row.get("status"),
+        "error": row.get("error"),
+        "note": each.obstacle or each.decided or None,
+    }
+    return {**vars(each.picture), "run": each.run, **why}
 
 
 def _outcome(each: Started, status: str | None) -> dict[str, Any]:

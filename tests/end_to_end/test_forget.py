@@ -39,7 +39,7 @@ def test_a_picture_is_forgotten_with_its_versions_rows_and_captures(
     assert "2 rows of the ledger" in asked.stderr
     removed = json.loads(first.stdout)
     assert (removed["versions"], removed["rows"], removed["captured"]) == (3, 2, 2)
-    assert not any(json.loads(second.stdout)[kind] for kind in ("versions", "rows", "captured", "results"))
+    assert not any(json.loads(second.stdout)[kind] for kind in ("versions", "rows", "captured", "lines"))
     assert workflow.ledger.rows_of(uri) == []
     assert not any(name in stored(workflow, "capture/") for name in hashes)
     assert kept in stored(workflow, "capture/")

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from scripts.reruns import Reruns
 from scripts.workflow import Workflow
+from training_scripts import drawings
 
 
 def lines(result: Any) -> list[dict[str, Any]]:
@@ -40,7 +42,9 @@ def test_a_doubtful_picture_is_accepted_by_a_rerun_with_a_lower_threshold(scones
         result = scones(*chosen)
 
     row = workflow.row(outcome.uri, outcome.version)
-    assert [(line["picture"], line["status"]) for line in lines(result)] == [(outcome.uri, "ACCEPTED")]
+    assert [(line["s3_version_id"], line["status"]) for line in lines(result)] == [
+        (outcome.version, "ACCEPTED")
+    ]
     assert result.exit_code == 0
     assert (row["status"], row["threshold"], row["run"]) == ("ACCEPTED", 0.3, 1)
     assert not {"attention", "error", "cause"} & set(row)
@@ -61,6 +65,32 @@ def test_a_rerun_shows_what_it_would_do_and_does_it_only_when_told(scones, workf
     assert (shown.exit_code, asked.exit_code) == (0, 1)
     assert "Start 1 executions?" in asked.stderr
     assert workflow.row(outcome.uri, outcome.version) == row
+
+
+def test_after_ctrl_c_the_same_command_does_the_rest(scones, workflow, tmp_path, monkeypatch):
+    outcomes = []
+    for seed in (1, 2):
+        drawings.draw("ambiguous", seed).save(tmp_path / f"{seed}.jpg", quality=90)
+        outcomes.append(workflow.classify(str(tmp_path / f"{seed}.jpg")))
+    since = workflow.row(outcomes[0].uri, outcomes[0].version)["time"]
+    start, started = Reruns.start, []
+
+    def interrupted(reruns, rerun):
+        if started:
+            raise KeyboardInterrupt
+        started.append(rerun)
+        return start(reruns, rerun)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reruns, "start", interrupted)
+        first = scones("rerun", "--since", since, "--yes")
+    rest = scones("rerun", "--since", since, "--yes", "--wait", "--json")
+
+    rows = [workflow.row(outcome.uri, outcome.version) for outcome in outcomes]
+    assert (first.exit_code, rest.exit_code) == (130, 3)
+    assert "Stopped after 1 of 2" in first.stderr
+    assert sorted(row["run"] for row in rows) in ([1, 1], [1, 2])  # the first may have been decided by then
+    assert all(len(row["history"]) == row["run"] + 1 for row in rows)
 
 
 @contextmanager
@@ -95,9 +125,7 @@ def test_an_event_that_started_nothing_waits_in_the_queue_until_a_rerun_starts_i
 
     result = scones("rerun", "--from-dead-letters", "--wait", "--yes", "--json")
 
-    assert [(line["picture"], line["run"], line["status"]) for line in lines(result)] == [
-        (uri, 0, "ACCEPTED")
-    ]
+    assert [(line["s3_key"], line["run"], line["status"]) for line in lines(result)] == [(key, 0, "ACCEPTED")]
     assert workflow.row(uri, put["VersionId"])["label"] == "bicycle"
     assert messages(workflow, "trigger_dead_letters_url") == 0
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.common.inference_id import inference_id
+from functions.common.inference_id import inference_id, picture_hash
 from scripts.forgetting import ForgetFailed, Forgetting
 from scripts.local_stack import silent
 from scripts.workflow import NoSuchPicture, Workflow
@@ -143,7 +143,7 @@ def test_hours_before_the_first_upload_are_not_searched(upload, capture, forgett
 
     traces = forgetting("incoming/a.jpg").find(silent)
 
-    assert len(traces.captures) == 2
+    assert traces.counts()["captured"] == 2
 
 
 @pytest.mark.parametrize("key", ["incoming/a.jpg", ODD])
@@ -160,13 +160,33 @@ def test_what_batches_wrote_keeps_all_other_pictures(bucket, upload, forget, key
 
     counts = forget(key)
 
-    assert counts["results"] == 2
+    assert counts["lines"] == 2
     (left,) = everything(bucket, "results/1/pictures.jsonl").values()
     assert json.loads(left) == pictures[1]
     (left,) = everything(bucket, "results/1/run/FAILED_0.jsonl").values()
     assert json.loads(json.loads(left)["Input"])["Items"] == pictures[1:]
     assert json.loads(left)["Status"] == "FAILED"
     assert [*everything(bucket, "results/1/run/SUCC").values()] == [b'{"ACCEPTED":40}\n']
+
+
+def test_reviewed_copies_go_from_every_class_training_set_and_manifest(bucket, upload, forget):
+    names = {key: picture_hash(bucket.name, key, upload(key)) for key in ("incoming/a.jpg", "incoming/b.jpg")}
+    for place in ("reviewed/bicycle", "training/data/reviewed-1/train/bicycle"):
+        for name in names.values():
+            bucket.put_object(Key=f"{place}/{name}.jpg", Body=name.encode())
+    bucket.put_object(Key=f"reviewed/motorcycle/{names['incoming/a.jpg']}.jpg", Body=b"relabelled")
+    bucket.Object(f"reviewed/motorcycle/{names['incoming/a.jpg']}.jpg").delete()
+    lines = [
+        json.dumps({"source-ref": f"s3://{bucket.name}/reviewed/bicycle/{name}.jpg", "class": 0}) + "\n"
+        for name in names.values()
+    ]
+    bucket.put_object(Key="reviewed/manifest.jsonl", Body="".join(lines).encode())
+
+    counts = forget("incoming/a.jpg")
+
+    assert (counts["copies"], counts["lines"]) == (4, 1)
+    left = everything(bucket, "reviewed/") | everything(bucket, "training/")
+    assert sorted(left.values()) == sorted([names["incoming/b.jpg"].encode()] * 2 + [lines[1].encode()])
 
 
 def test_forgetting_again_finds_nothing(upload, capture, forget):
@@ -183,7 +203,7 @@ def test_a_picture_whose_object_is_gone_is_found_by_its_rows(bucket, upload, cap
     capture(("incoming/a.jpg", version, 0))
     bucket.Object("incoming/a.jpg").Version(version).delete()
 
-    assert forget("incoming/a.jpg") == {"versions": 0, "rows": 1, "captured": 1, "results": 0}
+    assert forget("incoming/a.jpg") == {"versions": 0, "rows": 1, "copies": 0, "captured": 1, "lines": 0}
 
 
 def test_after_an_interruption_the_rest_is_still_found(upload, capture, forgetting, monkeypatch):
@@ -197,7 +217,7 @@ def test_after_an_interruption_the_rest_is_still_found(upload, capture, forgetti
 
     again = forgetting("incoming/a.jpg").find(silent).counts()
 
-    assert again == {"versions": 1, "rows": 1, "captured": 0, "results": 0}
+    assert again == {"versions": 1, "rows": 1, "copies": 0, "captured": 0, "lines": 0}
 
 
 def test_two_who_forget_at_once_bring_nothing_back(upload, capture, forgetting, bucket):
@@ -251,7 +271,7 @@ def test_a_picture_of_another_bucket_loses_its_rows_only(workflow, bucket):
     traces = work.find(silent)
     work.remove(traces, silent)
 
-    assert traces.counts() == {"versions": 0, "rows": 1, "captured": 0, "results": 0}
+    assert traces.counts() == {"versions": 0, "rows": 1, "copies": 0, "captured": 0, "lines": 0}
     assert len(everything(bucket)) == 1
 
 
