@@ -18,7 +18,7 @@ resource "aws_lambda_function" "this" {
   logging_config {
     log_format            = "JSON"
     application_log_level = "INFO"
-    system_log_level      = "INFO"
+    system_log_level      = "WARN" # a start and a report of each invocation would cost as much as its computing
     log_group             = aws_cloudwatch_log_group.this.name
   }
 
