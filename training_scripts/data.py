@@ -14,7 +14,7 @@ from functions.common.picture import read_picture
 from training_scripts import drawings, stage
 
 NEITHER = "neither"
-# The class number of a picture that is half of each class of interest.
+# The class number of a picture between the classes of interest: a kind of "neither" of its own, the last one.
 AMBIGUOUS = -1
 # Seeds from here on are trained on; demo and tests draw with lower ones.
 DRAWN_SEEDS = 1_000_000
@@ -119,15 +119,12 @@ def targets(
 ) -> NDArray[np.float32]:
     """Target distributions [N, labels + kinds]; numbers from `labels` on are kinds of the last label.
 
-    An ambiguous row is shared among the classes of interest. The smoothed part is spread evenly over the labels,
-    and the last label's share over it and its kinds: many kinds do not make "neither" more likely.
+    The smoothed part is spread evenly over the labels, and the last label's share over it and its kinds: many kinds
+    do not make "neither" more likely.
     """
-    table = np.eye(labels + kinds, dtype=np.float32)
-    shared = np.zeros((1, labels + kinds), np.float32)
-    shared[0, : labels - 1] = 1 / (labels - 1)
     even = np.full(labels + kinds, 1 / labels, np.float32)
     even[labels - 1 :] /= 1 + kinds
-    return (1 - smoothing) * np.concatenate((table, shared))[truth] + smoothing * even
+    return (1 - smoothing) * np.eye(labels + kinds, dtype=np.float32)[truth] + smoothing * even
 
 
 def folds(rows: Rows, count: int, seed: int) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ def draw(label: str, seed: int, size: int = 256) -> Image.Image:
     """Draw one picture.
 
     Args:
-        label: one of LABELS; "ambiguous" is half bicycle, half motorcycle.
+        label: one of LABELS; "ambiguous" is a moped, between bicycle and motorcycle.
         seed: the same label, seed and size give the same pixels (for one release of Pillow).
         size: width and height in pixels, 8 to MAX_SIZE.
 

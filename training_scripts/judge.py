@@ -13,7 +13,7 @@ from training_scripts.data import Rows
 
 ACCEPTED_ACCURACY = 0.99
 # Share of "neither" rows that the operating point must refuse; what is beyond it is spent on coverage.
-REFUSED = 0.985
+REFUSED = 0.98
 _SHIFTS = np.arange(0, 2.01, 0.25)
 _QUANTILES = np.linspace(0, 1, 11)
 
@@ -39,20 +39,21 @@ def shifted(logits: NDArray, shift: float) -> NDArray:
 def operating_point(logits: NDArray, truth: NDArray, interest: int) -> OperatingPoint:
     """From out-of-fold logits: the largest shift that still refuses enough of "neither" at its own threshold.
 
-    The threshold looks at the classes of interest alone. "neither" is far more frequent in training than a vehicle
-    that looks foreign; the shift corrects for that, so one threshold does what one per class would.
+    Temperature and threshold look at the classes of interest alone, as the figures do. "neither" is far more
+    frequent in training than a vehicle that looks foreign; the shift corrects for that, so one threshold does what
+    one per class would.
     """
     points = [_at(shift, logits, truth, interest) for shift in _SHIFTS]
     return next((p for p in reversed(points) if _refused(p, logits, truth, interest) >= REFUSED), points[0])
 
 
 def _at(shift: float, logits: NDArray, truth: NDArray, interest: int) -> OperatingPoint:
-    temperature = round(calibration.fit_temperature(shifted(logits, shift), truth), 4)
-    probabilities = calibration.softmax(shifted(logits, shift), temperature)
     ours = truth < interest
+    answers, known = shifted(logits[ours], shift), truth[ours]
+    temperature = round(calibration.fit_temperature(answers, known), 4)
+    probabilities = calibration.softmax(answers, temperature)
     confidence = calibration.confidence_of_interest(probabilities, interest)
-    right = probabilities.argmax(1) == truth
-    threshold = calibration.threshold_for(confidence[ours], right[ours], ACCEPTED_ACCURACY)
+    threshold = calibration.threshold_for(confidence, probabilities.argmax(1) == known, ACCEPTED_ACCURACY)
     return OperatingPoint(float(shift), temperature, threshold)
 
 

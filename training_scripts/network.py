@@ -58,13 +58,13 @@ class Network(nn.Module):
         return self.head(features.amax((2, 3)))
 
     def adopt(self, pretrained: "Network") -> None:
-        """Start from a network whose labels are this one's kinds."""
+        """Start from a network whose labels are this one's first kinds."""
         state = pretrained.state_dict()
         weight, bias = state.pop("head.weight"), state.pop("head.bias")
         self.load_state_dict(state, strict=False)
         with torch.no_grad():
-            self.head.weight[self._labels :] = weight
-            self.head.bias[self._labels :] = bias
+            known = slice(self._labels, self._labels + len(bias))
+            self.head.weight[known], self.head.bias[known] = weight, bias
 
     @torch.no_grad()
     def lower_neither(self, shift: float) -> None:

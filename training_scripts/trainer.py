@@ -14,7 +14,7 @@ from rich.progress import Progress
 from torch import Generator, Tensor
 
 from training_scripts import data
-from training_scripts.data import NEITHER, Rows
+from training_scripts.data import AMBIGUOUS, NEITHER, Rows
 from training_scripts.fit import Course, Run, Schedule, logits, normalise
 from training_scripts.network import WIDTHS, Network
 
@@ -37,14 +37,14 @@ class Settings:
     classes: str = "bicycle,motorcycle"
     architecture: str = "small"
     teachers: str = ""
-    epochs: int = 20
+    epochs: int = 50
     pretrain_epochs: int = 8
     batch_size: int = 125
     muon_lr: float = 0.05
-    strength: float = 0.6
+    strength: float = 0.8
     damage: float = 0.8
     neither_per_epoch: int = 300
-    drawn_per_epoch: int = 100
+    drawn_per_epoch: int = 80
     drawn: int = 1600
     folds: int = 5
     seed: int = 0
@@ -109,10 +109,12 @@ class Trainer:
         self, run: str, used: np.ndarray, architecture: str, place: int, teachers: tuple[Network, ...]
     ) -> Network:
         m, s = self._material, self._settings
-        kept, labels, kinds = m.real.only(used), len(self.labels), m.pretraining_classes
+        kept, labels = m.real.only(used), len(self.labels)
+        # what lies between the classes of interest is a kind of "neither", after those of the pretraining
+        kinds = m.pretraining_classes + int((m.drawn.truth == AMBIGUOUS).any())
         rows = data.joined([kept, m.drawn, Rows(m.pretraining.pixels, m.pretraining.truth + labels)])
         network = self._new(labels, architecture, kept, kinds)
-        if kinds:
+        if m.pretraining_classes:
             network.adopt(self._pretrained(architecture))
         targets = torch.from_numpy(data.targets(rows.truth, labels, kinds, _SMOOTHING))
         sample = functools.partial(_epoch_rows, kept, len(m.drawn), len(m.pretraining), s)

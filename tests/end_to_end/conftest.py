@@ -28,7 +28,7 @@ def bicycle(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def doubtful(tmp_path: Path) -> Path:
-    """A drawn moped: half bicycle, half motorcycle."""
+    """A drawn moped: something between a bicycle and a motorcycle."""
     path = tmp_path / "moped.jpg"
     drawings.draw("ambiguous", 1).save(path, quality=90)
     return path
