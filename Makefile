@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo up down train package diagrams screenshots test test-fast lint format lock clean
+.PHONY: help setup setup-train demo up down train package plan diagrams screenshots test test-fast lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,10 @@ diagrams: setup ## Draw statemachine/*.asl.json anew into docs/workflow.md
 
 screenshots: setup ## Make docs/images anew: a run of drawn pictures on this machine, its report, a headless Chromium
 	@$(BIN)/python -m scripts.screenshots
+
+plan: setup ## What an apply would do, break and cost: ENV=dev|prod|local; OFFLINE=1 without an account
+	@test -n "$(ENV)" || { echo 'Name the environment: make plan ENV=dev' >&2; exit 2; }
+	@$(BIN)/scones plan --env '$(ENV)' $(if $(OFFLINE),--offline)
 
 test: .venv/test.stamp ## Every test (one applied stack; real pictures if SCONES_TEST_DATA or ../shared/data has them)
 	$(BIN)/python -m pytest

@@ -31,6 +31,9 @@ locals {
     state_machines       = { for name in ["classify", "batch", "unfinished"] : name => "${local.prefix}-${name}" }
   }
 
+  # What the endpoint serves; null where there is no endpoint.
+  served_model = var.endpoint.enabled ? var.model : null
+
   # "live" is the alias that everything calls; its version moves with each change of a function.
   live = "live"
 

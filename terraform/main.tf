@@ -60,7 +60,7 @@ module "endpoint" {
   log_group_arn            = "${local.arn_base.logs}:log-group:/aws/sagemaker/Endpoints/${local.names.endpoint}"
   bucket                   = module.storage.bucket
   bucket_arn               = local.arns.bucket
-  model                    = var.model
+  model                    = local.served_model
   hosting                  = var.endpoint
   log_retention_days       = var.log_retention_days
   protect_data             = var.protect_data
@@ -72,6 +72,16 @@ module "endpoint" {
     resources  = local.key_resources
     conditions = local.key_conditions
   }
+}
+
+module "budget" {
+  source   = "./modules/budget"
+  for_each = var.monthly_budget_usd == null ? toset([]) : toset(["monthly"])
+
+  name        = local.prefix
+  limit_usd   = var.monthly_budget_usd
+  project     = var.project
+  subscribers = [for address, categories in var.subscribers : address if contains(categories, "alarm")]
 }
 
 module "training" {

@@ -43,7 +43,7 @@ locals {
         bucket           = local.names.bucket
         prefix           = "incoming/"
         # Without an endpoint each picture would end in an alert; `scones batch --missing` classifies them later.
-        enabled = var.model != null
+        enabled = local.served_model != null
       }
     }
     batch = {

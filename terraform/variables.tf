@@ -99,20 +99,24 @@ variable "threshold" {
 
 variable "endpoint" {
   type = object({
+    enabled            = optional(bool, true)
     instance_type      = optional(string, "ml.t2.medium")
     instance_count     = optional(number, 1)
     scaling            = optional(object({ min = number, max = number, target = number }))
     serverless         = optional(object({ memory_mb = number, max_concurrency = number }))
     capture_percentage = optional(number, 100)
+    blue_green         = optional(object({ traffic = string, percent = number, wait_seconds = number }))
   })
   default     = {}
   nullable    = false
   description = <<-EOT
     How the model is hosted.
+    enabled: false takes the endpoint away and with it what is billed by the hour; pictures wait until it is back. true by default.
     instance_type, instance_count: a provisioned endpoint; ml.t2.medium is the cheapest (about $0.06 an hour) and one core answers hundreds of pictures a second.
     scaling: number of instances (min, max) and invocations per instance and minute to hold (target); null, the default, keeps instance_count. Burstable types (ml.t2) cannot scale.
     serverless: memory (MB) and concurrent invocations in place of instances; billed by request, cold starts of seconds, no data capture. null by default.
     capture_percentage: share of requests and answers kept under capture/ (percent); 100, because drift reports need them and a picture is a few KB; 0 switches capture off.
+    blue_green: how an update moves the traffic to new instances: "canary" (percent of it, then the rest) or "linear" (percent by percent), with wait_seconds between the steps; both fleets are billed meanwhile. null, the default, moves all of it as soon as the new instances answer.
   EOT
 
   validation {
@@ -125,7 +129,7 @@ variable "endpoint" {
   }
   validation {
     condition     = var.endpoint.instance_count >= 1 && floor(var.endpoint.instance_count) == var.endpoint.instance_count
-    error_message = "endpoint.instance_count is ${var.endpoint.instance_count}: use a whole number of 1 or more; to switch the endpoint off set model = null."
+    error_message = "endpoint.instance_count is ${var.endpoint.instance_count}: use a whole number of 1 or more; to switch the endpoint off set enabled = false."
   }
   validation {
     condition     = var.endpoint.scaling == null || try(var.endpoint.scaling.min >= 1 && var.endpoint.scaling.max >= var.endpoint.scaling.min && var.endpoint.scaling.target > 0, false)
@@ -150,6 +154,10 @@ variable "endpoint" {
   validation {
     condition     = var.endpoint.serverless == null || var.endpoint.capture_percentage == 0
     error_message = "endpoint.capture_percentage is ${var.endpoint.capture_percentage} and endpoint.serverless is set: SageMaker captures no data on serverless endpoints; set capture_percentage = 0, or remove serverless."
+  }
+  validation {
+    condition     = var.endpoint.blue_green == null || try(contains(["canary", "linear"], var.endpoint.blue_green.traffic) && var.endpoint.blue_green.percent >= 10 && var.endpoint.blue_green.percent <= 50 && floor(var.endpoint.blue_green.percent) == var.endpoint.blue_green.percent && var.endpoint.blue_green.wait_seconds >= 0 && var.endpoint.blue_green.wait_seconds <= 3600, false)
+    error_message = "endpoint.blue_green is ${jsonencode(var.endpoint.blue_green)}: SageMaker moves traffic as \"canary\" or \"linear\", in steps of 10 to 50 percent, and waits 0 to 3600 seconds between them; set it to null to move all at once."
   }
 }
 
@@ -191,6 +199,21 @@ variable "runbook_url" {
   validation {
     condition     = length(trimspace(var.runbook_url)) > 0 && !strcontains(var.runbook_url, "#")
     error_message = "runbook_url is \"${var.runbook_url}\": give the page's address without \"#...\"; each alert adds its own section."
+  }
+}
+
+variable "monthly_budget_usd" {
+  type        = number
+  default     = null
+  description = "US dollars a month that the project may cost in this account, its other environments there included. Whoever receives \"alarm\" gets a mail when 80 percent are spent and when the forecast exceeds it. AWS counts by the tag \"project\", once an administrator has activated it as a cost allocation tag. null, the default, sets no budget."
+
+  validation {
+    condition     = var.monthly_budget_usd == null || try(var.monthly_budget_usd > 0, false)
+    error_message = "monthly_budget_usd is ${coalesce(var.monthly_budget_usd, 0)}: give US dollars above 0, or null for no budget; `make plan` estimates what a month costs."
+  }
+  validation {
+    condition     = var.monthly_budget_usd == null || contains(flatten(values(var.subscribers)), "alarm")
+    error_message = "monthly_budget_usd is ${coalesce(var.monthly_budget_usd, 0)} and nobody in subscribers receives \"alarm\": the budget's mails would reach nobody; add the category to an address, or set the budget to null."
   }
 }
 
@@ -255,6 +278,6 @@ variable "package_dir" {
 
   validation {
     condition     = fileexists("${var.package_dir}/manifest.json") && alltrue([for name in local.folders : fileexists("${var.package_dir}/${name}.zip")])
-    error_message = "package_dir is \"${var.package_dir}\", where manifest.json or a function's zip is missing: run `make package` first."
+    error_message = "package_dir is \"${var.package_dir}\", where manifest.json or a function's zip is missing: run `make package` first (for the one-machine AWS: `scones package --target local`)."
   }
 }

@@ -12,6 +12,7 @@ from scripts.scones import (
     forget,
     image,
     package,
+    plan,
     promote,
     report,
     rerun,
@@ -38,6 +39,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("image")(image.image)
 app.command("promote")(promote.promote)
+app.command("plan")(plan.plan)
 app.command("deploy")(deploy.deploy)
 app.command("classify")(classify.classify)
 app.command("rerun")(rerun.rerun)

@@ -17,6 +17,7 @@ from scripts.forgetting import ForgetFailed
 from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, LocalStack, StackFailed
 from scripts.making_report import NothingToShow
 from scripts.packaging import PackagingError
+from scripts.plans import PlanError
 from scripts.report import LabelsError
 from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
 from scripts.training_jobs import TrainingJobError
@@ -35,6 +36,7 @@ EXPECTED_ERRORS = (
     NotDeployed,
     StackFailed,
     PackagingError,
+    PlanError,
     MirrorMissing,
     TerraformFailed,
     TerraformMissing,

@@ -1,6 +1,7 @@
 # Production: two instances at least, in two zones, and data that survives a destroy.
 
-environment = "prod"
+environment  = "prod"
+protect_data = true
 
 endpoint = {
   instance_type  = "ml.m5.large"
@@ -8,12 +9,19 @@ endpoint = {
   # 100 invocations a second for each instance: far below what the model needs (about 1 ms of one core), so that one
   # instance can carry the load of a lost one. Not measured on this type: set it after a load test of your own.
   scaling = { min = 2, max = 6, target = 6000 }
+  # A new model answers half of the pictures for five minutes before it answers all.
+  blue_green = { traffic = "canary", percent = 50, wait_seconds = 300 }
 }
 
-log_retention_days = 90
+# Last year's figures stay at hand until this year's are complete.
+log_retention_days    = 365
+ledger_retention_days = 730
 
 # Each address gets one mail from AWS and must confirm it.
 subscribers = {
   # "operations@your-organisation.example" = ["system", "alarm", "batch", "drift"]
   # "pictures@your-organisation.example"   = ["low_confidence", "rejected"]
 }
+
+# A mail before the bill; needs a subscriber of "alarm". `make plan ENV=prod` estimates what a month costs.
+# monthly_budget_usd = 300

@@ -1,5 +1,5 @@
-# Each run holds one bad value per variable, so that few runs (about a second each) reach every rule.
-# The messages themselves are checked by tests/terraform/test_messages.py.
+# What the variables take and refuse. Every single rule has its failing example, with the message it must give, in
+# tests/terraform/test_messages.py; here one run (about a second) shows that each variable refuses something.
 
 mock_provider "aws" {
   override_data {
@@ -72,12 +72,34 @@ run "no_model_means_no_endpoint" {
   }
 }
 
-# ---------------------------------------------------------------- what is refused
-
-run "refuses_first_bad_values" {
+run "one_setting_switches_the_endpoint_off" {
   command = plan
 
   variables {
+    endpoint = { enabled = false }
+  }
+
+  assert {
+    condition     = output.endpoint_name == null
+    error_message = "endpoint.enabled = false must leave no endpoint, model or not."
+  }
+}
+
+run "traffic_may_move_in_linear_steps" {
+  command = plan
+
+  variables {
+    endpoint = { blue_green = { traffic = "linear", percent = 10, wait_seconds = 0 } }
+  }
+}
+
+# ---------------------------------------------------------------- what is refused
+
+run "every_variable_refuses_a_bad_value" {
+  command = plan
+
+  variables {
+    environment              = "Dev"
     project                  = "Scones"
     endpoint                 = { instance_type = "m5.large" }
     threshold                = 93
@@ -97,154 +119,9 @@ run "refuses_first_bad_values" {
   }
 
   expect_failures = [
-    var.project, var.endpoint, var.threshold, var.subscribers, var.runbook_url, var.log_retention_days,
+    var.environment, var.project, var.endpoint, var.threshold, var.subscribers, var.runbook_url, var.log_retention_days,
     var.ledger_retention_days, var.existing_key_arn, var.permissions_boundary_arn, var.region, var.training_image_uri, var.model,
   ]
-}
-
-run "refuses_a_tag_in_place_of_a_digest_and_a_graviton_type" {
-  command = plan
-
-  variables {
-    subscribers = { "a@example.com" = ["sytem"] }
-    endpoint    = { instance_type = "ml.m8g.large" }
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri           = "serving:latest"
-      labels              = ["a", "b"]
-      classes_of_interest = ["a"]
-      threshold           = 0.9
-      input_size          = 32
-    }
-  }
-
-  expect_failures = [var.model, var.endpoint, var.subscribers]
-}
-
-run "refuses_a_short_sha256_and_no_instance" {
-  command = plan
-
-  variables {
-    threshold   = 0
-    subscribers = { "a@example.com" = [] }
-    endpoint    = { instance_count = 0 }
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "abc"
-      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels              = ["a", "b"]
-      classes_of_interest = ["a"]
-      threshold           = 0.9
-      input_size          = 32
-    }
-  }
-
-  expect_failures = [var.model, var.endpoint, var.threshold, var.subscribers]
-}
-
-run "refuses_a_label_twice_and_scaling_to_zero" {
-  command = plan
-
-  variables {
-    environment = "Dev"
-    endpoint    = { instance_type = "ml.m5.large", scaling = { min = 0, max = 2, target = 100 } }
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels              = ["a", "a"]
-      classes_of_interest = ["a"]
-      threshold           = 0.9
-      input_size          = 32
-    }
-  }
-
-  expect_failures = [var.model, var.endpoint, var.environment]
-}
-
-run "refuses_a_foreign_class_of_interest_and_scaling_of_a_burstable_type" {
-  command = plan
-
-  variables {
-    project  = "a-project-with-a-long-name"
-    endpoint = { instance_type = "ml.t2.medium", scaling = { min = 1, max = 2, target = 100 } }
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels              = ["a", "b"]
-      classes_of_interest = ["c"]
-      threshold           = 0.9
-      input_size          = 32
-    }
-  }
-
-  expect_failures = [var.model, var.endpoint, var.project]
-}
-
-run "refuses_a_percentage_as_threshold_and_scaling_with_serverless" {
-  command = plan
-
-  variables {
-    endpoint = { instance_type = "ml.m5.large", scaling = { min = 1, max = 2, target = 100 }, serverless = { memory_mb = 2048, max_concurrency = 5 }, capture_percentage = 0 }
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels              = ["a", "b"]
-      classes_of_interest = ["a"]
-      threshold           = 93
-      input_size          = 32
-    }
-  }
-
-  expect_failures = [var.model, var.endpoint]
-}
-
-run "refuses_half_a_pixel_and_odd_serverless_memory" {
-  command = plan
-
-  variables {
-    endpoint = { serverless = { memory_mb = 2000, max_concurrency = 5 }, capture_percentage = 0 }
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels              = ["a", "b"]
-      classes_of_interest = ["a"]
-      threshold           = 0.9
-      input_size          = 32.5
-    }
-  }
-
-  expect_failures = [var.model, var.endpoint]
-}
-
-run "refuses_a_huge_input_and_more_than_everything_captured" {
-  command = plan
-
-  variables {
-    endpoint = { capture_percentage = 101 }
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels              = ["a", "b"]
-      classes_of_interest = ["a"]
-      threshold           = 0.9
-      input_size          = 241
-    }
-  }
-
-  expect_failures = [var.model, var.endpoint]
 }
 
 run "refuses_capture_on_a_serverless_endpoint" {
@@ -255,6 +132,17 @@ run "refuses_capture_on_a_serverless_endpoint" {
   }
 
   expect_failures = [var.endpoint]
+}
+
+run "refuses_a_budget_that_nobody_hears_of" {
+  command = plan
+
+  variables {
+    monthly_budget_usd = 100
+    subscribers        = { "a@example.com" = ["system"] }
+  }
+
+  expect_failures = [var.monthly_budget_usd]
 }
 
 run "refuses_a_folder_without_packages" {

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from scripts import terraform_cli
+from scripts import plans, terraform_cli
 from scripts.offline_terraform import ACCOUNT, offline
 
+PLANS = Path(__file__).parent / "plans"
 FOLDERS = ("serialize_image_data", "classify_image", "filter_inferences", "send_alert")
 
 
@@ -28,27 +31,40 @@ class RootModule:
         command = [terraform_cli.executable(), f"-chdir={self.folder}", *arguments]
         return subprocess.run(command, env=self.variables, capture_output=True, text=True, check=False)
 
+    def make_plan(
+        self, environment: str, inputs: dict[str, Any], *options: str, state: dict[str, Any] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Plans with inputs besides the environment's own, on a state; several may run at once."""
+        with tempfile.TemporaryDirectory(dir=self.folder.parent) as folder:
+            variables, before = Path(folder) / "inputs.tfvars.json", Path(folder) / "before.tfstate"
+            variables.write_text(json.dumps(inputs), encoding="utf-8")
+            if state:
+                before.write_text(json.dumps(state), encoding="utf-8")
+            options += (f"-var-file=environments/{environment}.tfvars", f"-var-file={variables}")
+            return self.run("plan", *plans.OPTIONS, "-refresh=false", f"-state={before}", *options)
+
     @cache  # noqa: B019 - lives as long as the session
-    def _plan(self, environment: str, variables: str) -> tuple[int, str]:
-        inputs = self.folder.parent / "inputs.tfvars.json"
-        inputs.write_text(variables, encoding="utf-8")
-        var_files = [f"-var-file=environments/{environment}.tfvars", f"-var-file={inputs}"]
-        done = self.run("plan", "-no-color", "-input=false", "-lock=false", "-out=plan", *var_files)
-        if done.returncode:
-            return done.returncode, " ".join(re.sub("[│╷╵]", " ", done.stderr).split())
-        shown = self.run("show", "-json", "plan")
+    def _plan(self, environment: str, inputs: str, state: str) -> tuple[int, str]:
+        with tempfile.NamedTemporaryFile(dir=self.folder.parent) as saved:
+            out = f"-out={saved.name}"
+            done = self.make_plan(environment, json.loads(inputs), out, state=json.loads(state))
+            if done.returncode:
+                return done.returncode, " ".join(re.sub("[│╷╵]", " ", done.stderr).split())
+            shown = self.run("show", "-json", saved.name)
         assert shown.returncode == 0, shown.stderr
         return 0, shown.stdout
 
-    def plan(self, environment: str = "dev", **variables: Any) -> dict[str, Any]:
-        """The plan of a first apply, as `terraform show -json` gives it."""
-        code, text = self._plan(environment, json.dumps(variables))
+    def plan(
+        self, environment: str = "dev", state: dict[str, Any] | None = None, **inputs: Any
+    ) -> dict[str, Any]:
+        """The plan of a first apply, or of one on a state, as `terraform show -json` gives it."""
+        code, text = self._plan(environment, json.dumps(inputs), json.dumps(state))
         assert code == 0, text
         return json.loads(text)
 
-    def refusal(self, environment: str = "dev", **variables: Any) -> str:
+    def refusal(self, environment: str = "dev", /, **inputs: Any) -> str:
         """The error messages, on one line, of a plan that must fail."""
-        code, text = self._plan(environment, json.dumps(variables))
+        code, text = self._plan(environment, json.dumps(inputs), "null")
         assert code != 0, "the plan was accepted"
         return text
 
@@ -99,50 +115,53 @@ def model() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def without_model(root_module: RootModule, packages: Path) -> dict[str, Any]:
-    """The first apply on one machine, before anybody subscribes."""
-    return root_module.plan("local", package_dir=str(packages), subscribers={})
+def expected_plans(model: Callable[..., dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """plans/*.yaml by name; "the model" in their inputs stands for a promoted one."""
+    files = [path for path in PLANS.glob("*.yaml") if path.stem not in ("every", "upgrades")]
+    read = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
+    for expected in read.values():
+        if expected["inputs"].get("model") == "the model":
+            expected["inputs"]["model"] = model(expected["environment"])
+    return read
+
+
+def _expected(root_module: RootModule, expected: dict[str, Any]) -> dict[str, Any]:
+    return root_module.plan(expected["environment"], **expected["inputs"])
 
 
 @pytest.fixture(scope="session")
-def provisioned(root_module: RootModule, model: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    """Everything on: production's settings with a model and a subscriber."""
-    everything = ["low_confidence", "rejected", "system", "alarm", "batch", "drift"]
-    return root_module.plan("prod", model=model("prod"), subscribers={"everything@example.com": everything})
-
-
-@pytest.fixture(scope="session")
-def serverless(root_module: RootModule, model: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    endpoint = {"serverless": {"memory_mb": 2048, "max_concurrency": 5}, "capture_percentage": 0}
-    return root_module.plan("dev", model=model(), endpoint=endpoint)
-
-
-@pytest.fixture(scope="session")
-def development(root_module: RootModule, model: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    return root_module.plan("dev", model=model())
-
-
-@pytest.fixture(scope="session")
-def development_with_another_artifact(
-    root_module: RootModule, model: Callable[..., dict[str, Any]]
+def without_model(
+    root_module: RootModule, packages: Path, expected_plans: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    return root_module.plan("dev", model=model(sha256="c" * 64))
+    """The first apply on one machine."""
+    expected = expected_plans["local"]
+    return root_module.plan("local", package_dir=str(packages), **expected["inputs"])
 
 
 @pytest.fixture(scope="session")
-def development_hosted_otherwise(
-    root_module: RootModule, model: Callable[..., dict[str, Any]]
-) -> dict[str, Any]:
-    """The same model on a type with a disk of its own, with a threshold of one's own."""
-    return root_module.plan("dev", model=model(), endpoint={"instance_type": "ml.g5.xlarge"}, threshold=0.97)
+def development(root_module: RootModule, expected_plans: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return _expected(root_module, expected_plans["dev"])
+
+
+@pytest.fixture(scope="session")
+def provisioned(root_module: RootModule, expected_plans: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Everything on: production's settings with a model, a subscriber and a budget."""
+    return _expected(root_module, expected_plans["prod"])
+
+
+@pytest.fixture(scope="session")
+def serverless(root_module: RootModule, expected_plans: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return _expected(root_module, expected_plans["serverless"])
 
 
 @pytest.fixture(scope="session")
 def organisation(root_module: RootModule, model: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    """Development with what an organisation may demand, and another serving image."""
+    """Development with what an organisation may demand, on a type with a disk of its own."""
     return root_module.plan(
         "dev",
-        model=model(image_uri=f"serving@sha256:{'d' * 64}"),
+        model=model(),
+        endpoint={"instance_type": "ml.g5.xlarge"},
+        threshold=0.97,
         tags={"owner": "vision"},
         permissions_boundary_arn=f"arn:aws:iam::{ACCOUNT}:policy/boundary",
         existing_key_arn=f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab",

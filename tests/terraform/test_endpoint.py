@@ -1,42 +1,10 @@
-"""How a model is rolled out: what a plan shows, and which changes give new names."""
+"""How a model is hosted. Which change does what to a running endpoint: test_upgrades.py."""
 
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-MODEL = 'module.endpoint.aws_sagemaker_model.this["classifier"]'
 CONFIGURATION = 'module.endpoint.aws_sagemaker_endpoint_configuration.this["classifier"]'
 ENDPOINT = 'module.endpoint.aws_sagemaker_endpoint.this["classifier"]'
-
-
-@pytest.fixture
-def renamed(
-    development: dict[str, Any], planned: Callable[..., Any]
-) -> Callable[[dict[str, Any]], dict[str, bool]]:
-    """Whether model, configuration and endpoint are named otherwise than in `development`."""
-
-    def compare(plan: dict[str, Any]) -> dict[str, bool]:
-        before, after = planned(development), planned(plan)
-        places = {"model": MODEL, "configuration": CONFIGURATION, "endpoint": ENDPOINT}
-        return {what: before[address]["name"] != after[address]["name"] for what, address in places.items()}
-
-    return compare
-
-
-@pytest.mark.parametrize("changed", ["development_with_another_artifact", "organisation"])
-def test_another_artifact_or_image_names_model_and_configuration_anew(
-    changed: str, renamed: Callable[..., Any], request: pytest.FixtureRequest
-) -> None:
-    plan = request.getfixturevalue(changed)
-    assert renamed(plan) == {"model": True, "configuration": True, "endpoint": False}
-
-
-def test_another_way_of_hosting_names_only_the_configuration_anew(
-    development_hosted_otherwise: dict[str, Any], renamed: Callable[..., Any]
-) -> None:
-    """And another threshold names nothing anew."""
-    assert renamed(development_hosted_otherwise) == {"model": False, "configuration": True, "endpoint": False}
 
 
 def test_requests_and_answers_are_captured_encrypted(
@@ -66,13 +34,22 @@ def test_a_serverless_endpoint_has_no_instances_and_no_capture(
 
 
 def test_a_type_with_a_disk_of_its_own_gets_no_key_for_the_volume(
-    development_hosted_otherwise: dict[str, Any], planned: Callable[..., Any]
+    organisation: dict[str, Any], planned: Callable[..., Any]
 ) -> None:
     """SageMaker refuses one: the disk encrypts by itself."""
-    unknown = next(
-        change["change"]["after_unknown"]
-        for change in development_hosted_otherwise["resource_changes"]
-        if change["address"] == CONFIGURATION
+    assert planned(organisation)[CONFIGURATION]["kms_key_arn"] is None
+
+
+def test_updates_may_move_the_traffic_step_by_step(
+    provisioned: dict[str, Any], development: dict[str, Any], planned: Callable[..., Any]
+) -> None:
+    deployment = planned(provisioned)[ENDPOINT]["deployment_config"][0]
+    traffic = deployment["blue_green_update_policy"][0]["traffic_routing_configuration"][0]
+    assert (traffic["type"], traffic["wait_interval_in_seconds"]) == ("CANARY", 300)
+    assert (traffic["canary_size"], traffic["linear_step_size"]) == (
+        [{"type": "CAPACITY_PERCENT", "value": 50}],
+        [],
     )
-    assert not unknown.get("kms_key_arn")
-    assert planned(development_hosted_otherwise)[CONFIGURATION]["kms_key_arn"] is None
+    # A change of it would replace the endpoint.
+    assert deployment["auto_rollback_configuration"] == []
+    assert planned(development)[ENDPOINT]["deployment_config"] == []

@@ -46,22 +46,11 @@ def test_without_a_model_its_facts_are_not_made_up(
     assert set(functions["serialize_image_data"]) == COMMON | {"BUCKET"}
 
 
-def test_a_threshold_of_ones_own_reaches_one_function_only(
-    development: dict[str, Any],
-    development_hosted_otherwise: dict[str, Any],
-    environments: Callable[..., Any],
+def test_a_threshold_of_ones_own_wins_over_the_models(
+    development: dict[str, Any], organisation: dict[str, Any], environments: Callable[..., Any]
 ) -> None:
-    recommended, own = environments(development), environments(development_hosted_otherwise)
-    assert {folder for folder in own if own[folder] != recommended[folder]} == {"filter_inferences"}
-    assert own["filter_inferences"]["THRESHOLD"] == "0.97"
-
-
-def test_another_model_with_the_same_facts_changes_no_function(
-    development: dict[str, Any],
-    development_with_another_artifact: dict[str, Any],
-    environments: Callable[..., Any],
-) -> None:
-    assert environments(development) == environments(development_with_another_artifact)
+    assert environments(development)["filter_inferences"]["THRESHOLD"] == "0.93"
+    assert environments(organisation)["filter_inferences"]["THRESHOLD"] == "0.97"
 
 
 def test_functions_log_as_json_into_their_own_group_and_are_traced(
@@ -81,4 +70,4 @@ def test_functions_log_as_json_into_their_own_group_and_are_traced(
         assert function["tracing_config"] == [{"mode": "Active"}]
         assert (function["runtime"], function["architectures"]) == ("python3.13", ["arm64"])
     groups = [after for address, after in resources.items() if "aws_cloudwatch_log_group" in address]
-    assert {group["retention_in_days"] for group in groups} == {90}
+    assert {group["retention_in_days"] for group in groups} == {365}

@@ -1,8 +1,182 @@
-"""Errors say the value, the reason and what to do next."""
+"""Errors say the value, the reason and what to do next: one failing example for every validation."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from scripts import terraform_cli
+
+# Terraform tells all mistakes at once, so a few plans fail by every rule.
+MISTAKES: dict[str, dict[str, Any]] = {
+    "everything wrong": {
+        "environment": "Dev",
+        "project": "Scones",
+        "region": "virginia",
+        "model": {
+            "name": "bikes",
+            "artifact_uri": "models/model.tar.gz",
+            "sha256": "abc",
+            "image_uri": "serving:latest",
+            "labels": ["a", "a"],
+            "classes_of_interest": ["c"],
+            "threshold": 93,
+            "input_size": 32.5,
+        },
+        "threshold": 93,
+        "endpoint": {
+            "instance_type": "m5.large",
+            "instance_count": 0,
+            "scaling": {"min": 0, "max": 2, "target": 100},
+            "serverless": {"memory_mb": 2000, "max_concurrency": 5},
+            "capture_percentage": 101,
+            "blue_green": {"traffic": "canary", "percent": 80, "wait_seconds": 60},
+        },
+        "training_image_uri": "pytorch:latest",
+        "subscribers": {"nobody": ["sytem"]},
+        "runbook_url": "https://example.com/operations#top",
+        "log_retention_days": 31,
+        "ledger_retention_days": 0,
+        "existing_key_arn": "alias/mine",
+        "permissions_boundary_arn": "boundary",
+        "package_dir": "./environments",
+    },
+    # A rule that reads another variable is only judged when that one is right.
+    "a Graviton type, and a budget that nobody hears of": {
+        "endpoint": {"instance_type": "ml.m8g.large"},
+        "monthly_budget_usd": 0,
+        "subscribers": {"a@example.com": ["system"]},
+    },
+    "a burstable type that scales": {
+        "endpoint": {"instance_type": "ml.t2.medium", "scaling": {"min": 1, "max": 2, "target": 100}}
+    },
+}
+
+# One example for each validation, in the order of variables.tf: (variable, mistake, what the message says).
+EXAMPLES = [
+    ("environment", "everything wrong", ['environment is "Dev"', "bucket and endpoint names", "-var-file="]),
+    (
+        "project",
+        "everything wrong",
+        ['project is "Scones"', "bucket and endpoint names", "lower-case letters"],
+    ),
+    ("region", "everything wrong", ['region is "virginia"', "no region name", "aws account list-regions"]),
+    (
+        "model",
+        "everything wrong",
+        ['model.artifact_uri is "models/model.tar.gz"', "from S3", "scones promote"],
+    ),
+    (
+        "model",
+        "everything wrong",
+        ['model.sha256 is "abc"', "name the deployed model", "sha256sum model.tar.gz"],
+    ),
+    ("model", "everything wrong", ['model.image_uri is "serving:latest"', "a moved tag", "scones image"]),
+    ("model", "everything wrong", ['model.labels is ["a","a"]', "each once", "model.json"]),
+    (
+        "model",
+        "everything wrong",
+        ['classes_of_interest is ["c"]', "could ever be accepted", 'labels ["a","a"]'],
+    ),
+    ("model", "everything wrong", ["model.threshold is 93", "probability", "above 0 and at most 1"]),
+    ("model", "everything wrong", ["model.input_size is 32.5", "256 KiB", "8 to 240 pixels"]),
+    ("threshold", "everything wrong", ["threshold is 93", "probability", "(0.93, not 93)"]),
+    ("endpoint", "everything wrong", ['instance_type is "m5.large"', "SageMaker's names", "ml.m5.large"]),
+    (
+        "endpoint",
+        "a Graviton type, and a budget that nobody hears of",
+        ['instance_type is "ml.m8g.large"', "linux/amd64", "use ml.m5.large"],
+    ),
+    ("endpoint", "everything wrong", ["instance_count is 0", "whole number", "enabled = false"]),
+    ("endpoint", "everything wrong", ['scaling is {"max":2,"min":0', "to zero", "1 <= min <= max"]),
+    ("endpoint", "a burstable type that scales", ['"ml.t2.medium"', "does not scale", "scaling = null"]),
+    (
+        "endpoint",
+        "everything wrong",
+        ["endpoint.scaling and endpoint.serverless", "scales by itself", "remove scaling"],
+    ),
+    ("endpoint", "everything wrong", ['"memory_mb":2000', "must be", "1024, 2048, 3072"]),
+    ("endpoint", "everything wrong", ["capture_percentage is 101", "percent", "0 (off) to 100"]),
+    (
+        "endpoint",
+        "everything wrong",
+        ["endpoint.serverless is set", "captures no data", "set capture_percentage = 0"],
+    ),
+    ("endpoint", "everything wrong", ['"percent":80', "10 to 50 percent", "set it to null"]),
+    ("training_image_uri", "everything wrong", ['is "pytorch:latest"', "from ECR", "set it to null"]),
+    (
+        "subscribers",
+        "everything wrong",
+        ['subscribers names ["nobody"]', "e-mail address", "each key must be"],
+    ),
+    (
+        "subscribers",
+        "everything wrong",
+        ['"sytem"', "never be delivered", "needs at least one of low_confidence"],
+    ),
+    (
+        "monthly_budget_usd",
+        "a Graviton type, and a budget that nobody hears of",
+        ["monthly_budget_usd is 0", "above 0", "make plan"],
+    ),
+    (
+        "monthly_budget_usd",
+        "a Graviton type, and a budget that nobody hears of",
+        ["nobody in subscribers", "reach nobody", "add the category"],
+    ),
+    ("runbook_url", "everything wrong", ["operations#top", "adds its own section", 'without "#..."']),
+    (
+        "log_retention_days",
+        "everything wrong",
+        ["log_retention_days is 31", "does not offer", "use 1, 3, 5, 7"],
+    ),
+    (
+        "ledger_retention_days",
+        "everything wrong",
+        ["ledger_retention_days is 0", "whole number", "1 or more"],
+    ),
+    ("existing_key_arn", "everything wrong", ['is "alias/mine"', "not of an alias", "aws kms describe-key"]),
+    (
+        "permissions_boundary_arn",
+        "everything wrong",
+        ['is "boundary"', "ARN of an IAM policy", "aws iam list-policies"],
+    ),
+    (
+        "package_dir",
+        "everything wrong",
+        ['package_dir is "./environments"', "missing", "run `make package` first"],
+    ),
+]
+
+
+def validations() -> Counter[str]:
+    """How many validations each variable has."""
+    text = (terraform_cli.MODULE / "variables.tf").read_text(encoding="utf-8")
+    blocks = re.split(r'^variable "', text, flags=re.MULTILINE)[1:]
+    counts = {
+        block.split('"')[0]: len(re.findall(r"^  validation \{", block, re.MULTILINE)) for block in blocks
+    }
+    return Counter({name: count for name, count in counts.items() if count})
+
+
+def test_every_validation_has_an_example() -> None:
+    assert Counter(variable for variable, _, _ in EXAMPLES) == validations()
+
+
+@pytest.mark.parametrize(("variable", "mistake", "words"), EXAMPLES)
+def test_a_refused_value_is_told_with_the_reason_and_a_way_out(
+    variable: str, mistake: str, words: list[str], root_module: Any, model: Callable[..., Any]
+) -> None:
+    message = root_module.refusal("dev", **{"model": model(), **MISTAKES[mistake]})
+    told = [
+        error
+        for error in message.split("Error: ")
+        if f"var.{variable} " in error or f"var.{variable}." in error
+    ]
+    assert [error for error in told if all(word in error for word in words)], told or message
 
 
 def test_missing_packages_say_what_to_run(root_module: Any, packages: Path, tmp_path: Path) -> None:
@@ -12,29 +186,6 @@ def test_missing_packages_say_what_to_run(root_module: Any, packages: Path, tmp_
     message = root_module.refusal("dev", package_dir=str(tmp_path))
     assert f'"{tmp_path}"' in message
     assert "run `make package` first" in message
-
-
-def test_several_mistakes_are_told_at_once_each_with_its_value_and_a_way_out(
-    root_module: Any, model: Callable[..., Any]
-) -> None:
-    message = root_module.refusal(
-        "dev",
-        model=model(image_uri="serving:latest"),
-        project="Scones",
-        threshold=93,
-        log_retention_days=31,
-        existing_key_arn="alias/mine",
-        subscribers={"someone@example.com": ["sytem"]},
-        endpoint={"serverless": {"memory_mb": 2048, "max_concurrency": 5}},
-    )
-    assert 'project is "Scones"' in message
-    assert "threshold is 93: it is a probability above 0 and at most 1 (0.93, not 93)" in message
-    assert "log_retention_days is 31, which CloudWatch Logs does not offer: use 1, 3, 5, 7, 14, 30" in message
-    assert 'existing_key_arn is "alias/mine": give the ARN of a key' in message
-    assert '"sytem"' in message
-    assert 'model.image_uri is "serving:latest"' in message
-    assert "push one with: scones image" in message
-    assert "set capture_percentage = 0, or remove serverless" in message
 
 
 def test_an_artifact_that_the_endpoint_could_not_read_is_refused(

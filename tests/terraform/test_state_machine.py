@@ -35,7 +35,7 @@ def expected(text: str) -> Any:
         "batch_children": "6",
         "bucket": "scones-prod-123456789012-us-east-1",
         "ledger_table": "scones-prod-ledger",
-        "ledger_retention_days": "365",
+        "ledger_retention_days": "730",
         "alert_dead_letters_url": "https://sqs.us-east-1.amazonaws.com/123456789012/scones-prod-alert-dead-letters",
     }
     for folder in ("serialize_image_data", "classify_image", "filter_inferences", "send_alert"):

@@ -16,7 +16,7 @@ locals {
   configuration_names = { for key, name in local.model_names : key =>
     "${var.name}-${substr(sha256(jsonencode([name, local.variant, var.bucket, var.key.reference])), 0, 12)}"
   }
-  # Scaling changes a running endpoint, not its configuration.
+  # Scaling changes a running endpoint, not its configuration. A way of updating takes effect with a new one.
   variant  = { for setting, value in var.hosting : setting => value if setting != "scaling" }
   isolated = !local.serverless # serverless endpoints cannot be cut off from the network
   role_arn = "arn:${var.partition}:iam::${var.account}:role/${var.name}"
@@ -102,6 +102,38 @@ resource "aws_sagemaker_endpoint" "this" {
 
   name                 = var.name
   endpoint_config_name = aws_sagemaker_endpoint_configuration.this[each.key].name
+
+  # No alarms to roll back by: a change of those would replace the endpoint (provider 5.100).
+  dynamic "deployment_config" {
+    for_each = var.hosting.blue_green[*]
+
+    content {
+      blue_green_update_policy {
+        traffic_routing_configuration {
+          type                     = upper(deployment_config.value.traffic)
+          wait_interval_in_seconds = deployment_config.value.wait_seconds
+
+          dynamic "canary_size" {
+            for_each = deployment_config.value.traffic == "canary" ? [deployment_config.value.percent] : []
+
+            content {
+              type  = "CAPACITY_PERCENT"
+              value = canary_size.value
+            }
+          }
+
+          dynamic "linear_step_size" {
+            for_each = deployment_config.value.traffic == "linear" ? [deployment_config.value.percent] : []
+
+            content {
+              type  = "CAPACITY_PERCENT"
+              value = linear_step_size.value
+            }
+          }
+        }
+      }
+    }
+  }
 
   lifecycle {
     # SageMaker converts neither kind of endpoint into the other.

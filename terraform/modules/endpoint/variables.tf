@@ -62,6 +62,7 @@ variable "hosting" {
     scaling            = object({ min = number, max = number, target = number })
     serverless         = object({ memory_mb = number, max_concurrency = number })
     capture_percentage = number
+    blue_green         = object({ traffic = string, percent = number, wait_seconds = number })
   })
   description = "How it is hosted, as the root's variable endpoint says."
 }

@@ -1,0 +1,91 @@
+"""A plan's summary as Markdown, for a terminal and for a pull request's comment alike."""
+
+from scripts import prices
+from scripts.plan_summary import ACTIONS, SIGNS, Change, Cost, Summary
+from scripts.prices import Line
+
+# GitHub refuses comments of more than 65,536 characters.
+COMMENT_CHARACTERS = 60_000
+MARK = "<!-- scones plan {} -->"
+
+
+def summary(it: Summary) -> str:
+    """The summary: what changes where, what is dangerous, what it costs."""
+    parts = [f"## Plan for {it.environment}: {_headline(it)}", f"Planned against {it.basis}."]
+    if it.dangers:
+        parts.append(_dangers(it.dangers))
+    if it.changes:
+        parts += [_modules(it), _changes(it)]
+    parts.append(_cost(it.cost))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def comment(it: Summary, plan: str) -> str:
+    """The summary with Terraform's own words folded away under it, as long as a comment may be."""
+    head = f"{MARK.format(it.environment)}\n{summary(it)}"
+    room = COMMENT_CHARACTERS - len(head)
+    if len(plan) > room:
+        plan = f"{plan[:room]}\n... cut here: a comment holds no more; the whole plan is in the job's log."
+    return f"{head}\n<details><summary>Terraform's plan</summary>\n\n```text\n{plan}\n```\n\n</details>\n"
+
+
+def _headline(it: Summary) -> str:
+    if not it.changes:
+        return "no changes"
+    words = {
+        "create": "to add",
+        "update": "to change in place",
+        "replace": "to replace",
+        "destroy": "to destroy",
+    }
+    return ", ".join(f"{it.counts[action]} {words[action]}" for action in ACTIONS if it.counts[action])
+
+
+def _dangers(changes: list[Change]) -> str:
+    lines = [
+        f"> - {change.action}s the {change.precious} `{change.address}`: {change.why}" for change in changes
+    ]
+    return "> [!CAUTION]\n> **Data, an endpoint or a key is replaced or destroyed:**\n>\n" + "\n".join(lines)
+
+
+def _modules(it: Summary) -> str:
+    rows = [
+        f"| `{name}` | " + " | ".join(str(counts[action] or "") for action in ACTIONS) + " |"
+        for name, counts in it.modules.items()
+    ]
+    return "| module | add | change | replace | destroy |\n|---|--:|--:|--:|--:|\n" + "\n".join(rows)
+
+
+def _changes(it: Summary) -> str:
+    """Everything but what is simply new."""
+    lines = []
+    for change in it.changes:
+        if change.action != "create":
+            what = change.why if change.action != "update" else ", ".join(change.attributes)
+            lines.append(f"- `{SIGNS[change.action]}` `{change.address}`: {what}")
+    return "\n".join(lines)
+
+
+def _cost(cost: Cost) -> str:
+    volume, table = cost.volume, prices.table()
+    pictures = (
+        f"At {volume.pictures:,} pictures of {volume.megabytes:g} MB a month, all accepted: ${cost.per_picture:.5f} "
+        f"for a picture, ${cost.per_further_picture:.5f} for one more."
+    )
+    terms = (
+        f"List prices of {table['date']} in {' and '.join(table['regions'])} (`scripts/prices.json`), without free tier, "
+        "taxes, transfers, training jobs and images in the registry. The functions' seconds are assumed."
+    )
+    headline = f"### About ${cost.after.usd:,.2f} a month ({cost.difference:+,.2f})"
+    notes = [f"Note: {note}." for note in cost.after.notes]
+    return "\n\n".join([headline, pictures, _items(cost), terms, *notes])
+
+
+def _items(cost: Cost) -> str:
+    before = {line.item: line.usd for line in cost.before.lines}
+    after = {line.item: line for line in cost.after.lines}
+    rows = ["| item | now $ | then $ | formula |", "|---|--:|--:|---|"]
+    for item in dict.fromkeys([*after, *before]):
+        line = after.get(item, Line(item, "", 0.0))
+        rows.append(f"| {item} | {before.get(item, 0):,.2f} | {line.usd:,.2f} | {line.formula} |")
+    return "\n".join(rows)

@@ -1,0 +1,136 @@
+"""Makes plans: of an environment on AWS, of the stack on this machine, or without an account."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts import terraform_cli
+from scripts.local_stack import ENVIRONMENT, LocalStack, Progress
+from scripts.offline_terraform import ACCOUNT, offline
+from scripts.terraform_cli import MODULE, WORK, TerraformFailed
+
+ENVIRONMENTS = MODULE / "environments"
+PLANS = WORK / "plans"
+# A plan changes nothing, so it needs no lock: applying one that has become stale is refused by Terraform itself.
+OPTIONS = ("-input=false", "-no-color", "-lock=false")
+NO_CREDENTIALS = re.compile(r"No valid credential sources found|failed to refresh cached credentials")
+
+
+class PlanError(Exception):
+    """A plan cannot be made; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class SavedPlan:
+    """A plan as Terraform saved it, as JSON, in Terraform's words, and what it was held against."""
+
+    path: Path
+    json: dict[str, Any]
+    text: str
+    basis: str
+
+
+def on_aws(environment: str, progress: Progress) -> SavedPlan:
+    """Plans an environment with this shell's credentials against its own state. Raises PlanError, TerraformFailed."""
+    files = var_files(environment)
+    with _explained(environment):
+        _initialise(environment, progress)
+        progress(f"Planning {environment}", None)
+        path = _path(environment)
+        terraform_cli.run("plan", *OPTIONS, f"-out={path}", *files)
+        return _read(path, f"the state of {environment}", terraform_cli.run)
+
+
+def on_this_machine(stack: LocalStack, progress: Progress) -> SavedPlan:
+    """Plans the running stack. Raises NotDeployed, TerraformFailed."""
+    progress("Planning the stack on this machine", None)
+    path = _path(ENVIRONMENT)
+    stack.terraform("plan", *OPTIONS, f"-out={path}", *stack.var_files())
+    return _read(path, "the stack on this machine", stack.terraform)
+
+
+def without_account(environment: str, state: Path | None, progress: Progress) -> SavedPlan:
+    """Plans a first apply, or one on a saved state (`terraform state pull`), without any account.
+
+    Raises PlanError, TerraformFailed.
+    """
+    files, account = var_files(environment), _account(environment)
+    progress("Preparing Terraform", None)
+    work = PLANS / environment
+    work.mkdir(parents=True, exist_ok=True)
+    with offline(work, account=account) as module:
+        if state:
+            shutil.copy(state, module.state)
+        progress(f"Planning {environment}", None)
+        path = _path(environment)
+        module.run("plan", *OPTIONS, "-refresh=false", f"-out={path}", *files)
+        before = f"the saved state {state.name}" if state else "nothing, as before a first apply"
+        return _read(path, f"{before}, without an account (its number is taken to be {account})", module.run)
+
+
+def var_files(environment: str) -> list[str]:
+    """The -var-file options: the environment's own, and the promoted model's where there is one. Raises PlanError."""
+    own = ENVIRONMENTS / f"{environment}.tfvars"
+    if not own.exists():
+        known = ", ".join(sorted(path.stem for path in ENVIRONMENTS.glob("*.tfvars")))
+        raise PlanError(f"There is no {own.relative_to(terraform_cli.ROOT)}: the environments are {known}.")
+    return [f"-var-file={path}" for path in (own, _model_file(environment)) if path.exists()]
+
+
+def _model_file(environment: str) -> Path:
+    return ENVIRONMENTS / f"{environment}.model.tfvars.json"
+
+
+def _account(environment: str) -> str:
+    """The account that the promoted model's image lies in: the artifact's bucket carries the same number."""
+    path = _model_file(environment)
+    found = re.search(r'"(\d{12})\.dkr\.ecr\.', path.read_text(encoding="utf-8")) if path.exists() else None
+    return found[1] if found else ACCOUNT
+
+
+def _path(environment: str) -> Path:
+    PLANS.mkdir(parents=True, exist_ok=True)
+    return PLANS / f"{environment}.tfplan"
+
+
+def _read(path: Path, basis: str, run: Any) -> SavedPlan:
+    _, text = run("show", "-no-color", str(path))
+    _, shown = run("show", "-json", str(path))
+    return SavedPlan(path, json.loads(shown), text, basis)
+
+
+def _initialise(environment: str, progress: Progress) -> None:
+    """Initialises terraform/ for an environment; one that it is initialised for already is never switched silently."""
+    backend = ENVIRONMENTS / f"{environment}.s3.tfbackend"
+    wanted = re.search(r'^key\s*=\s*"(.+)"', backend.read_text(encoding="utf-8"), re.MULTILINE)
+    data = Path(os.environ.get("TF_DATA_DIR") or MODULE / ".terraform") / "terraform.tfstate"
+    current = (
+        json.loads(data.read_text(encoding="utf-8"))["backend"]["config"]["key"] if data.exists() else None
+    )
+    if current is None:
+        progress("Initialising terraform/", None)
+        terraform_cli.run("init", *OPTIONS[:2], "-lockfile=readonly", f"-backend-config={backend}")
+    elif wanted is None or current != wanted[1]:
+        raise PlanError(
+            f"terraform/ is initialised for {current}, not for {environment}: run `terraform -chdir=terraform init "
+            f"-reconfigure -backend-config=environments/{environment}.s3.tfbackend`, or give --offline."
+        )
+
+
+@contextmanager
+def _explained(environment: str) -> Iterator[None]:
+    try:
+        yield
+    except TerraformFailed as error:
+        if NO_CREDENTIALS.search(str(error)):
+            raise PlanError(
+                f"There are no AWS credentials for {environment}: log in (`aws sso login`, `aws configure`), "
+                "or plan without an account: --offline."
+            ) from error
+        raise

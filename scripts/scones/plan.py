@@ -1,0 +1,70 @@
+"""scones plan: what an apply would do, what it would cost, and what it would break."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markdown import Markdown
+
+from scripts import plan_markdown, plans
+from scripts.local_stack import ENVIRONMENT
+from scripts.plan_summary import summarise
+from scripts.plans import SavedPlan
+from scripts.prices import Volume
+from scripts.scones.console import err, errors_explained, local_stack, out, steps
+
+
+def plan(  # noqa: PLR0913, PLR0917 - one for each option
+    environment: Annotated[
+        str, typer.Option("--env", help="local, dev, prod or another of terraform/environments.")
+    ],
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Without an account: what a first apply would create.")
+    ] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="Without an account, but on this state, as `terraform state pull` prints it.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures a month, for the costs.")] = 10_000,
+    megabytes: Annotated[float, typer.Option(min=0, help="Size of one (MB), for the costs.")] = 3.0,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write summary and plan as Markdown, for a pull request's comment.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The summary as one JSON object, for scripts.")
+    ] = False,
+) -> None:
+    """Plan an environment, and say in a minute's reading what it would do, break and cost.
+
+    The plan is saved; nothing is changed. On top: counts for each module, whatever replaces or destroys data, an
+    endpoint or a key with the attribute that forces it, every change in place, and the month's costs with their
+    formulas. Terraform's own plan follows.
+    """
+    with errors_explained():
+        with steps() as progress:
+            saved = _make(environment, offline, state, progress)
+        summary = summarise(saved.json, environment, saved.basis, Volume(pictures, megabytes))
+        if markdown:
+            markdown.write_text(plan_markdown.comment(summary, saved.text), encoding="utf-8")
+    if as_json:
+        print(json.dumps(summary.as_json() | {"plan": str(saved.path)}))
+        return
+    text = plan_markdown.summary(summary)
+    out.print(Markdown(text) if out.is_terminal else text, markup=False)
+    out.print(saved.text, markup=False)
+    err.print(f"Saved as {saved.path}.", markup=False)
+    if not (offline or state or environment == ENVIRONMENT):
+        err.print(f"Next: terraform -chdir=terraform apply {saved.path}", markup=False)
+
+
+def _make(environment: str, offline: bool, state: Path | None, progress: plans.Progress) -> SavedPlan:
+    if offline or state:
+        return plans.without_account(environment, state, progress)
+    if environment == ENVIRONMENT:
+        return plans.on_this_machine(local_stack(), progress)
+    return plans.on_aws(environment, progress)

@@ -1,0 +1,147 @@
+"""A plan's summary: what is counted, what stands out and why, what the Markdown says."""
+
+from typing import Any
+
+import pytest
+
+from scripts import plan_markdown
+from scripts.plan_summary import Summary, summarise
+from scripts.prices import Volume
+
+BUCKET = "module.storage.aws_s3_bucket.this"
+
+
+def change(address: str, *actions: str, **facts: Any) -> dict[str, Any]:
+    """One entry of resource_changes, as Terraform writes it."""
+    *module, kind, _ = address.rsplit(".", 2)
+    before = None if actions == ("create",) else facts.pop("before", {})
+    after = None if actions == ("delete",) else facts.pop("after", {})
+    return {
+        "address": address,
+        "mode": facts.pop("mode", "managed"),
+        "type": kind,
+        **({"module_address": module[0]} if module else {}),
+        **({"action_reason": facts.pop("reason")} if "reason" in facts else {}),
+        "change": {
+            "actions": list(actions),
+            "before": before,
+            "after": after,
+            "after_unknown": facts.pop("unknown", {}),
+            **facts,
+        },
+    }
+
+
+def summary(*changes: dict[str, Any]) -> Summary:
+    plan = {
+        "planned_values": {"outputs": {"region": {"value": "us-east-1"}}, "root_module": {}},
+        "resource_changes": list(changes),
+    }
+    return summarise(plan, "dev", "the state of dev", Volume())
+
+
+def test_changes_are_counted_by_module():
+    done = summary(
+        change("module.alerts.aws_sns_topic.alerts", "create"),
+        change("module.alerts.aws_sns_topic.alarms", "update", before={"name": "a"}, after={"name": "b"}),
+        change('module.function["x"].aws_lambda_alias.live', "delete", "create"),
+        change("aws_sns_topic.own", "delete"),
+    )
+    assert done.counts == {"create": 1, "update": 1, "replace": 1, "destroy": 1}
+    assert done.modules["module.alerts"] == {"create": 1, "update": 1}
+    assert done.modules['module.function["x"]'] == {"replace": 1}
+    assert done.modules["root"] == {"destroy": 1}
+
+
+def test_what_stays_and_what_is_only_read_is_no_change():
+    done = summary(change(BUCKET, "no-op"), change("data.aws_caller_identity.current", "read", mode="data"))
+    assert done.changes == []
+    assert plan_markdown.summary(done).startswith("## Plan for dev: no changes\n")
+
+
+@pytest.mark.parametrize(
+    ("address", "precious"),
+    [
+        (BUCKET, "data"),
+        ("module.storage.aws_dynamodb_table.ledger", "data"),
+        ('module.endpoint.aws_sagemaker_endpoint.this["classifier"]', "endpoint"),
+        ('module.key["project"].aws_kms_key.this', "key"),
+    ],
+)
+@pytest.mark.parametrize("actions", [("delete", "create"), ("create", "delete"), ("delete",)])
+def test_replaced_or_destroyed_data_endpoints_and_keys_stand_out(address, precious, actions):
+    done = summary(change(address, *actions, replace_paths=[["bucket"]]))
+    assert [(it.address, it.precious) for it in done.dangers] == [(address, precious)]
+    text = plan_markdown.summary(done)
+    assert "[!CAUTION]" in text
+    assert f"s the {precious} `{address}`" in text
+
+
+@pytest.mark.parametrize("actions", [("create",), ("update",)])
+def test_new_and_updated_data_is_no_danger(actions):
+    done = summary(change(BUCKET, *actions))
+    assert done.dangers == []
+    assert "[!CAUTION]" not in plan_markdown.summary(done)
+
+
+def test_the_attribute_that_forces_a_replacement_is_named():
+    paths = [["encryption_configuration", 0, "kms_key"], ["name"]]
+    done = summary(
+        change("module.endpoint.aws_ecr_repository.serving", "delete", "create", replace_paths=paths)
+    )
+    assert done.changes[0].why == "encryption_configuration[0].kms_key, name"
+    assert "`: encryption_configuration[0].kms_key, name\n" in plan_markdown.summary(done)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("replace_by_triggers", "replace_triggered_by"),
+        ("delete_because_each_key", "no longer in for_each"),
+        ("delete_because_no_resource_config", "no longer in the configuration"),
+    ],
+)
+def test_without_such_an_attribute_terraforms_reason_is_told(reason, words):
+    assert words in summary(change(BUCKET, "delete", reason=reason)).changes[0].why
+
+
+def test_an_update_names_the_attributes_that_differ():
+    before = {"memory_size": 256, "timeout": 10, "version": "1"}
+    done = summary(
+        change(
+            "aws_lambda_function.this",
+            "update",
+            before=before,
+            after={"memory_size": 512, "timeout": 10},
+            unknown={"version": True},
+        )
+    )
+    assert done.changes[0].attributes == ["memory_size"]
+
+
+def test_an_update_that_only_follows_another_names_what_the_apply_will_tell():
+    done = summary(
+        change(
+            "aws_lambda_alias.live",
+            "update",
+            before={"function_version": "1"},
+            after={},
+            unknown={"function_version": True},
+        )
+    )
+    assert done.changes[0].attributes == ["function_version"]
+
+
+def test_a_long_plan_is_cut_to_what_a_comment_holds():
+    done = summary(change(BUCKET, "create"))
+    text = plan_markdown.comment(done, "x" * 100_000)
+    assert len(text) < 65_536
+    assert "the whole plan is in the job's log" in text
+    assert text.startswith("<!-- scones plan dev -->")
+
+
+def test_json_says_the_same_as_the_summary():
+    done = summary(change(BUCKET, "delete", reason="delete_because_no_module")).as_json()
+    assert done["counts"] == {"create": 0, "update": 0, "replace": 0, "destroy": 1}
+    assert done["dangers"] == [BUCKET]
+    assert done["monthly_usd"]["after"] == 0
