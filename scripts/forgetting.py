@@ -29,6 +29,8 @@ READ_AT_ONCE = 8
 KEYS_AT_ONCE = 1000
 # A picture may be captured a little before the clock that stamped its version says that it was there.
 SLACK = timedelta(hours=1)
+# An execution takes its time, and so does captured data on its way into the bucket. Not measured on AWS.
+SETTLING = timedelta(minutes=30)
 # The hour in the key of captured data:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
 HOUR = re.compile(r"/(\d{4}/\d\d/\d\d/\d\d)/[^/]+$")
@@ -57,6 +59,7 @@ class Stored:
     version: str
     is_latest: bool
     modified: datetime
+    is_marker: bool
     records: int = 0
 
 
@@ -93,11 +96,15 @@ class Traces:
 
     def first_known(self) -> datetime | None:
         """When the picture was first heard of; nothing older can tell of it."""
-        moments = [each.modified for each in self.versions]
-        for row in self.rows:
-            times = [row["time"], *(entry["time"] for entry in row.get("history", []))]
-            moments += map(datetime.fromisoformat, times)
+        times = [entry["time"] for row in self.rows for entry in (row, *row.get("history", []))]
+        moments = [*map(datetime.fromisoformat, times), *(each.modified for each in self.versions)]
         return min(moments) - SLACK if moments else None
+
+    def settled(self) -> datetime | None:
+        """When everything about the picture will have been written, as far as is known; None if there is nothing."""
+        moments = [datetime.fromisoformat(row["time"]) for row in self.rows]
+        moments += [each.modified for each in self.versions if not each.is_marker]
+        return max(moments) + SETTLING if moments else None
 
 
 class Forgetting:
@@ -140,23 +147,25 @@ class Forgetting:
         return replace(found, copies=copies, files=files)
 
     def remove(self, traces: Traces, progress: Progress) -> None:
-        """Removes what was found: the object last, because its versions lead to the rest. Raises ForgetFailed."""
-        hashes, gone = traces.hashes(), [*traces.copies, *traces.versions]
+        """Removes what was found: rows and object last, because they lead to the rest. Raises ForgetFailed."""
+        hashes = traces.hashes()
         with _faults_explained():
             for number, file in enumerate(traces.files):
                 progress(f"Removing from files: {number} of {len(traces.files)}", number / len(traces.files))
                 self._cut_out(file, hashes)
+            self._delete(traces.copies)
             for row in traces.rows:
                 self.ledger.remove(row)
-            for first in range(0, len(gone), KEYS_AT_ONCE):
-                self._delete(gone[first : first + KEYS_AT_ONCE])
+            self._delete(traces.versions)
 
     def _versions(self, prefix: str) -> Iterator[Stored]:
         """Every version and delete marker under a prefix of the deployment's bucket."""
         for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
             listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
             for each in sorted(listed, key=operator.itemgetter("Key")):
-                yield Stored(each["Key"], each["VersionId"], each["IsLatest"], each["LastModified"])
+                yield Stored(
+                    each["Key"], each["VersionId"], each["IsLatest"], each["LastModified"], "Size" not in each
+                )
 
     def _search(
         self, kind: str, files: list[Stored], words: set[str], hashes: set[str], progress: Progress
@@ -197,10 +206,12 @@ class Forgetting:
         self._delete([file])
 
     def _delete(self, versions: list[Stored]) -> None:
-        objects = [{"Key": each.key, "VersionId": each.version} for each in versions]
-        answer = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
-        if errors := answer.get("Errors"):
-            raise ClientError({"Error": errors[0]}, "DeleteObjects")
+        for first in range(0, len(versions), KEYS_AT_ONCE):
+            chunk = versions[first : first + KEYS_AT_ONCE]
+            objects = [{"Key": each.key, "VersionId": each.version} for each in chunk]
+            answer = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+            if errors := answer.get("Errors"):
+                raise ClientError({"Error": errors[0]}, "DeleteObjects")
 
     def _mentions(self, hashes: set[str]) -> Mentions:
         """Whether JSON names the picture: by its URI, as an execution's input does, or by one of its hashes."""

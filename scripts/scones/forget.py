@@ -1,6 +1,7 @@
 """scones forget: one picture removed from everywhere."""
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from scripts.local_stack import ENVIRONMENT
 from scripts.scones.console import err, errors_explained, find_deployment, out, printable, steps
 from scripts.workflow import Workflow
 
+TOO_EARLY = 5
 KINDS = {
     "versions": "versions and delete markers of the object",
     "rows": "rows of the ledger",
@@ -29,6 +31,9 @@ OUT_OF_REACH = (
 
 def forget(
     picture: Annotated[str, typer.Argument(metavar="S3://BUCKET/KEY", show_default=False)],
+    now: Annotated[
+        bool, typer.Option("--now", help="Also if something may still be on its way about it.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="What was removed as one JSON object.")] = False,
     environment: Annotated[
@@ -41,11 +46,22 @@ def forget(
     lines in the files of batches and reviews. Repeating it is safe, also after an interruption: it removes what is
     still there. Captured data is searched from the picture's first upload on, which takes a while in a busy
     deployment.
+
+    Exit code: 0 removed, or nothing was there; 5 too early: it was uploaded or classified within the last half
+    hour, so that something about it may still be on its way; 1 something could not be removed.
     """
     with errors_explained():
         forgetting = Forgetting(Workflow(find_deployment(environment)), picture)
         with steps() as progress:
             traces = forgetting.find(progress)
+        settled = traces.settled()
+        if settled and datetime.now(UTC) < settled and not now:
+            err.print(
+                "[red]too early:[/] it was uploaded or classified within the last half hour. What the endpoint captured of it may"
+                " not be in the bucket yet, and could not be found later. Nothing was removed: do it after"
+                f" {settled:%H:%M} UTC, or at once with --now."
+            )
+            raise typer.Exit(TOO_EARLY)
         found = any(traces.counts().values())
         if found and not yes:
             _show("Found", traces, err)

@@ -37,11 +37,11 @@ Status = StrEnum("Status", {status: status for status in STATUSES})  # type: ign
 
 def _moment(text: str) -> datetime:
     """90m, 2h and 3d ago, or a date or time by ISO 8601, in UTC if it names no zone."""
-    if ago := re.fullmatch(r"(\d+)([mhd])", text):
-        return datetime.now(UTC) - timedelta(**{AGO[ago[2]]: int(ago[1])})
     try:
+        if ago := re.fullmatch(r"(\d+)([mhd])", text):
+            return datetime.now(UTC) - timedelta(**{AGO[ago[2]]: int(ago[1])})
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no time: write 90m, 2h, 3d or 2026-11-20T14:30") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -172,9 +172,13 @@ def _send(letters: DeadLetters, alerts: list[DeadLetter], progress: Steps) -> li
 def _wait(reruns: Reruns, started: list[Started], progress: Steps) -> list[str | None]:
     """The status that each execution gave its picture; None where none was started."""
     statuses: list[str | None] = []
-    for number, each in enumerate(started):
-        progress(f"Waiting for executions: {number} of {len(started)} ended", number / len(started))
-        statuses.append(reruns.result(each) if each.execution else None)
+    try:
+        for number, each in enumerate(started):
+            progress(f"Waiting for executions: {number} of {len(started)} ended", number / len(started))
+            statuses.append(reruns.result(each) if each.execution else None)
+    except KeyboardInterrupt:
+        err.print("No longer waiting; the executions go on.")
+        raise
     return statuses
 
 

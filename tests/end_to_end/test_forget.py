@@ -32,10 +32,11 @@ def test_a_picture_is_forgotten_with_its_versions_rows_and_captures(
     eventually(lambda: all(name in stored(workflow, "capture/") for name in (*hashes, kept)))
     workflow.s3.delete_object(Bucket=bucket, Key=key)
 
-    asked = scones("forget", uri)
-    first, second = (scones("forget", uri, "--yes", "--json") for _ in range(2))
+    early, asked = scones("forget", uri, "--yes"), scones("forget", uri, "--now")
+    first, second = (scones("forget", uri, "--now", "--yes", "--json") for _ in range(2))
 
-    assert (asked.exit_code, first.exit_code, second.exit_code) == (1, 0, 0)
+    assert [result.exit_code for result in (early, asked, first, second)] == [5, 1, 0, 0]
+    assert "too early" in early.stderr
     assert "2 rows of the ledger" in asked.stderr
     removed = json.loads(first.stdout)
     assert (removed["versions"], removed["rows"], removed["captured"]) == (3, 2, 2)

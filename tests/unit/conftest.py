@@ -61,10 +61,17 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     aws.client.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def aws_session() -> boto3.Session:
+    """Reads the descriptions of AWS's services once for all tests; that is most of a client's making."""
+    return boto3.Session(region_name="us-east-1")
+
+
 @pytest.fixture
-def bucket() -> Iterator[Any]:
+def bucket(aws_session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The project's bucket, versioned, as a boto3 resource in moto."""
     with mock_aws():
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", aws_session)
         bucket = boto3.resource("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
         bucket.Versioning().enable()
         yield bucket

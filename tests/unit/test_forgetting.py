@@ -220,6 +220,17 @@ def test_after_an_interruption_the_rest_is_still_found(upload, capture, forgetti
     assert again == {"versions": 1, "rows": 1, "copies": 0, "captured": 0, "lines": 0}
 
 
+def test_a_picture_is_settled_half_an_hour_after_its_last_version_and_decision(bucket, upload, forgetting):
+    assert forgetting("incoming/a.jpg").find(silent).settled() is None
+    upload("incoming/a.jpg")
+    settled = forgetting("incoming/a.jpg").find(silent).settled()
+    assert timedelta(minutes=29) < settled - datetime.now(UTC) <= timedelta(minutes=30)
+
+    bucket.Object("incoming/a.jpg").delete()
+
+    assert forgetting("incoming/a.jpg").find(silent).settled() == settled
+
+
 def test_two_who_forget_at_once_bring_nothing_back(upload, capture, forgetting, bucket):
     versions = {key: upload(key) for key in ("incoming/a.jpg", "incoming/b.jpg", "incoming/c.jpg")}
     capture(*((key, version, 0) for key, version in versions.items()))
