@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo up down train package plan diagrams screenshots test test-fast lint format lock clean
+.PHONY: help setup setup-train demo up down train package plan diagrams screenshots test test-fast bench lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,10 @@ test: .venv/test.stamp ## Every test (one applied stack; real pictures if SCONES
 
 test-fast: .venv/test.stamp ## The tests that need no stack, in under a minute
 	$(BIN)/python -m pytest -m "not stack and not slow"
+
+bench: setup ## Tables of what the parts and the whole chain cost; COUNTS="1000 10000" PICTURES=FOLDER_OR_ARCHIVE
+	@for table in import_cost decoder_speed serving_speed; do $(BIN)/python tests/performance/$$table.py && echo; done
+	@$(BIN)/python -m tests.performance.chain_speed $(if $(PICTURES),--pictures '$(PICTURES)') $(COUNTS)
 
 lint: .venv/test.stamp ## Formatting, linting, types
 	$(BIN)/ruff check .

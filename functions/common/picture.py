@@ -6,13 +6,12 @@ do, and one error, ImageRejected, for whatever is no acceptable picture.
 """
 
 import io
-import itertools
 import re
 import struct
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from functions.common.errors import ImageRejected
 
@@ -123,17 +122,27 @@ def statistics(image: Image.Image) -> Statistics:
     """
     luma = image.convert("L")
     width, height = luma.size
-    values = luma.tobytes()
-    rows = [values[start : start + width] for start in range(0, len(values), width)]
-    mean = sum(values) / len(values)
-    variance = sum((value - mean) ** 2 for value in values) / len(values)
-    across = sum(abs(a - b) for row in rows for a, b in itertools.pairwise(row))
-    down = sum(abs(a - b) for a, b in zip(values, values[width:], strict=False))
-    sharpness = (across / max(1, height * (width - 1)) + down / max(1, (height - 1) * width)) / 2
+    mean, square = _moments(luma)
+    across, _ = _moments(
+        ImageChops.difference(luma.crop((1, 0, width, height)), luma.crop((0, 0, width - 1, height)))
+    )
+    down, _ = _moments(
+        ImageChops.difference(luma.crop((0, 1, width, height)), luma.crop((0, 0, width, height - 1)))
+    )
     return Statistics(
         brightness=round(mean / 255, 4),
-        contrast=round(variance**0.5 / 255, 4),
-        sharpness=round(sharpness / 255, 4),
+        contrast=round((square - mean**2) ** 0.5 / 255, 4),
+        sharpness=round((across + down) / 2 / 255, 4),
+    )
+
+
+def _moments(luma: Image.Image) -> tuple[float, float]:
+    """Mean of the pixels and of their squares; zero for no pixels. Pillow counts several times faster than Python."""
+    counts = luma.histogram()
+    pixels = max(1, sum(counts))
+    return (
+        sum(value * number for value, number in enumerate(counts)) / pixels,
+        sum(value**2 * number for value, number in enumerate(counts)) / pixels,
     )
 
 

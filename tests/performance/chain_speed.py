@@ -1,0 +1,290 @@
+"""The whole chain at speed: `python -m tests.performance.chain_speed [--pictures PATH] [COUNT ...]` (make bench).
+
+Applies the stack on this machine and sends COUNT small pictures through it for each COUNT, as one batch and as one
+execution each, and a few photos of 12 megapixels. Functions, model, data capture and ledger are the real ones.
+Beside them runs the yardstick: the workflow's three functions as notebooks publish them (notebook_workflow/), with
+the same machine, endpoint and pictures.
+
+Product CPU is what functions and endpoint use, read from the kernel's accounts of their processes; the one-machine
+AWS around them has a column of its own. PATH is a folder of pictures or an archive of one, such as CIFAR-10's; by
+default the pictures are drawn.
+"""
+
+import argparse
+import io
+import json
+import os
+import tarfile
+import time
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count as counting
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from scripts import terraform_cli
+from scripts.batches import Batches
+from scripts.local_stack import LocalStack
+from scripts.scones.console import steps
+from scripts.workflow import Picture, Workflow, execution_input
+from training_scripts import drawings
+
+PHOTO = (4000, 3000)
+PHOTOS = 40
+DRAWN = 200
+AT_ONCE = 8
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+EMULATOR = "one-machine AWS"
+NOTEBOOK = ("serialize_image_data", "classify_image", "filter_inferences")
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a program has used so far: CPU seconds, and resident megabytes at this moment."""
+
+    seconds: float = 0.0
+    megabytes: float = 0.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One line of the table."""
+
+    what: str
+    pictures: int
+    seconds: float
+    cpu: dict[str, float]  # part -> milliseconds for each picture
+    megabytes: dict[str, float]
+    ends: Counter[str]
+
+    @property
+    def product(self) -> float:
+        return sum(spent for part, spent in self.cpu.items() if part != EMULATOR)
+
+
+def process_use(process: int) -> Use:
+    """https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return Use((int(fields[11]) + int(fields[12])) / TICKS, int(fields[21]) * PAGE / 1e6)
+
+
+def parts(server: int) -> Iterator[tuple[str, int]]:
+    """(part, process) of the one-machine AWS and every function and endpoint that it runs."""
+    yield EMULATOR, server
+    children = defaultdict(list)
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = entry.read_text().rpartition(")")[2].split()[1]
+        except OSError:  # it has ended meanwhile
+            continue
+        children[int(parent)].append(int(entry.parent.name))
+    waiting = [*children[server]]
+    while waiting:
+        process = waiting.pop()
+        waiting += children[process]
+        environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+        named = dict(entry.split(b"=", 1) for entry in environment if b"=" in entry)
+        if name := named.get(b"AWS_LAMBDA_FUNCTION_NAME"):
+            yield name.decode(), process
+        elif b"training_scripts.serve" in Path(f"/proc/{process}/cmdline").read_bytes():
+            yield "endpoint", process
+
+
+def use(server: int) -> dict[str, Use]:
+    found: dict[str, Use] = defaultdict(Use)
+    for part, process in parts(server):
+        one = process_use(process)
+        found[part] = Use(found[part].seconds + one.seconds, found[part].megabytes + one.megabytes)
+    return found
+
+
+def small_pictures(path: Path | None) -> list[tuple[str, bytes]]:
+    """(name, bytes) of a folder's or archive's files in a fixed mixture of its classes, or of drawn pictures."""
+    if path is None:
+        labels = cycle(("bicycle", "motorcycle", "other"))
+        return [(f"{n}.png", encoded(drawings.draw(next(labels), n, 32), "PNG")) for n in range(DRAWN)]
+    if path.is_dir():
+        found = [(p.name, p.read_bytes()) for p in sorted(path.rglob("*")) if p.is_file()]
+    else:
+        with tarfile.open(path) as archive:
+            members = [m for m in archive.getmembers() if m.isfile() and "/test/" in m.name]
+            found = [(Path(m.name).name, archive.extractfile(m).read()) for m in members]  # type: ignore[union-attr]
+    step = max(1, len(found) // 10)
+    return [found[n] for start in range(step) for n in range(start, len(found), step)]
+
+
+def photos() -> list[tuple[str, bytes]]:
+    """Drawn pictures enlarged to 12 megapixels, as a camera's JPEG."""
+    return [
+        (f"photo-{n}.jpg", encoded(drawings.draw("bicycle", n, 400).resize(PHOTO), "JPEG")) for n in range(4)
+    ]
+
+
+def encoded(picture: Any, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, quality=92)
+    return buffer.getvalue()
+
+
+class Bench:
+    """The applied stack, and what is sent through it."""
+
+    def __init__(self, stack: LocalStack):
+        self.stack, self.workflow = stack, Workflow(stack.deployment())
+        self.states, self.bucket = self.workflow.states, self.workflow.deployment.bucket
+        self.numbers = counting()
+
+    def upload(self, files: Sequence[tuple[str, bytes]], number: int) -> list[Picture]:
+        folder = f"submitted/bench-{next(self.numbers)}"
+
+        def put(each: tuple[int, tuple[str, bytes]]) -> Picture:
+            key = f"{folder}/{each[0]}-{each[1][0]}"
+            answer = self.workflow.s3.put_object(Bucket=self.bucket, Key=key, Body=each[1][1])
+            return Picture(self.bucket, key, answer["VersionId"])
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(put, enumerate(islice(cycle(files), number))))
+
+    def measure(
+        self, what: str, pictures: list[Picture], send: Callable[[list[Picture]], Counter[str]]
+    ) -> Measured:
+        server = self.stack.server["pid"]
+        before, began = use(server), time.monotonic()
+        ends = send(pictures)
+        seconds, after = time.monotonic() - began, use(server)
+        each = {
+            part: (now.seconds - before[part].seconds) / len(pictures) * 1000 for part, now in after.items()
+        }
+        used = {part: spent for part, spent in each.items() if spent}
+        return Measured(
+            what, len(pictures), seconds, used, {part: after[part].megabytes for part in used}, ends
+        )
+
+    def batch(self, pictures: list[Picture]) -> Counter[str]:
+        batches = Batches(self.workflow)
+        started = batches.start((execution_input(picture, 0) for picture in pictures), lambda _: None)
+        assert started
+        batches.wait(started, lambda _: None)
+        rows = self.workflow.ledger.rows([(each.uri, each.s3_version_id) for each in pictures])
+        return Counter(row["status"] for row in rows)
+
+    def one_by_one(self, pictures: list[Picture]) -> Counter[str]:
+        self._executions(self.workflow.deployment.state_machine_arn, pictures)
+        rows = self.workflow.ledger.rows([(each.uri, each.s3_version_id) for each in pictures])
+        return Counter(row["status"] for row in rows)
+
+    def notebook(self, pictures: list[Picture]) -> Counter[str]:
+        """The yardstick, which has no ledger: what counts is how its executions end."""
+        return self._executions(self._notebook_machine(), pictures)
+
+    def _executions(self, machine: str, pictures: list[Picture]) -> Counter[str]:
+        def run(picture: Picture) -> str:
+            event = json.dumps(execution_input(picture, 0))
+            started = self.states.start_execution(stateMachineArn=machine, input=event)
+            return str(self.workflow.wait(started["executionArn"])["status"])
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return Counter(pool.map(run, pictures))
+
+    def _notebook_machine(self) -> str:
+        functions = self.workflow.deployment.client("lambda")
+        ours = functions.get_function_configuration(
+            FunctionName=f"{self.workflow.deployment.prefix}-classify-image"
+        )
+        tasks: dict[str, Any] = {}
+        for name, following in zip(NOTEBOOK, (*NOTEBOOK[1:], None), strict=True):
+            created = functions.create_function(
+                FunctionName=f"notebook-{name}-{next(self.numbers)}",
+                Runtime=ours["Runtime"],
+                Architectures=ours["Architectures"],
+                Role=ours["Role"],
+                Handler=f"{name}.lambda_handler",
+                Timeout=60,
+                MemorySize=ours["MemorySize"],
+                Environment={"Variables": {"ENDPOINT": ours["Environment"]["Variables"]["ENDPOINT_NAME"]}},
+                Code={"ZipFile": zipped(Path(__file__).parent / "notebook_workflow" / f"{name}.py")},
+            )
+            tasks[name] = {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::lambda:invoke",
+                "Arguments": {"FunctionName": created["FunctionArn"], "Payload": "{% $states.input %}"},
+                "Output": "{% $states.result.Payload.body %}",
+                **({"Next": following} if following else {"End": True}),
+            }
+        machine = self.states.create_state_machine(
+            name=f"notebook-{next(self.numbers)}",
+            definition=json.dumps({"QueryLanguage": "JSONata", "StartAt": NOTEBOOK[0], "States": tasks}),
+            roleArn=self.states.describe_state_machine(
+                stateMachineArn=self.workflow.deployment.state_machine_arn
+            )["roleArn"],
+        )
+        return str(machine["stateMachineArn"])
+
+
+def zipped(source: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.write(source, source.name)
+    return buffer.getvalue()
+
+
+def show(lines: list[Measured]) -> None:
+    """The tables, in Markdown, so that they can be pasted into docs/reliability.md."""
+    print("| what | pictures | s | pictures/s | product CPU, ms each | one-machine AWS, ms each | ended as |")
+    print("|---|---|---|---|---|---|---|")
+    for line in lines:
+        ends = ", ".join(f"{number} {end}" for end, number in line.ends.most_common())
+        print(
+            f"| {line.what} | {line.pictures:,} | {line.seconds:.1f} | {line.pictures / line.seconds:.1f} "
+            f"| {line.product:.1f} | {line.cpu[EMULATOR]:.1f} | {ends} |"
+        )
+    names = list(dict.fromkeys(part for line in lines for part in line.cpu))
+    print("\n| CPU ms each (resident MB) | " + " | ".join(names) + " |\n|---" * 1 + "|---" * len(names) + "|")
+    for line in lines:
+        cells = [
+            f"{line.cpu[name]:.1f} ({line.megabytes[name]:.0f})" if name in line.cpu else "" for name in names
+        ]
+        print(f"| {line.what}, {line.pictures:,} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("counts", metavar="COUNT", type=int, nargs="*", default=[300])
+    parser.add_argument("--pictures", type=Path, metavar="PATH")
+    options = parser.parse_args()
+    files, large = small_pictures(options.pictures), photos()
+    stack = LocalStack(terraform_cli.WORK / "bench")
+    with steps() as progress:
+        stack.bring_up(progress)
+        try:
+            bench, lines = Bench(stack), []
+
+            def run(
+                what: str, files: Any, number: int, send: Callable[[list[Picture]], Counter[str]]
+            ) -> None:
+                progress(f"{number:,} pictures, {what}", None)
+                lines.append(bench.measure(what, bench.upload(files, number), send))
+
+            # What starts cold is no part of the figures.
+            for send in (bench.batch, bench.one_by_one):
+                send(bench.upload(files, 50))
+            few = min(options.counts)
+            run("notebook's three functions, one execution each", files, few, bench.notebook)
+            run("one execution each", files, few, bench.one_by_one)
+            run("one batch, 12 megapixels", large, PHOTOS, bench.batch)
+            for number in options.counts:
+                run("one batch", files, number, bench.batch)
+        finally:
+            stack.stop_server()
+    show(lines)
+
+
+if __name__ == "__main__":
+    main()
