@@ -50,6 +50,13 @@ bench: setup ## Tables of what the parts and the whole chain cost; COUNTS="1000 
 	@for table in import_cost decoder_speed serving_speed; do $(BIN)/python tests/performance/$$table.py && echo; done
 	@$(BIN)/python -m tests.performance.chain_speed $(if $(PICTURES),--pictures '$(PICTURES)') $(COUNTS)
 
+.PHONY: policy permissions
+policy: .venv-policy/stamp ## The gates on security, all offline: what each looked at and found (docs/security.md)
+	@.venv-policy/bin/python -m scripts.policy check
+
+permissions: .venv-policy/stamp ## Write docs/permissions.md anew, after a change of policies was reviewed
+	@.venv-policy/bin/python -m scripts.policy permissions
+
 lint: .venv/test.stamp ## Formatting, linting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -74,9 +81,12 @@ lock: ## Renew requirements/*.txt and the serving image's (needs uv)
 	rm requirements/train.all
 	$(COMPILE) --python-version 3.13 -c requirements/run.txt training_scripts/serving-requirements.in \
 		-o training_scripts/serving-requirements.txt
+	grep -E '^(rich|ruff|typer)==' requirements/test.txt | cut -d ' ' -f 1 > requirements/policy.pins
+	$(COMPILE) --python-version 3.11 -c requirements/policy.pins requirements/policy.in -o requirements/policy.txt
+	rm requirements/policy.pins
 
 clean: ## Remove what was built, the virtual environment included
-	rm -rf .venv .scones build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-policy .scones build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": set PYTHON=python3.13, say.")'
@@ -92,6 +102,13 @@ clean: ## Remove what was built, the virtual environment included
 .venv/test.stamp: requirements/test.txt .venv/run.stamp
 	@echo "Installing the test tools ..." >&2
 	@$(INSTALL) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv-policy/stamp: requirements/policy.txt | .venv/bin/python
+	@echo "Installing the tools of the gates (about a minute) ..." >&2
+	@.venv/bin/python -m venv .venv-policy
+	@.venv-policy/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
+		-r requirements/policy.txt
 	@touch $@
 
 # In hash mode pip prefers the registry's build of PyTorch for Linux, whose CUDA packages no lock file of a moderate

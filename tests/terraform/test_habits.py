@@ -1,19 +1,9 @@
-"""What must hold before anybody plans."""
+"""What must hold before anybody plans; formatting, validity and the native tests are gates of `make policy`."""
 
 from collections.abc import Callable
 from typing import Any
 
 from scripts import terraform_cli
-
-
-def test_files_are_formatted(root_module: Any) -> None:
-    done = root_module.run("fmt", "-check", "-recursive", "-diff")
-    assert done.returncode == 0, done.stdout
-
-
-def test_configuration_is_valid(root_module: Any) -> None:
-    done = root_module.run("validate", "-no-color")
-    assert done.returncode == 0, done.stderr
 
 
 def test_lock_file_holds_hashes_for_every_platform() -> None:
@@ -33,12 +23,6 @@ def test_every_variable_and_output_says_what_it_is(without_model: dict[str, Any]
     ]
     assert silent == []
     assert len(root["variables"]) <= 17, "few inputs: think twice before adding one"
-
-
-def test_native_tests_pass(root_module: Any) -> None:
-    """terraform/tests: which values each variable takes and refuses."""
-    done = root_module.run("test", "-no-color")
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_tags_reach_every_resource_that_takes_them(

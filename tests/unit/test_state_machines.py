@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from functions.common import errors
+from scripts import diagrams
+from scripts.state_machine_rules import RETRYABLE, faults
+from scripts.state_machine_rules import states as contained
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "statemachine"
 CONTENTS = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.asl.json")}
 # The other files are single states that several machines share.
 FILES = sorted(name for name, content in CONTENTS.items() if "States" in content)
-RETRYABLE = {"ImageUnavailable", "EndpointUnavailable"}
 
 
 def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -45,6 +47,15 @@ def named_errors() -> set[str]:
         for cls in vars(errors).values()
         if isinstance(cls, type) and issubclass(cls, errors.WorkflowError)
     }
+
+
+@pytest.fixture
+def machine():
+    return diagrams.read(FOLDER / "classify.asl.json")
+
+
+def find(machine, name):
+    return next(state for found, state, _ in contained(machine) if found == name)
 
 
 def resolved(definition: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -99,35 +110,70 @@ def test_a_batchs_child_outlasts_the_waits_of_its_slowest_pictures():
     assert rounds * waits < 300
 
 
-@pytest.mark.parametrize("state", tasks())
-def test_every_task_times_out_long_before_its_machine(state):
-    assert 0 < state["TimeoutSeconds"] <= 60
+@pytest.mark.parametrize("path", diagrams.machines(), ids=lambda path: path.name)
+def test_every_machine_keeps_every_rule(path):
+    failures_are_told = path.name == "unfinished.asl.json"  # by the event rule "unsettled"
+    assert list(faults(diagrams.read(path), failures_are_told)) == []
 
 
-@pytest.mark.parametrize("state", tasks())
-def test_every_retry_has_jitter_and_a_cap(state):
-    for retry in state["Retry"]:
-        assert retry["JitterStrategy"] == "FULL"
-        assert 0 < retry["MaxDelaySeconds"] <= 30
-        assert 0 < retry["MaxAttempts"] <= 6
+@pytest.mark.parametrize(
+    ("state", "element", "value", "fault"),
+    [
+        ("SerializeImageData", "TimeoutSeconds", 0, "has no timeout of at most 60 s"),
+        ("SerializeImageData", "TimeoutSeconds", 3600, "has no timeout of at most 60 s"),
+        ("SendAlert", "Catch", [], "does not catch everything"),
+        ("ClassifyImage", "Catch", [], "does not catch everything"),
+        ("ClassifyPicture", "Catch", [], "does not catch everything"),
+        ("ClassifyImage", "Retry", [], "is tried once only"),
+        ("RecordAccepted", "Catch", [], "writes over what another execution has decided"),
+        ("FailLoudly", "Cause", None, "fails without saying why"),
+    ],
+)
+def test_a_weakened_state_is_told(machine, state, element, value, fault):
+    weakened = find(machine, state)
+    if value is None:
+        del weakened[element]
+    else:
+        weakened[element] = value
+
+    assert f"{state} {fault}" in list(faults(machine))
 
 
-@pytest.mark.parametrize("state", tasks())
-def test_of_the_named_errors_exactly_the_retryable_ones_are_retried(state):
-    retried = {name for retry in state["Retry"] for name in retry["ErrorEquals"]}
+@pytest.mark.parametrize(
+    ("element", "value", "fault"),
+    [
+        ("JitterStrategy", "NONE", "retries without jitter: all that failed together come back together"),
+        ("MaxAttempts", 100, "does not say how often it retries (at most 6 times)"),
+        ("MaxDelaySeconds", 300, "does not cap the wait between attempts (at most 30 s)"),
+        ("BackoffRate", 1, "does not wait longer before each attempt"),
+        ("ErrorEquals", ["States.ALL"], "retries everything, faults that stay included"),
+        ("ErrorEquals", ["ImageRejected"], "retries ImageRejected, which another attempt cannot help"),
+    ],
+)
+def test_a_weakened_retry_is_told(machine, element, value, fault):
+    find(machine, "FilterInferences")["Retry"][0][element] = value
 
-    assert retried & named_errors() <= RETRYABLE
+    assert f"FilterInferences {fault}" in list(faults(machine))
 
 
-def test_each_retryable_error_is_retried_somewhere():
-    retried = {
-        name
-        for parameter in tasks()
-        for retry in parameter.values[0]["Retry"]
-        for name in retry["ErrorEquals"]
+def test_a_machine_without_a_timeout_is_told(machine):
+    del machine["TimeoutSeconds"]
+
+    assert list(faults(machine)) == ["the machine has no timeout (at most two days)"]
+
+
+def test_a_map_without_a_limit_is_told(machine):
+    find(machine, "ClassifyPicture")["Branches"][0]["States"]["AlreadyRecorded"] = {
+        "Type": "Map",
+        "ItemProcessor": {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}},
+        "End": True,
     }
 
-    assert retried >= RETRYABLE
+    assert [it.split(",")[0] for it in faults(machine)] == ["AlreadyRecorded has no MaxConcurrency"]
+
+
+def test_the_errors_that_are_retried_are_named_errors():
+    assert set(RETRYABLE.values()) <= named_errors()
 
 
 @pytest.mark.parametrize("state", tasks())

@@ -1,0 +1,348 @@
+"""Weakenings of the configuration, made one at a time to see which gate notices.
+
+Most are made in the plan's JSON, where each costs nothing but the gates' own time and touches one resource only,
+which is harder to notice than the same change in a shared module's source. What no plan shows (validations, defaults,
+the state's backend) is changed in the source, which costs a plan or a `terraform test`.
+"""
+
+import copy
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.judged_plan import Plan, changes, configured, is_configured, listed
+from scripts.offline_terraform import ACCOUNT
+
+GONE = "(removed)"
+Path_ = tuple[str | int, ...]
+
+# A deed that nobody in this project needs, by service: what a careless hand would add.
+HARMFUL = {
+    "cloudwatch": "cloudwatch:DeleteAlarms",
+    "dynamodb": "dynamodb:DeleteTable",
+    "ecr": "ecr:DeleteRepository",
+    "kms": "kms:ScheduleKeyDeletion",
+    "lambda": "lambda:UpdateFunctionCode",
+    "logs": "logs:DeleteLogGroup",
+    "s3": "s3:DeleteObject",
+    "sagemaker": "sagemaker:DeleteEndpoint",
+    "sns": "sns:DeleteTopic",
+    "sqs": "sqs:PurgeQueue",
+    "states": "states:DeleteStateMachine",
+    "xray": "xray:DeleteGroup",
+}
+WEAKER = {
+    "Active": "PassThrough",
+    "BucketOwnerEnforced": "ObjectWriter",
+    "ENABLED": "DISABLED",
+    "ERROR": "ALL",
+    "Enabled": "Disabled",
+    "IMMUTABLE": "MUTABLE",
+    "JSON": "Text",
+    "KMS": "AES256",
+    "aws:kms": "AES256",
+}
+KEY = re.compile(r"^kms_|_kms_|^kms")
+LASTING = re.compile(r"retention|_days$|^days$|_window|_age_|_attempts$|sampling_percentage")
+# Resources that are there to protect or to tell: without them the rest still works.
+GUARDS = re.compile(
+    "public_access_block|ownership|encryption_configuration|versioning|lifecycle|bucket_policy|log_group|dead_letters"
+    "|event_invoke_config|event_rule|event_target|notification|alarm|subscription|kms_key"
+)
+# Blocks that protect, keep or tell.
+GUARDING_BLOCKS = re.compile(
+    "logging|tracing|dead_letter|retry_policy|destination|on_failure|encryption|versioning|capture|scanning"
+    "|point_in_time|^ttl$|^rule$|expiration|abort_"
+)
+
+
+@dataclass(frozen=True)
+class Weakening:
+    """One change of one resource: the value at `path` of an attribute (inside its JSON for documents)."""
+
+    kind: str
+    address: str
+    path: Path_
+    value: Any
+    document: str = ""
+
+    def __str__(self) -> str:
+        place = ".".join(str(it) for it in (self.document, *self.path) if it != "")
+        value = self.value if self.value == GONE else json.dumps(self.value)
+        return f"{self.kind}: {self.address} {place} -> {value}"
+
+    def applied(self, plan: Plan) -> Plan:
+        """A copy of the plan with the change made."""
+        weak = copy.deepcopy(plan)
+        if not self.path:
+            _drop(weak, self.address)
+            return weak
+        after = next(
+            it["change"]["after"] for it in weak["resource_changes"] if it["address"] == self.address
+        )
+        target = json.loads(after[self.document]) if self.document else after
+        _put(target, self.path, self.value)
+        if self.document:
+            after[self.document] = json.dumps(target)
+        for module in _modules(weak):
+            for resource in module.get("resources", []):
+                if resource["address"] == self.address:
+                    resource["values"] = after
+        return weak
+
+
+def _put(target: Any, path: Path_, value: Any) -> None:
+    for step in path[:-1]:
+        target = target[step]
+    if value == GONE:
+        del target[path[-1]]
+    else:
+        target[path[-1]] = value
+
+
+def _drop(plan: Plan, address: str) -> None:
+    plan["resource_changes"] = [it for it in plan["resource_changes"] if it["address"] != address]
+    for module in _modules(plan):
+        module["resources"] = [it for it in module.get("resources", []) if it["address"] != address]
+
+
+def _modules(plan: Plan) -> Iterator[dict[str, Any]]:
+    waiting = [plan["planned_values"]["root_module"]]
+    while waiting:
+        yield (module := waiting.pop())
+        waiting += module.get("child_modules", [])
+
+
+def of_plan(plan: Plan) -> list[Weakening]:
+    """Every weakening of a plan that this module knows how to make, each once."""
+    made: dict[str, Weakening] = {}
+    settings = configured(plan)
+    for change in changes(plan):
+        address, after = change["address"], change["change"]["after"]
+        for attribute in ("policy", "assume_role_policy"):
+            document = json.loads(after.get(attribute) or "{}")
+            for place, statement in enumerate(document.get("Statement", [])):
+                for it in _statement(address, attribute, ("Statement", place), statement):
+                    made.setdefault(str(it), it)
+        if "definition" in after:
+            for it in _machine(address, json.loads(after["definition"])):
+                made.setdefault(str(it), it)
+        for it in (*_attributes(address, after, settings), *_deliveries(address, after), *_guards(change)):
+            made.setdefault(str(it), it)
+    return list(made.values())
+
+
+def _guards(change: dict[str, Any]) -> Iterator[Weakening]:
+    if GUARDS.search(f"{change['type']} {change['name']}"):
+        yield Weakening("resource", change["address"], (), GONE)
+
+
+def _statement(address: str, document: str, at: Path_, statement: dict[str, Any]) -> Iterator[Weakening]:
+    def weak(kind: str, path: Path_, value: Any) -> Weakening:
+        return Weakening(kind, address, (*at, *path), value, document)
+
+    if statement["Effect"] == "Deny":
+        yield weak("statement", (), GONE)
+        yield weak("statement", ("Effect",), "Allow")
+        yield weak("principal", ("Principal",), {"AWS": f"arn:aws:iam::{ACCOUNT}:root"})
+        if len(listed(statement["Action"])[0]) > len("s3:*"):
+            yield weak("action", ("Action",), "sns:Subscribe")
+        else:
+            yield weak("action", ("Action",), statement["Action"].replace("*", "Get*"))
+    else:
+        yield from _grant(weak, statement)
+    yield weak("statement", ("Sid",), GONE)
+    for operator, tests in statement.get("Condition", {}).items():
+        yield from _condition(weak, operator, tests)
+
+
+def _grant(weak: Callable[..., Weakening], statement: dict[str, Any]) -> Iterator[Weakening]:
+    actions = listed(statement["Action"])
+    service = actions[0].split(":")[0]
+    yield weak("action", ("Action",), f"{service}:*")
+    yield weak("action", ("Action",), "*")
+    yield weak("action", ("Action",), [*actions[:-1], f"{actions[-1]}s"])
+    yield weak("action", ("Action",), [*actions, HARMFUL.get(service, "iam:PassRole")])
+    if "Principal" in statement:
+        yield weak("principal", ("Principal",), "*")
+        yield weak("principal", ("Principal",), {"AWS": "arn:aws:iam::210987654321:root"})
+    resources = listed(statement.get("Resource", "*"))
+    for place, resource in enumerate(resources):
+        if resource != "*":
+            wide = ":".join([*resource.split(":")[:5], "*"])
+            rest = [*resources[:place], *resources[place + 1 :]]
+            yield weak("resource of a statement", ("Resource",), [*rest, "*"])
+            yield weak("resource of a statement", ("Resource",), [*rest, wide])
+
+
+def _condition(weak: Callable[..., Weakening], operator: str, tests: dict[str, Any]) -> Iterator[Weakening]:
+    for key, values in tests.items():
+        yield weak("condition", ("Condition", operator, key), GONE)
+        if operator == "Bool":
+            turned = ["false" if value == "true" else "true" for value in listed(values)]
+            yield weak("condition", ("Condition", operator, key), turned)
+        elif ACCOUNT in str(values):
+            other = json.loads(
+                json.dumps(values).replace(ACCOUNT, "*" if "Like" in operator else "210987654321")
+            )
+            yield weak("condition", ("Condition", operator, key), other)
+        else:
+            yield weak("condition", ("Condition", operator, key), ["*"])
+
+
+def _attributes(
+    address: str, values: dict[str, Any], settings: dict[str, dict[str, Any]]
+) -> Iterator[Weakening]:
+    """Booleans, keys, times, protective words and blocks of a resource, wherever they are nested."""
+    for path, value in _leaves(values):
+        name = str(path[-1])
+        if value is True or (value is False and is_configured(settings, address, path)):
+            yield Weakening("boolean", address, path, not value)
+        elif KEY.search(name) and value:
+            yield Weakening("encryption", address, path, None)
+        elif isinstance(value, int) and value > 0 and LASTING.search(name):
+            yield Weakening("retention", address, path, 0)
+            yield Weakening("retention", address, path, None)
+        elif isinstance(value, str) and value in WEAKER:
+            kind = "encryption" if "AES" in WEAKER[value] else "setting"
+            yield Weakening(kind, address, path, WEAKER[value])
+        elif isinstance(value, list) and value and GUARDING_BLOCKS.search(name):
+            yield Weakening("block", address, path, [])
+            if len(value) > 1:
+                yield from (Weakening("block", address, (*path, place), GONE) for place in range(len(value)))
+
+
+def _leaves(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    """Every value below a resource, tags excepted, blocks included."""
+    if path:
+        yield path, value
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in ("tags_all", "tags"):
+                yield from _leaves(inner, (*path, key))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _leaves(inner, (*path, place))
+
+
+def _deliveries(address: str, after: dict[str, Any]) -> Iterator[Weakening]:
+    """Who hears of what: alarms' actions, filters of subscriptions, what event rules match, who may invoke, tags."""
+    if after.get("alarm_actions"):
+        yield Weakening("alarm action", address, ("alarm_actions",), [])
+        yield Weakening("alarm action", address, ("actions_enabled",), value=False)
+    if after.get("filter_policy"):
+        yield Weakening("delivery", address, ("filter_policy",), None)
+    if "statement_id" in after and after.get("source_arn"):
+        yield Weakening("delivery", address, ("source_arn",), None)
+        yield Weakening("delivery", address, ("qualifier",), None)
+    detail = json.loads(after.get("event_pattern") or "{}").get("detail", {})
+    for at, either in [
+        ((), detail),
+        *((("$or", place), it) for place, it in enumerate(detail.get("$or", []))),
+    ]:
+        for place, _ in enumerate(either.get("status", [])):
+            yield Weakening("delivery", address, ("detail", *at, "status", place), GONE, "event_pattern")
+    if after.get("tags_all"):
+        yield Weakening("tag", address, ("tags_all",), {})
+
+
+def _machine(address: str, definition: dict[str, Any]) -> Iterator[Weakening]:
+    yield Weakening("timeout", address, ("TimeoutSeconds",), GONE, "definition")
+    for at, state in _paths(definition):
+        yield from (
+            Weakening(kind, address, (*at, *path), value, "definition") for kind, path, value in _state(state)
+        )
+
+
+def _paths(machine: dict[str, Any], at: Path_ = ()) -> Iterator[tuple[Path_, dict[str, Any]]]:
+    for name, state in machine["States"].items():
+        here = (*at, "States", name)
+        yield here, state
+        for place, branch in enumerate(state.get("Branches", [])):
+            yield from _paths(branch, (*here, "Branches", place))
+        if "ItemProcessor" in state:
+            yield from _paths(state["ItemProcessor"], (*here, "ItemProcessor"))
+
+
+def _state(state: dict[str, Any]) -> Iterator[tuple[str, Path_, Any]]:
+    """(kind, path, value) of what can be weakened in one state."""
+    if "TimeoutSeconds" in state:
+        yield "timeout", ("TimeoutSeconds",), GONE
+        yield "timeout", ("TimeoutSeconds",), state["TimeoutSeconds"] * 100
+    if "MaxConcurrency" in state:
+        yield "timeout", ("MaxConcurrency",), GONE
+    for place, retry in enumerate(state.get("Retry", [])):
+        yield from _retry(("Retry", place), retry)
+    for place, _ in enumerate(state.get("Catch", [])):
+        yield "catch", ("Catch", place), GONE
+        yield "catch", ("Catch", place, "ErrorEquals"), ["States.Timeout"]
+    if "ConditionExpression" in state.get("Arguments", {}):
+        yield "write condition", ("Arguments", "ConditionExpression"), GONE
+    for name in sorted({"Error", "Cause"} & set(state)):
+        yield "loud failure", (name,), GONE
+
+
+def _retry(at: Path_, retry: dict[str, Any]) -> Iterator[tuple[str, Path_, Any]]:
+    yield "retry", at, GONE
+    yield "jitter", (*at, "JitterStrategy"), GONE
+    for name in ("MaxAttempts", "MaxDelaySeconds", "BackoffRate", "IntervalSeconds"):
+        yield "retry", (*at, name), GONE
+    yield "retry", (*at, "MaxAttempts"), 0
+    yield "retry", (*at, "MaxAttempts"), 99
+    for error, _ in enumerate(retry["ErrorEquals"]):
+        yield "retry", (*at, "ErrorEquals", error), GONE
+    yield "retry", (*at, "ErrorEquals"), [*retry["ErrorEquals"], "Misconfigured"]
+
+
+@dataclass(frozen=True)
+class SourceWeakening:
+    """One change of one line of a file below terraform/."""
+
+    kind: str
+    file: str
+    line: int
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind}: {self.file}:{self.line} {self.before.strip()[:80]} -> {self.after.strip()[-40:]}"
+        )
+
+    def apply(self, folder: Path) -> None:
+        lines = (folder / self.file).read_text(encoding="utf-8").splitlines()
+        lines[self.line - 1] = self.after
+        (folder / self.file).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def of_source(folder: Path) -> list[SourceWeakening]:
+    """Weakenings that no plan shows: each validation and precondition passes anything, each default is turned."""
+    made = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix not in (".tf", ".tfvars", ".tfbackend") or ".terraform" in path.parts:
+            continue
+        name = path.relative_to(folder).as_posix()
+        if name.startswith(("bootstrap/", "tests/")) or name == "backend_override.tf":
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if it := _line(name, line):
+                made.append(SourceWeakening(it[0], name, number, line, it[1]))
+    return made
+
+
+def _line(name: str, line: str) -> tuple[str, str] | None:
+    if found := re.fullmatch(r"( +condition +=) (.+)", line):
+        return "validation", f"{found[1]} ({found[2]}) || true"
+    if found := re.fullmatch(r"( *(?:encrypt|use_lockfile) +=) true", line):
+        return "state", f"{found[1]} false"
+    if name in ("variables.tf", "environments/prod.tfvars"):
+        if found := re.fullmatch(r"( *default +=) true", line):
+            return "default", f"{found[1]} false"
+        if found := re.fullmatch(r"( *log_retention_days +=) \d+", line):
+            return "default", f"{found[1]} 1"
+    if found := re.fullmatch(r"( *create_before_destroy +=) true", line):
+        return "roll-out", f"{found[1]} false"
+    return None

@@ -1,0 +1,97 @@
+"""Rules for what production's plan does not hold yet, and for what a plan leaves open."""
+
+from typing import Any
+
+import pytest
+
+from scripts import policy_rules
+from scripts.judged_plan import KEY_LATER, LATER, filled
+
+ALARM = {
+    "alarm_name": "scones-dev-errors",
+    "alarm_actions": ["arn:aws:sns:us-east-1:123456789012:scones-dev-alarms"],
+}
+
+
+def plan(
+    kind: str, after: dict[str, Any], unknown: dict[str, Any] | None = None, **expressions: Any
+) -> dict[str, Any]:
+    """A plan of one resource, this.KIND, with the expressions that its configuration sets."""
+    address = f"{kind}.this"
+    change = {"after": after, "after_unknown": unknown or {}}
+    resource = {"address": address, "type": kind, "name": "this", "mode": "managed"}
+    return {
+        "resource_changes": [resource | {"change": change}],
+        "planned_values": {"root_module": {"resources": [resource | {"values": after}]}},
+        "configuration": {"root_module": {"resources": [resource | {"expressions": expressions}]}},
+    }
+
+
+def with_rule(pattern: str) -> dict[str, Any]:
+    both = plan("aws_cloudwatch_metric_alarm", ALARM | {"alarm_actions": []})
+    both["resource_changes"] += plan("aws_cloudwatch_event_rule", {"event_pattern": pattern})[
+        "resource_changes"
+    ]
+    return both
+
+
+def told(of: dict[str, Any], rule: policy_rules.Rule) -> list[str]:
+    return [it.split(": ", 1)[1] for it in rule(of)]
+
+
+@pytest.mark.parametrize(
+    ("change", "findings"),
+    [
+        ({}, []),
+        ({"alarm_actions": []}, ["nobody hears of it"]),
+        ({"actions_enabled": False}, ["its actions are switched off"]),
+    ],
+)
+def test_an_alarm_must_reach_somebody(change, findings):
+    assert (
+        told(plan("aws_cloudwatch_metric_alarm", ALARM | change), policy_rules.alarms_reach_somebody)
+        == findings
+    )
+
+
+ARN = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:scones-dev-"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "heard"),
+    [
+        ('{"detail-type": ["CloudWatch Alarm State Change"]}', True),
+        (f'{{"detail-type": ["CloudWatch Alarm State Change"], "resources": [{{"prefix": "{ARN}"}}]}}', True),
+        ('{"detail-type": ["CloudWatch Alarm State Change"], "resources": [{"prefix": "arn:other"}]}', False),
+        ('{"detail-type": ["CloudWatch Alarm State Change"], "detail": {"state": {"value": ["OK"]}}}', False),
+        ('{"detail-type": ["Object Created"]}', False),
+    ],
+)
+def test_an_event_rule_for_alarms_counts_if_it_matches_this_alarm(pattern, heard):
+    assert (told(with_rule(pattern), policy_rules.alarms_reach_somebody) == []) is heard
+
+
+def test_a_policy_that_is_known_only_after_the_apply_is_told():
+    unreadable = plan("aws_iam_role_policy", {"policy": None}, {"policy": True}, policy={"references": ["x"]})
+    assert told(filled(unreadable), policy_rules.everything_is_known) == [
+        "policy is known only after the apply"
+    ]
+
+
+def test_what_the_configuration_sets_is_filled_in_and_nothing_else():
+    after = {"kms_key_id": None, "owner": None, "block": [{"arn": None}]}
+    unknown = {"kms_key_id": True, "owner": True, "block": [{"arn": True}]}
+    block = [{"arn": {"references": ["y"]}}]
+    seen = filled(plan("aws_other", after, unknown, kms_key_id={"references": ["x"]}, block=block))
+    expected = {"kms_key_id": KEY_LATER, "owner": None, "block": [{"arn": LATER}]}
+    assert seen["resource_changes"][0]["change"]["after"] == expected
+    assert seen["planned_values"]["root_module"]["resources"][0]["values"] == expected
+
+
+def test_a_log_group_without_a_key_is_told_and_one_with_a_key_to_come_is_not():
+    rule = policy_rules.data_is_encrypted_with_the_projects_key
+    later = plan("aws_cloudwatch_log_group", {"name": "a"}, {"kms_key_id": True})
+    assert told(later, rule) == []
+    assert told(plan("aws_cloudwatch_log_group", {"name": "a", "kms_key_id": None}), rule) == [
+        "kms_key_id names no key"
+    ]
