@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo up down train package plan diagrams screenshots test test-fast bench lint format lock clean
+.PHONY: help setup setup-train demo up down train package plan diagrams screenshots test test-fast bench faults lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ policy: .venv-policy/stamp ## The gates on security, all offline: what each look
 
 permissions: .venv-policy/stamp ## Write docs/permissions.md anew, after a change of policies was reviewed
 	@.venv-policy/bin/python -m scripts.policy permissions
+
+faults: .venv/test.stamp ## Break everything that can break; writes the table in docs/reliability.md
+	FAULTS_TABLE=1 $(BIN)/python -m pytest -q tests/end_to_end/faults
 
 lint: .venv/test.stamp ## Formatting, linting, types
 	$(BIN)/ruff check .

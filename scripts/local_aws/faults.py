@@ -40,7 +40,10 @@ Fault = dict[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """One request, as rules see it: for S3 the resource is `bucket/key`, elsewhere the resource's bare name."""
+    """One request, as rules see it: for S3 the resource is `bucket/key`, elsewhere the resource's bare name.
+
+    `body` is what tells it from others of its kind: its body, or its inference id.
+    """
 
     service: str
     operation: str

@@ -220,7 +220,8 @@ class Hosting:
             raise ServiceError(
                 "ValidationError", f"The body has {len(body)} bytes; at most {limit} are accepted.", 413
             )
-        with self._faults.during(Call("sagemaker", "InvokeEndpoint", name, body)) as fault:
+        inference_id = request.header("X-Amzn-SageMaker-Inference-Id")
+        with self._faults.during(Call("sagemaker", "InvokeEndpoint", name, inference_id.encode())) as fault:
             reply = self._reply(request, name, variant, body, fault)
         if reply.status >= 400:
             return _model_error(variant, reply.status, reply.data)
@@ -230,7 +231,7 @@ class Hosting:
             sent_type=request.content_type,
             answered=reply.data,
             answered_type=answered_type,
-            inference_id=request.header("X-Amzn-SageMaker-Inference-Id"),
+            inference_id=inference_id,
             custom_attributes=request.header(CUSTOM_ATTRIBUTES),
         )
         self._capture.record(name, variant.name, inference)
@@ -258,18 +259,17 @@ class Hosting:
         raise ServiceError("ValidationError", f"Variant {target} not found in endpoint {endpoint}.")
 
     def _reply(
-        self, request: Request, endpoint: str, variant: Variant, body: bytes, fault: Fault
+        self, request: Request, endpoint: str, variant: Variant, sent: bytes, fault: Fault
     ) -> urllib3.BaseHTTPResponse:
         if "answer" in fault:
             answer = fault["answer"]
-            return urllib3.HTTPResponse(
-                answer.get("body", "").encode(), answer.get("headers"), answer.get("status", 200)
-            )
+            body = io.BytesIO(answer.get("body", "").encode())
+            return urllib3.HTTPResponse(body, answer.get("headers"), answer.get("status", 200))
         try:
             self._revive(endpoint, variant)
         except StartFailed as error:
             return urllib3.HTTPResponse(body=str(error).encode(), status=500)
-        return self._forward(request, variant, body, fault.get("kill", False))
+        return self._forward(request, variant, sent, fault.get("kill", False))
 
     def _revive(self, endpoint: str, variant: Variant) -> None:
         """SageMaker replaces a container that died; here the next request waits for it. Raises StartFailed."""

@@ -305,6 +305,18 @@ def test_the_containers_answer_is_replaced(server: Server, inject: Inject, endpo
     assert ask(server, endpoint)["name"] == "m"
 
 
+def test_an_inference_can_be_told_by_its_id(server: Server, inject: Inject, endpoint: str) -> None:
+    inject({"answer": {}}, service="sagemaker", contains="this-one")
+    runtime = server.client("sagemaker-runtime")
+
+    answers = [
+        runtime.invoke_endpoint(EndpointName=endpoint, Body=b"x", InferenceId=name)["Body"].read()
+        for name in ("this-one", "another")
+    ]
+
+    assert answers[0] == b"" != answers[1]
+
+
 def test_a_server_killed_in_mid_request_is_a_model_error_and_is_replaced(
     server: Server, inject: Inject, endpoint: str
 ) -> None:

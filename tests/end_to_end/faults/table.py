@@ -36,11 +36,13 @@ class End:
     error: str | None = None
     attention: bool = True
     dead_letters: int = 0
+    alerts: int = 1
     version: str = "v1"
 
     def __str__(self) -> str:
         row = f"row `{self.row}`" if self.row else "no row"
         alert = f"alert `{self.alert}`" if self.alert else "nobody alerted"
+        alert += " twice" if self.alert and self.alerts > 1 else ""
         if self.dead_letters:
             alert = "the alert in the dead-letter queue"
         waits = ", waits for a person" if self.row and self.attention else ""
@@ -101,6 +103,16 @@ class Row:
 
     def setting(self) -> Scene:
         return self.scene or SCENES.get((self.machine, self.state), Scene())
+
+    def line(self) -> tuple[str, str, str]:
+        """What the table of faults says: what is broken, what happened, where it ended."""
+        names = [
+            f"`{error.error}` after the work" if isinstance(error, Lost) else f"`{error}`"
+            for error in self.errors
+        ]
+        undisturbed = "if it happens once: as if nothing had happened; always: " if self.retried else ""
+        how = "tried again" if self.retried else "not tried again"
+        return f"`{self.state}` of {self.machine}: {', '.join(names)}", how, f"{undisturbed}{self.end}"
 
 
 def rows(state: str, errors: str, end: End, **more: Any) -> Row:

@@ -2,7 +2,7 @@
 
 import importlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -148,7 +148,10 @@ def attempts(play: Play) -> int | None:
 
 
 @pytest.mark.parametrize("play", PLAYS, ids=str)
-def test_the_picture_ends_where_the_table_says(play: Play, played: dict[str, tuple[Case, Seen]]) -> None:
+def test_the_picture_ends_where_the_table_says(
+    play: Play, played: dict[str, tuple[Case, Seen]], tell: Callable[[str, str, str], None]
+) -> None:
+    tell(*play.row.line())
     case, seen = played[str(play)]
     end = play.end
 

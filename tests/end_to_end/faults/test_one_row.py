@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
-from .table import OTHERS_ROW
+from .table import FAILED, OTHERS_ROW
 from .world import HANG, Case, Lost, Seen, World
 
 
@@ -22,7 +23,14 @@ def play(world: World) -> Callable[[Case], Seen]:
     return lambda case: world.wait(world.start(case), case)
 
 
-def test_an_execution_that_runs_out_of_time_leaves_its_row_and_alerts(play: Callable[[Case], Seen]) -> None:
+def test_an_execution_that_runs_out_of_time_leaves_its_row_and_alerts(
+    play: Callable[[Case], Seen], tell: Callable[[str, str, str], None]
+) -> None:
+    tell(
+        "An execution runs out of time",
+        "`TIMED_OUT`, settled by another",
+        str(replace(FAILED, execution="TIMED_OUT")),
+    )
     case = Case("too-slow", failures={"ClassifyImage": HANG})
 
     seen = play(case)
@@ -34,7 +42,14 @@ def test_an_execution_that_runs_out_of_time_leaves_its_row_and_alerts(play: Call
     assert row["execution"].endswith(":too-slow")
 
 
-def test_an_execution_that_somebody_stops_leaves_its_row_and_alerts(world: World) -> None:
+def test_an_execution_that_somebody_stops_leaves_its_row_and_alerts(
+    world: World, tell: Callable[[str, str, str], None]
+) -> None:
+    tell(
+        "Somebody stops an execution",
+        "`ABORTED`, settled by another",
+        str(replace(FAILED, execution="ABORTED")),
+    )
     case = Case("stopped", failures={"ClassifyImage": HANG})
     execution = world.start(case)
     while not case.attempts["ClassifyImage"]:
