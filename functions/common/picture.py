@@ -24,9 +24,16 @@ BACKGROUND = (255, 255, 255)
 # least this many times the final side: several times faster, and below one grey level away on average.
 REDUCING_GAP = 4.0
 
+# Photographs have less than 40 pixels to a byte, strongly compressed ones included. A file with far more is a bare
+# surface or a bomb: 38 bytes of WebP are enough for 50 megapixels. Small pictures cost little and may be bare.
+_MAX_PIXELS_PER_BYTE = 150
+_FREE_PIXELS = 2_000_000
+
 # libjpeg works through all blocks once for each scan, and a scan of nothing takes a few bytes, so a small
 # progressive file can keep it busy for hours. Encoders write about ten scans.
 _MAX_JPEG_SCANS = 100
+_USUAL_JPEG_SCANS = 12
+_MAX_SCANNED_PIXELS = 20_000_000
 _MAX_JPEG_SEGMENTS = 2_000
 _MAX_JPEG_JUNK = 65_536
 _JPEG_SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
@@ -76,12 +83,12 @@ def read_picture(data: bytes, side: int) -> Picture:
     and the whole of it is squeezed into the square with LANCZOS; colour profiles are not applied.
 
     Raises ImageRejected for more than MAX_BYTES, more than MAX_PIXELS, other formats, and files that are
-    damaged, cut short or built to exhaust the decoder.
+    damaged, cut short or built to exhaust the decoder (absurdly many pixels to a byte, or scans).
     """
     check_size(len(data))
     file_format, open_file = _format(data)
     encoded = _pillow(lambda: open_file(data))
-    _check_pixels(*encoded.size)
+    _check_pixels(*encoded.size, len(data))
     width, height = encoded.size
     box = _pillow(lambda: _decode(encoded, side))
     orientation = _orientation(encoded)
@@ -161,10 +168,16 @@ def _format(data: bytes) -> tuple[str, Callable[[bytes], Image.Image]]:
 
 
 def _open_jpeg(data: bytes) -> Image.Image:
-    _check_jpeg_segments(data)
+    scans = _count_jpeg_scans(data)
     from PIL import JpegImagePlugin  # noqa: PLC0415
 
-    return JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+    if scans > _USUAL_JPEG_SCANS and scans * image.width * image.height > _MAX_SCANNED_PIXELS:
+        raise ImageRejected(
+            f"The JPEG file draws its {image.width} x {image.height} pixels {scans} times over;"
+            " save a fresh copy and upload that."
+        )
+    return image
 
 
 def _open_png(data: bytes) -> Image.Image:
@@ -176,7 +189,7 @@ def _open_png(data: bytes) -> Image.Image:
 
 def _open_webp(data: bytes) -> Image.Image:
     # Pillow's plugin allocates the canvas when it opens a file.
-    _check_pixels(*_webp_size(data))
+    _check_pixels(*_webp_size(data), len(data))
     from PIL import WebPImagePlugin  # noqa: PLC0415
 
     return WebPImagePlugin.WebPImageFile(io.BytesIO(data))
@@ -196,16 +209,21 @@ def _pillow(call: Callable[[], _Result]) -> _Result:
         ) from error
 
 
-def _check_pixels(width: int, height: int) -> None:
+def _check_pixels(width: int, height: int, length: int) -> None:
     if width * height > MAX_PIXELS:
         raise ImageRejected(
             f"The picture has {width} x {height} pixels, the limit is {MAX_PIXELS // 1_000_000} million;"
             " upload a smaller copy."
         )
+    if width * height > max(_FREE_PIXELS, _MAX_PIXELS_PER_BYTE * length):
+        raise ImageRejected(
+            f"The file has {length:,} bytes for {width} x {height} pixels, so it shows a bare surface at most;"
+            " upload the original photograph."
+        )
 
 
-def _check_jpeg_segments(data: bytes) -> None:
-    """Count segments and scans up to the end of the first picture, as libjpeg will meet them.
+def _count_jpeg_scans(data: bytes) -> int:
+    """Walk through segments and scans up to the end of the first picture, as libjpeg will meet them.
 
     Bytes between segments are skipped one by one, and slowly, by Pillow's reader.
     """
@@ -221,6 +239,7 @@ def _check_jpeg_segments(data: bytes) -> None:
         position = match.end() + int.from_bytes(data[match.end() : match.end() + 2])
     if not scans:
         raise ImageRejected("The JPEG file ends before any picture data; upload the original again.")
+    return scans
 
 
 def _check_png_chunks(data: bytes) -> None:

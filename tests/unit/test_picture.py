@@ -25,7 +25,7 @@ def encoded(image, file_format, **options):
 @pytest.fixture(scope="module")
 def price_of_the_largest_photo():
     """Processor seconds that a picture of 50 megapixels takes, the most that is accepted."""
-    photo = encoded(Image.new("RGB", (8000, 6250)), "PNG")
+    photo = encoded(Image.linear_gradient("L").resize((8000, 6250)).convert("1"), "PNG")
     started = time.process_time()
     read_picture(photo, 32)
     return time.process_time() - started
@@ -262,6 +262,8 @@ def _progressive_with_scans(image, count):
 
 
 TINY = Image.new("RGB", (8, 8))
+BARE = Image.new("L", (1600, 1200))
+WIDE = Image.new("1", (14_000, 3500))
 TEXT_BOMB = b"key\0\0" + zlib.compress(b"a" * 1_000_000, 9)
 
 
@@ -288,6 +290,13 @@ TEXT_BOMB = b"key\0\0" + zlib.compress(b"a" * 1_000_000, 9)
             _with_chunk(encoded(TINY, "PNG"), b"IDAT", b"", 800_000), "parts", id="png of empty chunks"
         ),
         pytest.param(_progressive_with_scans(TINY, 100_000), "parts", id="jpeg scan bomb"),
+        pytest.param(
+            _progressive_with_scans(BARE, 60), "times over", id="jpeg of 2 megapixels and over 60 scans"
+        ),
+        pytest.param(encoded(WIDE, "PNG"), "bare surface", id="bare png of 49 megapixels"),
+        pytest.param(
+            encoded(WIDE, "WEBP", lossless=True, method=0), "bare surface", id="bare webp of 49 megapixels"
+        ),
         pytest.param(b"\xff\xd8" + b"\xff\xe1\0\2" * 2_000_000, "parts", id="jpeg of empty segments"),
         pytest.param(b"\xff\xd8\xff\xe0\0\2" + bytes(9_000_000), "before any picture", id="jpeg of zeros"),
     ],
@@ -304,8 +313,19 @@ def test_files_built_to_exhaust_the_decoder_are_refused_for_less_than_an_honest_
     assert time.process_time() - started < price_of_the_largest_photo
 
 
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "JPEG"])
+def test_a_bare_surface_of_moderate_size_is_a_picture_too(file_format):
+    assert read_picture(encoded(BARE, file_format), 32).width == 1600
+
+
+def test_a_small_picture_may_have_many_scans():
+    read_picture(_progressive_with_scans(TINY, 80), 32)
+
+
 def test_50_megapixels_are_read():
-    picture = read_picture(encoded(Image.new("L", (10_000, 5_000)), "PNG"), 32)
+    slope = Image.linear_gradient("L").resize((10_000, 5_000))
+
+    picture = read_picture(encoded(slope, "JPEG"), 32)
 
     assert (picture.width, picture.height) == (10_000, 5_000)
 

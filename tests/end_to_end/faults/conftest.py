@@ -29,7 +29,8 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int) -> None:
     ]
     lines = [" | ".join(cell.replace("|", "\\|") for cell in line) for line in dict.fromkeys(told)]
     table = "\n".join(
-        f"| {line} |" for line in ("what is broken | what happened | where it ended", "---|---|---", *lines)
+        f"| {line} |"
+        for line in ("what is broken | what happened | where it ended", "--- | --- | ---", *lines)
     )
     terminalreporter.write_line(f"\n{table}\n")
     if exitstatus:

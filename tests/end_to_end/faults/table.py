@@ -106,13 +106,23 @@ class Row:
 
     def line(self) -> tuple[str, str, str]:
         """What the table of faults says: what is broken, what happened, where it ended."""
-        names = [
-            f"`{error.error}` after the work" if isinstance(error, Lost) else f"`{error}`"
-            for error in self.errors
-        ]
+        if isinstance(self.errors[0], Lost):
+            names = "the work is done, its answer lost"
+        else:
+            names = "; ".join(
+                f"{service} {', '.join(each)}".strip() for service, each in self.by_service().items()
+            )
         undisturbed = "if it happens once: as if nothing had happened; always: " if self.retried else ""
         how = "tried again" if self.retried else "not tried again"
-        return f"`{self.state}` of {self.machine}: {', '.join(names)}", how, f"{undisturbed}{self.end}"
+        return f"`{self.state}` of {self.machine}: {names}", how, f"{undisturbed}{self.end}"
+
+    def by_service(self) -> dict[str, list[str]]:
+        """The errors' names, each service's under its name."""
+        grouped: dict[str, list[str]] = {}
+        for error in map(str, self.errors):
+            service, _, name = error.rpartition(".")
+            grouped.setdefault(service, []).append(name)
+        return grouped
 
 
 def rows(state: str, errors: str, end: End, **more: Any) -> Row:

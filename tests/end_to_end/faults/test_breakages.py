@@ -121,6 +121,31 @@ def stage(stack: LocalStack, workflow: Workflow, tmp_path_factory: pytest.TempPa
     ready.clear()
 
 
+def test_an_object_deleted_between_event_and_reading_is_not_found(stage: Stage, tell: Tell) -> None:
+    tell("Object is deleted between event and reading", "`ImageNotFound`", str(failed("ImageNotFound")))
+    picture = stage.put(f"{FOLDER}/deleted.jpg")
+    stage.workflow.s3.delete_object(
+        Bucket=picture.s3_bucket, Key=picture.s3_key, VersionId=picture.s3_version_id
+    )
+
+    outcome = stage.outcome(stage.workflow.start(picture), [])
+
+    assert (outcome.status, outcome.error, outcome.alerts) == ("FAILED", "ImageNotFound", ["system"])
+    assert [(row["version"], row["status"]) for row in outcome.rows] == [(picture.s3_version_id, "FAILED")]
+
+
+def test_an_object_overwritten_between_event_and_reading_is_read_as_the_event_named_it(
+    stage: Stage, tell: Tell
+) -> None:
+    tell("Object is overwritten between event and reading", "the event's version is read", str(ACCEPTED))
+    picture = stage.put(f"{FOLDER}/overwritten.jpg")
+    stage.put(picture.s3_key, b"no picture any more")
+
+    outcome = stage.outcome(stage.workflow.start(picture), [])
+
+    assert [(row["version"], row["status"]) for row in outcome.rows] == [(picture.s3_version_id, "ACCEPTED")]
+
+
 @pytest.fixture(scope="module")
 def outcomes(stage: Stage) -> dict[str, Outcome]:
     """All breakages at once: none may touch another's picture."""
@@ -150,31 +175,6 @@ def test_the_picture_ends_where_the_table_says(
 ) -> None:
     tell(*breakage.line())
     check(outcomes[breakage.name], breakage.end)
-
-
-def test_an_object_deleted_between_event_and_reading_is_not_found(stage: Stage, tell: Tell) -> None:
-    tell("Object is deleted between event and reading", "`ImageNotFound`", str(failed("ImageNotFound")))
-    picture = stage.put(f"{FOLDER}/deleted.jpg")
-    stage.workflow.s3.delete_object(
-        Bucket=picture.s3_bucket, Key=picture.s3_key, VersionId=picture.s3_version_id
-    )
-
-    outcome = stage.outcome(stage.workflow.start(picture), [])
-
-    assert (outcome.status, outcome.error, outcome.alerts) == ("FAILED", "ImageNotFound", ["system"])
-    assert [(row["version"], row["status"]) for row in outcome.rows] == [(picture.s3_version_id, "FAILED")]
-
-
-def test_an_object_overwritten_between_event_and_reading_is_read_as_the_event_named_it(
-    stage: Stage, tell: Tell
-) -> None:
-    tell("Object is overwritten between event and reading", "the event's version is read", str(ACCEPTED))
-    picture = stage.put(f"{FOLDER}/overwritten.jpg")
-    stage.put(picture.s3_key, b"no picture any more")
-
-    outcome = stage.outcome(stage.workflow.start(picture), [])
-
-    assert [(row["version"], row["status"]) for row in outcome.rows] == [(picture.s3_version_id, "ACCEPTED")]
 
 
 KEYS = {
