@@ -23,7 +23,7 @@ from .table import (
     Row,
     Scene,
 )
-from .world import MACHINES, TERMINAL, Case, Failure, Lost, Seen, World, composed, states
+from .world import FOLDER, MACHINES, TERMINAL, Case, Failure, Lost, Seen, World, composed, states
 
 DEFINITIONS = {name: composed(name) for name in MACHINES}
 TASKS = {
@@ -120,6 +120,15 @@ def test_every_error_of_every_task_has_exactly_one_row(machine: str, name: str) 
     ]
 
     assert sorted(listed) == sorted(errors_of(machine, name))
+
+
+def test_every_machine_is_played_here_or_has_its_own_tests() -> None:
+    machines = {
+        path.name.split(".")[0] for path in FOLDER.glob("*.asl.json") if '"States"' in path.read_text("utf-8")
+    }
+
+    # picture is a part of classify; tests/unit/test_batch_machine.py plays what batch has besides.
+    assert machines == {*MACHINES, "picture", "batch"}
 
 
 def test_every_row_is_about_a_task_that_exists() -> None:
