@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
+from scripts.dead_letters import DeadLetters
 from scripts.reruns import Reruns
 from scripts.workflow import Workflow
 from training_scripts import drawings
@@ -106,6 +109,14 @@ def target_missing(workflow: Workflow) -> Iterator[None]:
         events.put_targets(Rule=rule, Targets=[target])
 
 
+@pytest.fixture
+def empty_queues(workflow):
+    """What other tests have left in the dead-letter queues is gone."""
+    with DeadLetters(workflow.deployment) as letters:
+        for letter in (*letters.events(), *letters.alerts()):
+            letters.remove(letter)
+
+
 def messages(workflow: Workflow, queue: str) -> int:
     attributes = workflow.deployment.client("sqs").get_queue_attributes(
         QueueUrl=getattr(workflow.deployment, queue), AttributeNames=["ApproximateNumberOfMessages"]
@@ -113,6 +124,7 @@ def messages(workflow: Workflow, queue: str) -> int:
     return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
 
 
+@pytest.mark.usefixtures("empty_queues")
 def test_an_event_that_started_nothing_waits_in_the_queue_until_a_rerun_starts_it(
     scones, workflow, bicycle, eventually
 ):
@@ -130,6 +142,7 @@ def test_an_event_that_started_nothing_waits_in_the_queue_until_a_rerun_starts_i
     assert messages(workflow, "trigger_dead_letters_url") == 0
 
 
+@pytest.mark.usefixtures("empty_queues")
 def test_an_alert_that_reached_nobody_is_sent_by_a_rerun(scones, workflow, doubtful, alerts_of, eventually):
     functions = workflow.deployment.client("lambda")
     name = workflow.deployment.function_names["send_alert"]
