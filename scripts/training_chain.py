@@ -80,10 +80,10 @@ def _after_refusal(data: Path, artifact: str, training: list[str]) -> str:
         f"answering.\nThe refused one stays at {artifact}\n"
     )
     if "--pretrain" in training:
-        return text + 'Train longer or otherwise: SET="epochs=60". docs/model-card.md tells what was tried.'
+        return text + 'Train longer or otherwise: SET="epochs=100". docs/model-card.md tells what was tried.'
     return text + (
-        "It saw no pictures beside these; the shipped model was trained on CIFAR-10's, too, and so comes one that "
-        f"passes:\n  make train DATA={shlex.quote(str(data))} PRETRAIN=cifar-10-jpeg.tar.xz"
+        "It saw no pictures beside these. The shipped model is what the same recipe gives with CIFAR-10's as well:\n"
+        f"  make train DATA={shlex.quote(str(data))} PRETRAIN=cifar-10-jpeg.tar.xz"
     )
 
 

@@ -50,7 +50,7 @@ def test_a_model_that_the_gate_refuses_is_not_deployed(
 
 @pytest.mark.parametrize(
     ("training", "way"),
-    [([], "PRETRAIN=cifar-10-jpeg.tar.xz"), (["--pretrain", "cifar-10-jpeg.tar.xz"], 'SET="epochs=60"')],
+    [([], "PRETRAIN=cifar-10-jpeg.tar.xz"), (["--pretrain", "cifar-10-jpeg.tar.xz"], 'SET="epochs=100"')],
 )
 def test_a_refusal_says_what_stays_and_what_would_pass(
     commands: list[tuple[str, ...]],
