@@ -21,9 +21,7 @@ logger = logging.getLogger(__name__)
 
 COUNTS = ("pending", "running", "succeeded", "failed", "timedOut", "aborted", "total", "resultsWritten")
 OUTCOMES = {"SUCCEEDED": "succeeded", "FAILED": "failed", "TIMED_OUT": "timedOut", "ABORTED": "aborted"}
-EXCEEDED = StatesError(
-    "States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded"
-)
+EXCEEDED = "States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded"
 
 
 class Service(Protocol):
@@ -191,7 +189,7 @@ class MapRun:
         if self.tolerated_percentage is not None and self._all_read:
             too_many = too_many or failed * 100 > self.tolerated_percentage * self._items["total"]
         if too_many:
-            self._fail(EXCEEDED)
+            self._fail(StatesError(*EXCEEDED))
 
     def _fail(self, error: Exception) -> None:
         """Starts no more children. Express ones that run cannot be stopped and are waited for."""
