@@ -1,8 +1,8 @@
 """Gives the repeated attempt of one SDK call the answer that got lost on its way.
 
-Under load about one answer in 500 never reached Terraform's provider (measured; the first attempt had been
-answered with 200 in 2 ms, and the connection broke). The SDK then sends the call again, and a "create" that had
-succeeded fails with "already exists". SDKs number their attempts, so the second one can be recognised:
+An SDK that gets no answer sends the call again, and a "create" that had succeeded fails with "already exists".
+Terraform's provider did so to one request in 900 until `server.Answering` mended the cause; this is the net below it.
+SDKs number their attempts, so the second one can be recognised:
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 """
 

@@ -6,18 +6,20 @@ of it (see README.md), chosen by the credential scope of the request's signature
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import waitress
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.task import WSGITask
 
 from scripts.local_aws import moto_repairs
 from scripts.local_aws.backends import ACCOUNT, REGION
@@ -158,10 +160,46 @@ class LocalAws:
         self.hosting.stop()
 
 
+class Answering(WSGITask):
+    """Sends the head of an answer and the first part of its body as one piece.
+
+    waitress sends them one after the other. On a busy machine they then arrive milliseconds apart, and within that
+    gap Terraform's provider closed the connection of 14 in 13,130 requests (seen on the wire, and none in 6,565 since).
+    It sends such a request again: a "create" that had succeeded then fails with "already exists".
+    """
+
+    def write(self, data: bytes) -> None:
+        if self.wrote_header:
+            super().write(data)
+            return
+        with self.channel.in_one_piece():
+            super().write(data)
+
+
 class Channel(HTTPChannel):
-    """waitress waits for ever for the body of a request that expects `100 Continue` and has none."""
+    """A connection to a client."""
+
+    task_class = Answering
+    _pieces: list[bytes] | None = None
+
+    @contextlib.contextmanager
+    def in_one_piece(self) -> Iterator[None]:
+        """Holds back what is written until the end of the block."""
+        self._pieces = []
+        try:
+            yield
+        finally:
+            pieces, self._pieces = self._pieces, None
+        super().write_soon(b"".join(pieces))
+
+    def write_soon(self, data: Any) -> int:
+        if self._pieces is None:
+            return int(super().write_soon(data))
+        self._pieces.append(data)
+        return len(data)
 
     def send_continue(self) -> None:
+        """waitress waits for ever for the body of a request that expects `100 Continue` and has none."""
         completed = self.request.completed
         super().send_continue()
         self.request.completed = completed

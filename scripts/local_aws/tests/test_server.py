@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -42,6 +43,17 @@ def test_a_connection_is_kept_alive(server: Server) -> None:
         sockets.add(connection.sock)
     assert len(sockets) == 1
     assert None not in sockets
+
+
+def test_an_answer_arrives_in_one_piece(server: Server) -> None:
+    """Go's HTTP client now and then closes a connection on which the body comes later than the head (measured)."""
+    address = urlparse(server.url)
+    with socket.create_connection((str(address.hostname), address.port), timeout=20) as connection:
+        for _ in range(200):
+            connection.sendall(b"GET /_local/health HTTP/1.1\r\nHost: local\r\n\r\n")
+            head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
+            assert b"200 OK" in head
+            assert json.loads(body)["status"] == "ok"
 
 
 def test_requests_are_answered_side_by_side(server: Server) -> None:
