@@ -48,6 +48,17 @@ def test_an_object_in_the_bucket_needs_no_upload(scones, workflow, bicycle):
     assert json.loads(result.stdout)["version"] == picture.s3_version_id
 
 
+def test_a_testcase_is_an_execution_input_that_decides_again(scones, workflow, bicycle, execute):
+    picture = workflow.upload(bicycle, "submitted/testcase")
+    workflow.wait(workflow.start(picture))
+
+    result = scones("testcase", "--prefix", "submitted/testcase/", "--pretty")
+    described = execute(json.loads(result.stdout))
+
+    row = workflow.row(picture.uri, picture.s3_version_id)
+    assert (described["status"], row["run"], row["execution"]) == ("SUCCEEDED", 1, described["executionArn"])
+
+
 def test_a_missing_file_is_one_clear_line(scones, tmp_path):
     result = scones("classify", tmp_path / "nowhere.jpg")
 
