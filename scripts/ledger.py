@@ -13,6 +13,8 @@ WAITING = ("LOW_CONFIDENCE", "REJECTED", "FAILED")
 STATUSES = ("ACCEPTED", *WAITING)
 # Stands for the version of a picture that could not be read and was asked for without one.
 UNKNOWN_VERSION = "unknown"
+# What a reviewer says of a file that shows nothing; no class of any model.
+UNUSABLE = "unusable"
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 KEYS_AT_ONCE = 100
 

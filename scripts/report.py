@@ -12,7 +12,7 @@ import numpy as np
 
 from functions.common.inference_id import picture_hash
 from scripts.captured import Broken, Inference
-from scripts.ledger import Row
+from scripts.ledger import UNUSABLE, Row
 from training_scripts import calibration
 
 LEDGER_ALONE = "not captured"
@@ -204,10 +204,15 @@ def _add(report: Report, inference: Inference, row: Row | None, run: str, truths
             version=version,
             run=int(run) if decided else None,
             seconds=decided.get("seconds"),
-            truth=truths.of(inference.event_id, picture, version) or row.get("reviewed_label"),
+            truth=truths.of(inference.event_id, picture, version) or _reviewed(row),
             image=inference.picture,
         )
     )
+
+
+def _reviewed(row: Row) -> str | None:
+    label = row.get("reviewed_label")
+    return None if label == UNUSABLE else label
 
 
 def _description(
@@ -232,7 +237,7 @@ def _from_row(row: Row, truths: Truths) -> Record:
         version=row["version"],
         run=row["run"],
         seconds=row.get("seconds"),
-        truth=truths.of("", row["picture"], row["version"]) or row.get("reviewed_label"),
+        truth=truths.of("", row["picture"], row["version"]) or _reviewed(row),
     )
 
 

@@ -26,26 +26,26 @@ def render(report: Report, title: str, made: str) -> str:
         title: what the report is about.
         made: when it was made, for people.
     """
-    style, script = _read("report.css"), _read("report.js")
-    return Template(_read("report.html")).substitute(
+    style, script = read_part("report.css"), read_part("report.js")
+    return Template(read_part("report.html")).substitute(
         style=style,
         script=script,
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
-        data=_inline(_data(report, title, made)),
+        style_hash=csp_hash(style),
+        script_hash=csp_hash(script),
+        data=inline(_data(report, title, made)),
     )
 
 
-def _read(name: str) -> str:
+def read_part(name: str) -> str:
     return (PAGES / name).read_text(encoding="utf-8")
 
 
-def _csp_hash(text: str) -> str:
+def csp_hash(text: str) -> str:
     """https://www.w3.org/TR/CSP3/#grammardef-hash-source"""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _inline(data: dict[str, Any]) -> str:
+def inline(data: dict[str, Any]) -> str:
     """JSON that cannot end the script element that it stands in: https://html.spec.whatwg.org/#restrictions-for-contents-of-script-elements"""
     text = json.dumps(data, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts import browser, making_report
+from scripts.deployment import Deployment
 from scripts.local_stack import LocalStack
 from scripts.report import Truths
+from scripts.review_server import serving
+from scripts.reviews import Reviews
 from scripts.scones.console import err, steps
 from scripts.terraform_cli import ROOT, WORK
 from scripts.workflow import Workflow
@@ -45,6 +48,15 @@ def take(report: Path, folder: Path) -> list[Path]:
     return taken
 
 
+def take_review(deployment: Deployment, path: Path) -> Path:
+    """Photograph the page of `scones review` with the biggest doubt on it; nothing is answered."""
+    with browser.page() as page, serving(Reviews(deployment, "ann"), 0) as address:
+        page.open(address, height=860)
+        page.wait_for("document.getElementById('picture').src.startsWith('blob:')")
+        page.screenshot(path)
+    return path
+
+
 def stream(workflow: Workflow, folder: Path) -> Truths:
     """Run drawn pictures through the workflow; returns what each shows, where it shows one thing."""
     truths = {}
@@ -70,8 +82,8 @@ def main() -> None:
             truths = stream(Workflow(deployment), Path(scratch))
             report = Path(scratch) / "report.html"
             making_report.make([], deployment, [], truths, report, progress, with_ledger=True)
-            progress("Photographing the report", None)
-            taken = take(report, to)
+            progress("Photographing the pages", None)
+            taken = [*take(report, to), take_review(deployment, to / "review-light.png")]
         finally:
             stack.stop_server()
     for path in taken:

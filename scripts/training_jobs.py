@@ -65,7 +65,7 @@ class TorchMissing(TrainingJobError):
 class Plan:
     """What to train and on what.
 
-    data, pretraining: s3:// prefixes below training/data/ in the deployment's bucket.
+    data, pretraining, reviewed: s3:// prefixes below training/data/ in the deployment's bucket.
     hyperparameters: those of train.py, by their names there.
     """
 
@@ -74,6 +74,7 @@ class Plan:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     instance_type: str = "ml.g6.xlarge"
     spot: bool = False
+    reviewed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ def request(deployment: Deployment, name: str, plan: Plan) -> dict[str, Any]:
         "sagemaker_program": PROGRAM,
         "sagemaker_submit_directory": f"{bucket}/training/{name}/source/sourcedir.tar.gz",
     }
-    channels = {"training": plan.data, "pretrain": plan.pretraining}
+    channels = {"training": plan.data, "pretrain": plan.pretraining, "reviewed": plan.reviewed}
     limits = {"MaxRuntimeInSeconds": LONGEST_RUN_SECONDS}
     tags = {
         "project": deployment.prefix.rsplit("-", 1)[0],

@@ -38,6 +38,11 @@ output "endpoint_name" {
   value       = module.endpoint.name
 }
 
+output "labels" {
+  description = "Classes that the model tells apart, in the order of its answers; empty while model is null."
+  value       = flatten([for model in var.model[*] : model.labels])
+}
+
 output "image_repository_url" {
   description = "Where `scones image` pushes the serving image."
   value       = module.endpoint.repository_url

@@ -1,7 +1,7 @@
 """Trains, calibrates and exports a model: by hand, or in a SageMaker training job in script mode.
 
-By hand:  python -m training_scripts.train --data ARCHIVE [--pretrain ARCHIVE] --model-dir FOLDER
-In a job: channels from SM_CHANNEL_TRAINING and SM_CHANNEL_PRETRAIN, hyperparameters from the command line or
+By hand:  python -m training_scripts.train --data ARCHIVE [--pretrain ARCHIVE] [--reviewed FOLDER] --model-dir FOLDER
+In a job: channels from SM_CHANNEL_TRAINING, _PRETRAIN and _REVIEWED, hyperparameters from the command line or
 SM_HPS, the artifact to SM_MODEL_DIR, checkpoints to /opt/ml/checkpoints
 (https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIABLES.md).
 """
@@ -40,6 +40,7 @@ class Sources:
 
     data: Path
     pretraining: Path | None
+    reviewed: Path | None = None
 
 
 def train(
@@ -107,7 +108,7 @@ def load(sources: Sources, settings: Settings) -> Material:
     ours, outliers, foreign = data.split_rows(
         list(stage.read_pictures(sources.data, "train")), settings.interest
     )
-    real = data.joined([ours, outliers])
+    real = data.joined([ours, outliers, _reviewed_rows(sources.reviewed, settings.interest)])
     test, test_foreign = _test_rows(sources.data, settings.interest)
     pretraining, classes = _pretraining_rows(sources.pretraining, settings.interest)
     return Material(
@@ -116,7 +117,7 @@ def load(sources: Sources, settings: Settings) -> Material:
         drawn=data.drawn_rows(settings.interest, settings.drawn, data.DRAWN_SEEDS),
         pretraining=pretraining,
         pretraining_classes=classes,
-        digest=data.digest(*filter(None, (sources.data, sources.pretraining))),
+        digest=data.digest(*filter(None, (sources.data, sources.pretraining, sources.reviewed))),
         pretraining_digest=data.digest(sources.pretraining) if sources.pretraining else "",
         test=test,
         foreign=data.joined([foreign, test_foreign]),
@@ -143,10 +144,27 @@ def _pretraining_rows(source: Path | None, interest: list[str]) -> tuple[Rows, i
     return data.rows_of(pictures, [names.index(p.label) for p in pictures]), len(names)
 
 
+def _reviewed_rows(source: Path | None, interest: list[str]) -> Rows:
+    """What people say the doubtful pictures of a running workflow are: classes of interest, or "neither".
+
+    Raises:
+        DataError: a label of another model.
+    """
+    if source is None:
+        return data.rows_of([], [])
+    pictures, labels = list(stage.read_pictures(source, "train")), [*interest, NEITHER]
+    if unknown := sorted({p.label for p in pictures} - set(labels)):
+        raise DataError(
+            f"reviewed pictures of {', '.join(unknown)}: the classes to train are {', '.join(labels)}"
+        )
+    return data.rows_of(pictures, [labels.index(p.label) for p in pictures])
+
+
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="train", description="Train the model on labelled pictures.")
     parser.add_argument("--data", type=_source, default=os.environ.get("SM_CHANNEL_TRAINING"))
     parser.add_argument("--pretrain", type=_source, default=os.environ.get("SM_CHANNEL_PRETRAIN"))
+    parser.add_argument("--reviewed", type=Path, default=os.environ.get("SM_CHANNEL_REVIEWED"))
     parser.add_argument("--model-dir", type=Path, default=os.environ.get("SM_MODEL_DIR"))
     parser.add_argument("--checkpoints", type=Path, help="a run that was cut off continues from here")
     given = json.loads(os.environ.get("SM_HPS", "{}"))
@@ -178,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     checkpoints = arguments.checkpoints or (JOB_CHECKPOINTS if in_job else folder / "checkpoints")
     console = Console(soft_wrap=True)
     try:
-        sources = Sources(arguments.data, arguments.pretrain)
+        sources = Sources(arguments.data, arguments.pretrain, arguments.reviewed)
         description, network = train(sources, settings, checkpoints, console)
         artifact.write(folder, description, network)
         # a job's folder is packed by SageMaker itself

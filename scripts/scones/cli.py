@@ -16,6 +16,7 @@ from scripts.scones import (
     promote,
     report,
     rerun,
+    review,
     stage,
     stream,
     testcase,
@@ -46,6 +47,7 @@ app.command("rerun")(rerun.rerun)
 app.command("batch")(batch.batch)
 app.command("stream")(stream.stream)
 app.command("testcase")(testcase.print_inputs)
+app.command("review")(review.review)
 app.command("report")(report.report)
 app.command("forget")(forget.forget)
 app.command("demo")(demo.demo)

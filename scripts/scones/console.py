@@ -19,6 +19,7 @@ from scripts.making_report import NothingToShow
 from scripts.packaging import PackagingError
 from scripts.plans import PlanError
 from scripts.report import LabelsError
+from scripts.reviews import NothingReviewed
 from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
 from scripts.training_jobs import TrainingJobError
 from scripts.workflow import NoSuchPicture, Outcome
@@ -49,6 +50,7 @@ EXPECTED_ERRORS = (
     ServingFailed,
     ImageError,
     NoSuchObject,
+    NothingReviewed,
     NothingToShow,
     LabelsError,
     PromoteError,

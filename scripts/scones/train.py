@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts import training_jobs
+from scripts import reviews, training_jobs
 from scripts.local_stack import ENVIRONMENT, training_python
 from scripts.scones.console import Steps, err, errors_explained, find_deployment, out, steps
 from scripts.training_jobs import Plan, TrainingJobs, Update, Watch
@@ -25,6 +25,10 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
         str | None,
         typer.Option(help="More labelled pictures, of any classes, to train the network's body on first."),
     ] = None,
+    with_reviewed: Annotated[
+        bool,
+        typer.Option("--with-reviewed", help="Also train on what people have labelled by scones review."),
+    ] = False,
     classes: Annotated[
         str | None,
         typer.Option(help="Classes to tell apart, in the order of the labels; train.py's by default."),
@@ -63,11 +67,13 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
             err.print(
                 "[yellow]Training jobs have not been run on AWS yet:[/] watch the first one in the console."
             )
-        jobs = TrainingJobs(find_deployment(environment))
+        deployment = find_deployment(environment)
+        jobs = TrainingJobs(deployment)
         with steps() as progress:
             places = [jobs.provide(place, progress) if place else None for place in (data, pretrain)]
+            reviewed = reviews.freeze(deployment) if with_reviewed else None
         assert places[0]
-        name = jobs.submit(Plan(places[0], places[1], hyperparameters, instance, spot))
+        name = jobs.submit(Plan(places[0], places[1], hyperparameters, instance, spot, reviewed))
         err.print(
             f"Job {name}: {jobs.console_url(name) if environment != ENVIRONMENT else 'on this machine'}"
         )

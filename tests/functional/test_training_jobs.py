@@ -282,6 +282,18 @@ def test_the_request_is_one_that_botocore_knows(
     assert ("CheckpointConfig" in request, "EnableManagedSpotTraining" in request) == (spot, spot)
 
 
+def test_reviewed_pictures_are_a_channel_of_their_own(deployment: Deployment) -> None:
+    place = f"s3://{BUCKET}/training/data/reviewed-0123456789abcdef/"
+    plan = Plan(f"s3://{BUCKET}/training/data/x/", reviewed=place)
+
+    channels = training_jobs.request(deployment, "scones-local-training-20260101-000000", plan)[
+        "InputDataConfig"
+    ]
+
+    found = {each["ChannelName"]: each["DataSource"]["S3DataSource"]["S3Uri"] for each in channels}
+    assert found["reviewed"] == place
+
+
 def test_the_source_archive_has_all_that_train_imports_and_no_model() -> None:
     content = training_jobs.source_archive()
     with tarfile.open(fileobj=io.BytesIO(content)) as tar:

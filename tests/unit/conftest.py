@@ -116,7 +116,8 @@ def deployment(bucket: Any) -> Deployment:
         f"{kind}_dead_letters_url": boto3.client("sqs", **region).create_queue(QueueName=kind)["QueueUrl"]
         for kind in ("alert", "trigger")
     }
-    names = {"region": "us-east-1", "prefix": "scones-test", "bucket": bucket.name}
+    names: dict[str, Any] = {"region": "us-east-1", "prefix": "scones-test", "bucket": bucket.name}
+    names["labels"] = LABELS
     names |= {
         "ledger_table": table["TableDescription"]["TableName"],
         "endpoint_name": "scones-test-classifier",

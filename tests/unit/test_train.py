@@ -119,6 +119,36 @@ def test_a_training_that_was_cut_off_continues_and_ends_like_an_uninterrupted_on
     assert artifact.read_folder(tmp_path / "cut") == artifact.read_folder(tmp_path / "whole")
 
 
+def reviewed(folder: Path, labels: dict[str, str]) -> Path:
+    """A channel of what people labelled: train/<class>/<file>, as `scones train --with-reviewed` lays it down."""
+    for label, drawn in labels.items():
+        place = folder / "train" / label
+        place.mkdir(parents=True)
+        for seed in range(200, 203):
+            drawings.draw(drawn, seed, 48).save(place / f"{seed}.png")
+    return folder
+
+
+def test_what_people_reviewed_is_trained_on_beside_the_rest(archive, tmp_path):
+    channel = reviewed(tmp_path / "reviewed", {"bicycle": "ambiguous", "neither": "other"})
+    folder = tmp_path / "model"
+
+    assert run(archive, folder, "--reviewed", str(channel)) == 0
+
+    description, _ = artifact.read_folder(folder)
+    without = train.load(train.Sources(archive, None), Settings(folds=2, drawn=20))
+    assert description["metrics"]["cross_validation"]["accuracy"]["count"] == 16 + 3
+    assert description["data_sha256"] != without.digest
+
+
+def test_reviewed_pictures_of_another_models_class_are_a_clear_error(archive, tmp_path, capsys):
+    channel = reviewed(tmp_path / "reviewed", {"bus": "other"})
+
+    assert run(archive, tmp_path / "model", "--reviewed", str(channel)) == 1
+
+    assert "reviewed pictures of bus" in capsys.readouterr().err
+
+
 def test_pretraining_on_other_pictures_is_done_once(archive, tmp_path, capsys):
     others = archive_of_drawings(tmp_path / "others.tar.gz", {"cat": "other", "dog": "ambiguous"})
 

@@ -1,0 +1,69 @@
+"""scones review: a person tells what the doubtful pictures are."""
+
+import getpass
+import signal
+import threading
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from scripts import reviews
+from scripts.local_stack import ENVIRONMENT
+from scripts.review_server import serving
+from scripts.reviews import Reviews
+from scripts.scones.console import err, errors_explained, find_deployment, out
+
+
+def review(
+    reviewer: Annotated[
+        str | None, typer.Option(help="Who answers, for the ledger; the user of this machine by default.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on this machine; any free one by default.")
+    ] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in this machine's browser.")] = True,
+    environment: Annotated[
+        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
+    ] = ENVIRONMENT,
+) -> None:
+    """Open a small page of all that waits in the ledger, the biggest doubts first; one key answers.
+
+    Each answer goes into the ledger at once (the picture waits no longer), and the picture to the others of its
+    class under reviewed/ in the bucket. Several people may review at the same time, each with a command of their
+    own. Ctrl-C ends it, and writes reviewed/manifest.jsonl (a SageMaker augmented manifest). The page is for this
+    machine alone.
+    """
+    with errors_explained():
+        deployment = find_deployment(environment)
+        if not deployment.labels:
+            err.print(
+                "[red]error:[/] No model is deployed, so there are no labels: run `scones promote` first."
+            )
+            raise typer.Exit(1)
+        work = Reviews(deployment, reviewer or getpass.getuser())
+        with serving(work, port) as address:
+            out.print(address, markup=False)
+            err.print(f"{work.progress()['waiting']} pictures wait. Ctrl-C ends.")
+            if browser:
+                webbrowser.open(address)
+            _wait_for_the_end()
+        answered = work.progress()["answered"]
+        pictures = reviews.write_manifest(deployment)
+    err.print(
+        f"{answered} answered; {pictures} reviewed pictures in s3://{deployment.bucket}/{reviews.MANIFEST}\n"
+        "Next: scones train --data ... --with-reviewed",
+        markup=False,
+    )
+
+
+def _wait_for_the_end() -> None:
+    """Until Ctrl-C or SIGTERM."""
+    ended = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        ended.wait()
+    except KeyboardInterrupt:
+        err.print()
+    finally:
+        signal.signal(signal.SIGTERM, before)

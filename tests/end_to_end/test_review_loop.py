@@ -1,0 +1,117 @@
+"""The closed loop: a doubt, a person's word, a training channel, a promoted model, a rerun, and the doubt is gone.
+
+The short version: with PyTorch the job of test_training_jobs.py trains; here the channel is checked up to the job's
+request, and the model that the gate lets through is the shipped network with a lower threshold.
+"""
+
+import json
+import tarfile
+import urllib.request
+import uuid
+
+import pytest
+from typer.testing import CliRunner
+
+from scripts import reviews, training_jobs
+from scripts.local_stack import SHIPPED_MODEL
+from scripts.review_server import serving
+from scripts.reviews import Reviews
+from scripts.scones import console
+from scripts.scones.cli import app
+from training_scripts import artifact, drawings
+
+
+@pytest.fixture
+def scones(stack, monkeypatch):
+    """Calls the command line against the running stack, whose model is put back afterwards."""
+    monkeypatch.setattr(console, "DEFAULT_FOLDER", stack.folder)
+    before = stack.model_file.read_text()
+    yield lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    stack.model_file.write_text(before)
+    stack.apply()
+
+
+def person(address):
+    """Speaks to the page's server as the page does."""
+    base, _, token = address.partition("/#")
+    headers = {"X-Scones-Token": token, "X-Scones-Session": str(uuid.uuid4()), "Origin": base}
+
+    def ask(path, **asked):
+        request = urllib.request.Request(f"{base}/api/{path}", json.dumps(asked).encode(), headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    return ask
+
+
+def answered(deployment, uri, label):
+    """Goes through what waits, as a person does, and answers for one picture; puts off the others."""
+    with serving(Reviews(deployment, "ann"), 0) as address:
+        ask = person(address)
+        told, seen = ask("next"), set()
+        while told["item"] and told["item"]["id"] not in seen:
+            seen.add(told["item"]["id"])
+            if told["item"]["picture"] == uri:
+                return ask("answer", id=told["item"]["id"], label=label)
+            told = ask("later", id=told["item"]["id"])
+    raise AssertionError(f"{uri} was never shown")
+
+
+def doubt(workflow, folder):
+    """A moped, half bicycle and half motorcycle, that the model takes for one of them without being sure."""
+    for seed in range(1, 20):
+        path = folder / f"moped-{uuid.uuid4()}.png"
+        drawings.draw("ambiguous", seed).save(path)
+        outcome = workflow.classify(str(path))
+        if outcome.status == "LOW_CONFIDENCE" and outcome.label in ("bicycle", "motorcycle"):
+            return outcome
+    raise AssertionError("the model doubts no moped")
+
+
+@pytest.mark.slow
+@pytest.mark.last
+def test_a_doubt_is_labelled_trained_on_and_accepted_by_the_next_model(scones, stack, workflow, tmp_path):
+    outcome = doubt(workflow, tmp_path)
+    label, lenient = outcome.label, round(outcome.confidence - 0.005, 3)
+    deployment = stack.deployment()
+
+    answered(deployment, outcome.uri, label)
+
+    row = workflow.row(outcome.uri, outcome.version)
+    assert (row["reviewed_label"], row["reviewer"]) == (label, "ann")
+    assert "attention" not in row
+    assert reviews.write_manifest(deployment) >= 1
+
+    place = reviews.freeze(deployment)
+    plan = training_jobs.Plan(f"s3://{deployment.bucket}/training/data/x/", reviewed=place)
+    channels = training_jobs.request(deployment, "scones-local-training-x", plan)["InputDataConfig"]
+    assert [each["ChannelName"] for each in channels] == ["training", "reviewed"]
+    frozen = workflow.s3.list_objects_v2(Bucket=deployment.bucket, Prefix=place.split("/", 3)[3])["Contents"]
+    assert any(f"/train/{label}/" in each["Key"] for each in frozen)
+
+    description, network = artifact.read_archive(SHIPPED_MODEL)
+    change = {"name": f"reviewed-{uuid.uuid4().hex[:8]}", "threshold": lenient}
+    artifact.write(tmp_path / "next", description | change, network)
+    candidate = artifact.pack(tmp_path / "next")
+    promoted = scones("promote", candidate, "--env", "local", "--frozen", pictures(tmp_path))
+    assert promoted.exit_code == 0, promoted.stderr
+    assert scones("deploy").exit_code == 0
+
+    rerun = scones("rerun", "--picture", outcome.uri, "--wait", "--yes")
+    assert rerun.exit_code == 0, rerun.stdout + rerun.stderr
+    row = workflow.row(outcome.uri, outcome.version)
+    assert (row["status"], row["label"], row["threshold"]) == ("ACCEPTED", label, lenient)
+    assert row["reviewed_label"] == label
+    assert [entry["status"] for entry in row["history"]] == ["LOW_CONFIDENCE", "reviewed", "ACCEPTED"]
+
+
+def pictures(folder):
+    """A frozen set of drawn pictures that the gate judges by."""
+    archive = folder / "frozen.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for split, first in (("train", 6000), ("test", 7000)):
+            for sort, label in (("bicycle", "bicycle"), ("motorcycle", "motorcycle"), ("other", "house")):
+                for seed in range(first, first + 30):
+                    drawings.draw(sort, seed, 64).save(folder / "one.png")
+                    tar.add(folder / "one.png", f"set/{split}/{label}/{seed}.png")
+    return archive

@@ -1,0 +1,312 @@
+"""People settle what waits, several at once, and nothing is lost or done twice."""
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.common.inference_id import picture_hash
+from scripts import reviews
+from scripts.ledger import UNUSABLE
+from scripts.reviews import LEASE, NothingReviewed, NotYours, Reviews
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    def __init__(self):
+        self.time = NOON
+
+    def __call__(self):
+        return self.time
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def review(deployment, clock, monkeypatch):
+    """A reviewer's command, on a list that is always fresh."""
+    monkeypatch.setattr(reviews, "FRESH_SECONDS", -1.0)
+    return lambda reviewer="ann": Reviews(deployment, reviewer, clock)
+
+
+@pytest.fixture
+def waits(deployment, bucket):
+    """Puts a picture and its waiting row."""
+
+    def put(name, confidence=0.6, status="LOW_CONFIDENCE"):
+        key = f"incoming/{name}"
+        version = bucket.put_object(Key=key, Body=name.encode()).version_id
+        item = {"picture": f"s3://{bucket.name}/{key}", "version": version, "status": status}
+        item |= {"attention": status, "time": "2026-11-20T11:00:00.000Z", "label": "bicycle"}
+        values = {name: {"S": text} for name, text in item.items()} | {"run": {"N": "0"}}
+        values |= (
+            {} if confidence is None else {"confidence": {"N": str(confidence)}, "threshold": {"N": "0.9"}}
+        )
+        deployment.client("dynamodb").put_item(TableName=deployment.ledger_table, Item=values)
+        return item["picture"], version
+
+    return put
+
+
+def names(bucket, prefix="reviewed/"):
+    return sorted(each.key for each in bucket.objects.filter(Prefix=prefix))
+
+
+def test_the_biggest_doubt_comes_first_and_what_was_never_answered_last(review, waits):
+    waits("sure.png", 0.8)
+    waits("broken.png", None, "REJECTED")
+    waits("doubtful.png", 0.4)
+
+    work, seen = review(), []
+    while item := work.take("page"):
+        seen.append(item.row["picture"].rsplit("/", 1)[-1])
+        work.answer(item, UNUSABLE, "page")
+
+    assert seen == ["doubtful.png", "sure.png", "broken.png"]
+
+
+def test_an_answer_settles_the_row_with_who_said_what_and_when(review, waits, bucket):
+    uri, version = waits("a.png")
+    work = review("ann")
+
+    work.answer(work.take("page"), "motorcycle", "page")
+
+    row = work._ledger.row(uri, version)
+    assert (row["reviewed_label"], row["reviewer"], row["reviewed_at"]) == (
+        "motorcycle",
+        "ann",
+        "2026-11-20T12:00:00.000Z",
+    )
+    assert "attention" not in row
+    assert row["history"] == [
+        {"status": "reviewed", "reviewer": "ann", "label": "motorcycle", "time": "2026-11-20T12:00:00.000Z"}
+    ]
+    assert row["status"] == "LOW_CONFIDENCE"  # what the model decided stays what it was
+    assert work.take("page") is None
+    assert work.progress() == {"waiting": 0, "answered": 1}
+
+
+def test_the_very_version_that_was_judged_joins_its_class_in_the_bucket(review, waits, bucket):
+    _uri, version = waits("a.png")
+    bucket.put_object(Key="incoming/a.png", Body=b"another picture of the same name")
+    work = review()
+
+    work.answer(work.take("page"), "motorcycle", "page")
+
+    (key,) = names(bucket)
+    assert key == f"reviewed/motorcycle/{picture_hash(bucket.name, 'incoming/a.png', version)}.png"
+    assert bucket.Object(key).get()["Body"].read() == b"a.png"
+
+
+def test_what_shows_nothing_is_settled_and_joins_no_class(review, waits, bucket):
+    waits("a.png")
+    work = review()
+
+    work.answer(work.take("page"), UNUSABLE, "page")
+
+    assert names(bucket) == []
+    assert work.take("page") is None
+
+
+def test_a_label_of_no_model_is_refused_and_the_row_waits_on(review, waits, bucket):
+    waits("a.png")
+    work = review()
+    item = work.take("page")
+
+    with pytest.raises(ValueError, match="fish"):
+        work.answer(item, "fish", "page")
+
+    assert work.take("page").identity == item.identity
+    assert names(bucket) == []
+
+
+def test_two_people_are_never_shown_the_same(review, waits):
+    for number in range(3):
+        waits(f"{number}.png", 0.5 + number / 10)
+    ann, ben = review("ann"), review("ben")
+
+    shown = [ann.take("a").identity, ben.take("b").identity, ann.take("c").identity]
+
+    assert len(set(shown)) == 3
+    assert ben.take("d") is None
+
+
+def test_the_same_page_is_shown_its_own_again_after_a_reload_of_the_picture(review, waits):
+    waits("a.png")
+    work = review()
+
+    assert work.take("page").identity == work.take("page").identity
+
+
+def test_many_pages_at_once_do_no_work_twice(review, waits):
+    for number in range(12):
+        waits(f"{number}.png", 0.5 + number / 100)
+    done, lock = [], threading.Lock()
+
+    def person(name):
+        work = review(name)
+        while item := work.take(name):
+            work.answer(item, "bicycle", name)
+            with lock:
+                done.append(item.identity)
+
+    people = [threading.Thread(target=person, args=(f"person-{number}",)) for number in range(4)]
+    for each in people:
+        each.start()
+    for each in people:
+        each.join()
+
+    assert len(done) == len(set(done)) == 12
+
+
+def test_a_page_that_was_closed_gives_its_picture_back_after_the_lease(review, waits, clock):
+    waits("a.png")
+    ann, ben = review("ann"), review("ben")
+    closed = ann.take("a")
+
+    assert ben.take("b") is None
+    clock.time += LEASE + timedelta(seconds=1)
+    assert ben.take("b").identity == closed.identity
+
+
+def test_an_answer_after_somebody_elses_does_not_count(review, waits, clock, bucket):
+    uri, version = waits("a.png")
+    ann, ben = review("ann"), review("ben")
+    late = ann.take("a")
+    clock.time += LEASE + timedelta(seconds=1)
+    ben.answer(ben.take("b"), "motorcycle", "b")
+
+    with pytest.raises(NotYours):
+        ann.answer(late, "bicycle", "a")
+
+    assert ann._ledger.row(uri, version)["reviewed_label"] == "motorcycle"
+    assert [key.split("/")[1] for key in names(bucket)] == ["motorcycle"]
+
+
+def test_an_answer_after_a_rerun_accepted_the_picture_does_not_count(review, waits, deployment, bucket):
+    uri, version = waits("a.png")
+    work = review()
+    item = work.take("page")
+    deployment.client("dynamodb").update_item(
+        TableName=deployment.ledger_table,
+        Key={"picture": {"S": uri}, "version": {"S": version}},
+        UpdateExpression="REMOVE attention",
+    )
+
+    with pytest.raises(NotYours, match="rerun"):
+        work.answer(item, "bicycle", "page")
+    assert names(bucket) == []
+
+
+def test_undo_makes_the_last_answer_undone_and_shows_the_picture_again(review, waits, bucket):
+    uri, version = waits("a.png", 0.5)
+    waits("b.png", 0.6)
+    work = review()
+    first = work.take("page")
+    work.answer(first, "bicycle", "page")
+
+    again = work.undo("page")
+
+    row = work._ledger.row(uri, version)
+    assert again.identity == first.identity == work.take("page").identity
+    assert row["attention"] == "LOW_CONFIDENCE"
+    assert not {"reviewed_label", "reviewer", "reviewed_at"} & set(row)
+    assert [entry["status"] for entry in row["history"]] == ["reviewed", "taken back"]
+    assert names(bucket) == []
+    work.answer(again, "motorcycle", "page")
+    assert [key.split("/")[1] for key in names(bucket)] == ["motorcycle"]
+
+
+def test_undo_goes_back_one_answer_at_a_time_and_only_over_ones_own(review, waits):
+    for number in range(2):
+        waits(f"{number}.png", 0.5 + number / 10)
+    work = review()
+    answered = []
+    for _ in range(2):
+        answered.append(work.take("page"))
+        work.answer(answered[-1], "bicycle", "page")
+
+    assert work.undo("another page") is None
+    assert [work.undo("page").identity for _ in range(2)] == [each.identity for each in reversed(answered)]
+    assert work.undo("page") is None
+
+
+def test_what_is_put_off_comes_last_and_others_may_have_it(review, waits):
+    waits("first.png", 0.5)
+    waits("second.png", 0.6)
+    ann, ben = review("ann"), review("ben")
+    first = ann.take("a")
+
+    ann.put_off(first, "a")
+
+    assert ann.take("a").row["picture"].endswith("second.png")
+    assert ben.take("b").identity == first.identity
+
+
+def test_a_command_that_dies_before_the_row_is_written_loses_nothing(
+    review, waits, bucket, clock, monkeypatch
+):
+    waits("a.png")
+    work = review()
+    item = work.take("page")
+    error = ClientError({"Error": {"Code": "InternalServerError"}}, "UpdateItem")
+
+    def dies(**_):
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(work._ledger.dynamodb, "update_item", dies)
+        with pytest.raises(ClientError):
+            work.answer(item, "bicycle", "page")
+
+    later = review("ben")
+    clock.time += LEASE + timedelta(seconds=1)
+    later.answer(later.take("b"), "motorcycle", "b")
+    assert [key.split("/")[1] for key in names(bucket)] == ["motorcycle"]
+
+
+def test_the_manifest_is_one_that_sagemaker_reads(review, waits, bucket, deployment):
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/sms-data-output.html#sms-output-class"""
+    waits("a.png", 0.5)
+    waits("b.png", 0.6)
+    work = review()
+    for label in ("motorcycle", "bicycle"):
+        work.answer(work.take("page"), label, "page")
+
+    assert reviews.write_manifest(deployment) == 2
+
+    lines = [json.loads(line) for line in bucket.Object(reviews.MANIFEST).get()["Body"].read().splitlines()]
+    assert [(line["class"], line["class-metadata"]["class-name"]) for line in lines] == [
+        (0, "bicycle"),
+        (1, "motorcycle"),
+    ]
+    assert {line["class-metadata"]["type"] for line in lines} == {"groundtruth/image-classification"}
+    sources = [line["source-ref"].removeprefix(f"s3://{bucket.name}/") for line in lines]
+    assert sources == names(bucket, "reviewed/bicycle/") + names(bucket, "reviewed/motorcycle/")
+
+
+def test_a_training_set_is_frozen_while_reviewing_goes_on(review, waits, bucket, deployment):
+    waits("a.png", 0.5)
+    work = review()
+    work.answer(work.take("page"), "bicycle", "page")
+    first = reviews.freeze(deployment)
+    again = reviews.freeze(deployment)
+    waits("b.png", 0.6)
+    work.answer(work.take("page"), "motorcycle", "page")
+    second = reviews.freeze(deployment)
+
+    assert first == again != second
+    (only,) = names(bucket, first.removeprefix(f"s3://{bucket.name}/"))
+    assert "/train/bicycle/" in only
+    assert first.startswith(f"s3://{bucket.name}/training/data/reviewed-")
+
+
+def test_nothing_reviewed_is_said_so(deployment):
+    with pytest.raises(NothingReviewed, match="scones review"):
+        reviews.freeze(deployment)
