@@ -135,8 +135,10 @@ class Batches:
             raise refuse('no JSON object such as {"s3_key": "incoming/van-17.jpg"}')
         bucket, key = fields.get("s3_bucket") or self.bucket, fields.get("s3_key")
         version, run = fields.get("s3_version_id") or "", fields.get("run") or 0
-        if not (isinstance(key, str) and key and isinstance(version, str)):
-            raise refuse("s3_key must be a non-empty string, and s3_version_id a string if it is there")
+        if not (isinstance(key, str) and key):
+            raise refuse("s3_key must be a non-empty string")
+        if not (isinstance(version, str) and version.isascii()):
+            raise refuse("s3_version_id is no version id; leave it out for the present version")
         if bucket != self.bucket:
             raise refuse(
                 f"the picture lies in the bucket {bucket!s:.100}, and this deployment reads {self.bucket} only"
@@ -199,14 +201,17 @@ class Batches:
         """A batch that was started before, by its name or its execution's ARN. Raises NoSuchBatch."""
         machine = self.deployment.batch_state_machine_arn.replace(":stateMachine:", ":execution:")
         arn = name if name.startswith("arn:") else f"{machine}:{name}"
+        refusal = NoSuchBatch(
+            f"There is no batch {name} in {self.deployment.prefix}: its name was printed when it was started, and"
+            f" s3://{self.bucket}/results/ has a folder of that name."
+        )
+        if not arn.startswith(f"{machine}:"):
+            raise refusal
         try:
             described = self.states.describe_execution(executionArn=arn)
-        except ClientError as error:
-            raise NoSuchBatch(
-                f"There is no batch {name} in {self.deployment.prefix} ({error.response['Error']['Code']}): its name"
-                " was printed when it was started; s3://" + f"{self.bucket}/results/ has a folder for each."
-            ) from error
-        return Batch(described["name"], arn, json.loads(described["input"])["pictures"])
+            return Batch(described["name"], arn, json.loads(described["input"])["pictures"])
+        except (ClientError, KeyError, TypeError) as error:  # or it was started by hand, with another input
+            raise refusal from error
 
     def wait(self, batch: Batch, report: Callable[[int], object]) -> dict[str, Any]:
         """Waits for the end; returns the execution's description. `report` gets the number of pictures done."""

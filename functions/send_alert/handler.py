@@ -29,7 +29,7 @@ def lambda_handler(event: Any) -> dict[str, Any]:
     logger.append_keys(category=occurrence.category, execution=occurrence.execution, s3_key=occurrence.key)
     if occurrence.batch:
         occurrence = _with_summary(occurrence)
-        if occurrence.summary and not occurrence.summary.has_news:
+        if occurrence.summary and not occurrence.summary.has_news and not occurrence.error:
             return {"message_id": None}
     message = compose(occurrence, topic, settings.text("ENVIRONMENT"), settings.text("RUNBOOK_URL"))
     try:

@@ -60,7 +60,7 @@ def batch(
         batches = Batches(Workflow(find_deployment(environment)))
         followed = batches.find(attach) if attach else _start(batches, source, missing)
         if followed is None:
-            out.print("Every picture has a row: nothing to do.") if not as_json else print("{}")
+            print(json.dumps({"pictures": 0}) if as_json else "Every picture has a row: nothing to do.")
             raise typer.Exit(ALL_ACCEPTED)
         status = _wait(batches, followed)
         summary = batches.summary(followed)

@@ -3,6 +3,7 @@
 import io
 import json
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,11 +133,13 @@ def test_a_client_that_left_can_follow_the_batch_again_by_its_name_or_arn(scones
     by_name = scones("batch", "--json", "--attach", started.name)
     by_arn = scones("batch", "--json", "--attach", started.execution)
     unknown = scones("batch", "--attach", "never-started")
+    other_machine = scones("batch", "--attach", started.execution.replace("-batch:", "-classify:"))
 
     assert answer(by_name) == answer(by_arn)
     assert (by_name.exit_code, answer(by_name)["accepted"]) == (0, 1)
     assert (unknown.exit_code, unknown.stdout) == (1, "")
     assert "There is no batch never-started" in unknown.stderr
+    assert (other_machine.exit_code, other_machine.stdout) == (1, "")
 
 
 def test_ctrl_c_leaves_the_batch_running_and_says_how_to_follow_it(scones, put, batches, monkeypatch):
@@ -198,6 +201,24 @@ def test_a_stopped_batch_alerts_and_says_how_to_go_on(stack, put, batches, event
 
     assert alert["attributes"]["category"] == "batch"
     assert f"scones batch --missing {batches.manifest_uri(started)}" in alert["message"]
+
+
+def test_while_the_endpoint_is_off_missing_says_so_and_starts_nothing(scones, batches, monkeypatch):
+    off = replace(
+        batches.deployment,
+        outputs={
+            name: value for name, value in batches.deployment.outputs.items() if name != "endpoint_name"
+        },
+    )
+    monkeypatch.setattr("scripts.scones.batch.find_deployment", lambda _: off)
+    machine = batches.deployment.batch_state_machine_arn
+    before = batches.states.list_executions(stateMachineArn=machine)["executions"]
+
+    result = scones("batch", "--missing")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "The endpoint is off" in result.stderr
+    assert batches.states.list_executions(stateMachineArn=machine)["executions"] == before
 
 
 def test_a_broken_manifest_is_one_clear_line_and_nothing_is_started(scones, tmp_path):

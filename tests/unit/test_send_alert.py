@@ -103,6 +103,8 @@ def test_nobody_hears_of_a_batch_that_decided_nothing_new(inbox, event, context)
 
     assert lambda_handler({**given, "batch": "again"}, context) == {"message_id": None}
     assert inbox() == []
+    lambda_handler({**given, "batch": "again", "error": "States.ResultWriterFailed"}, context)
+    assert "FAILED (States.ResultWriterFailed)" in inbox()[0]["Subject"]
     lambda_handler({**given, "batch": "again", "pictures": 1041}, context)
     assert "1 without a row" in inbox()[0]["Message"]
 
