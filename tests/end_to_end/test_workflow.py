@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.common.inference_id import inference_id
+from scripts import prices
 from scripts.workflow import Workflow
 from training_scripts import drawings
 
@@ -26,6 +27,13 @@ def test_an_accepted_execution_hands_its_inferences_on(workflow, bicycle):
     assert max(output["inferences"]) == output["confidence"]
     assert abs(sum(output["inferences"]) - 1) < 1e-3
     assert output["s3_version_id"] == outcome.version
+
+
+def test_an_accepted_picture_passes_as_many_states_as_its_cost_counts(workflow, bicycle):
+    outcome = workflow.classify(str(bicycle))
+
+    history = workflow.states.get_execution_history(executionArn=outcome.execution, maxResults=1000)["events"]
+    assert sum(event["type"].endswith("StateEntered") for event in history) == prices.TRANSITIONS
 
 
 def test_a_doubtful_picture_fails_loudly_by_its_name(workflow, doubtful, alerts_of):

@@ -1,0 +1,59 @@
+# What only a person may do, attached to nobody: with deploy.tf it lets `terraform destroy` take an environment away.
+
+resource "aws_iam_policy" "destroy" {
+  for_each = var.environments
+
+  name        = "${var.project}-destroy-${each.key}"
+  description = "Lets a person destroy the data, logs and keys of ${local.prefixes[each.key]}"
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid    = "EmptyAndDeleteBuckets"
+        Effect = "Allow"
+        Action = [
+          "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions",
+        ]
+        Resource = [local.arns[each.key].buckets, "${local.arns[each.key].buckets}/*"]
+      },
+      {
+        Sid      = "DeleteLedger"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DeleteTable"]
+        Resource = [local.arns[each.key].tables]
+      },
+      {
+        Sid      = "DeleteRegistry"
+        Effect   = "Allow"
+        Action   = ["ecr:BatchDeleteImage", "ecr:DeleteLifecyclePolicy", "ecr:DeleteRepository"]
+        Resource = [local.arns[each.key].registry]
+      },
+      {
+        Sid       = "DeleteKeys"
+        Effect    = "Allow"
+        Action    = ["kms:DeleteAlias", "kms:ScheduleKeyDeletion"]
+        Resource  = [local.keys]
+        Condition = local.key_tags[each.key]
+      },
+      {
+        Sid      = "UnnameKeys"
+        Effect   = "Allow"
+        Action   = ["kms:DeleteAlias"]
+        Resource = [local.arns[each.key].aliases]
+      },
+      {
+        Sid      = "DeleteLogGroups"
+        Effect   = "Allow"
+        Action   = ["logs:DeleteLogGroup"]
+        Resource = [local.arns[each.key].log_groups]
+      },
+      {
+        Sid      = "DeleteQueues"
+        Effect   = "Allow"
+        Action   = ["sqs:DeleteQueue"]
+        Resource = [local.arns[each.key].queues]
+      },
+    ]
+  })
+}

@@ -1,0 +1,232 @@
+"""terraform/bootstrap: the state's bucket and who may plan, apply and destroy, by the real provider's plan."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import terraform_cli
+from scripts.offline_terraform import ACCOUNT, OfflineModule, offline
+from scripts.terraform_cli import TerraformFailed
+
+# The provider's calls on the one-machine AWS: apply, change, destroy (TF_LOG_PROVIDER=DEBUG, rpc.service and rpc.method).
+CALLS = Path(__file__).parent / "provider_calls.json"
+# Calls whose permission has another name: https://docs.aws.amazon.com/service-authorization/latest/reference/
+PERMISSIONS = {
+    "budgets:CreateBudget": "budgets:ModifyBudget",
+    "budgets:CreateNotification": "budgets:ModifyBudget",
+    "budgets:DescribeBudget": "budgets:ViewBudget",
+    "budgets:DescribeNotificationsForBudget": "budgets:ViewBudget",
+    "budgets:DescribeSubscribersForNotification": "budgets:ViewBudget",
+    "s3:DeleteBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:DeleteBucketLifecycle": "s3:PutLifecycleConfiguration",
+    "s3:DeleteBucketOwnershipControls": "s3:PutBucketOwnershipControls",
+    "s3:DeleteObjects": "s3:DeleteObject",
+    "s3:DeletePublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    "s3:GetBucketAccelerateConfiguration": "s3:GetAccelerateConfiguration",
+    "s3:GetBucketCors": "s3:GetBucketCORS",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+    "s3:GetBucketReplication": "s3:GetReplicationConfiguration",
+    "s3:GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:ListObjectVersions": "s3:ListBucketVersions",
+    "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification",
+    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+}
+READING = ("Describe", "Get", "List", "View", "Validate")
+CHARACTERS = 6144  # the most a managed policy holds, white space not counted
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OfflineModule]:
+    with offline(tmp_path_factory.mktemp("bootstrap"), terraform_cli.MODULE / "bootstrap") as copy:
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def plan(module: OfflineModule) -> dict[str, Any]:
+    """Every resource's attributes after a first apply, by address."""
+    module.run("plan", "-no-color", "-input=false", "-out=plan", "-var=github_repository=octo-org/scones")
+    _, shown = module.run("show", "-json", "plan")
+    return {
+        change["address"]: change["change"]["after"]
+        for change in json.loads(shown)["resource_changes"]
+        if change["mode"] == "managed"
+    }
+
+
+def statements(plan: dict[str, Any], address: str) -> list[dict[str, Any]]:
+    return json.loads(plan[f"aws_iam_policy.{address}"]["policy"])["Statement"]
+
+
+def actions(plan: dict[str, Any], *addresses: str) -> set[str]:
+    return {
+        action
+        for address in addresses
+        for statement in statements(plan, address)
+        if statement["Effect"] == "Allow"
+        for action in statement["Action"]
+    }
+
+
+def test_the_bucket_for_states_is_versioned_encrypted_private_and_kept(plan: dict[str, Any]) -> None:
+    assert plan["aws_s3_bucket.state"]["bucket"] == f"scones-state-{ACCOUNT}"
+    assert plan["aws_s3_bucket_versioning.state"]["versioning_configuration"][0]["status"] == "Enabled"
+    encryption = plan["aws_s3_bucket_server_side_encryption_configuration.state"]["rule"][0]
+    assert encryption["apply_server_side_encryption_by_default"][0]["sse_algorithm"] == "aws:kms"
+    access = plan["aws_s3_bucket_public_access_block.state"]
+    assert all(access[name] for name in access if name.startswith(("block_", "ignore_", "restrict_")))
+    source = (terraform_cli.MODULE / "bootstrap" / "state.tf").read_text(encoding="utf-8")
+    assert "prevent_destroy = true" in source
+
+
+def test_every_environment_keeps_its_state_there_with_a_native_lock() -> None:
+    for path in (terraform_cli.MODULE / "environments").glob("*.s3.tfbackend"):
+        text = path.read_text(encoding="utf-8")
+        assert "use_lockfile" in text
+        assert path.stem == "local.s3" or 'bucket       = "scones-state-' in text
+
+
+@pytest.mark.parametrize(
+    ("role", "subjects"),
+    [
+        ("plan", ["repo:octo-org/scones:pull_request", "repo:octo-org/scones:ref:refs/heads/main"]),
+        ("apply-dev", ["repo:octo-org/scones:environment:dev"]),
+        ("apply-prod", ["repo:octo-org/scones:environment:prod"]),
+    ],
+)
+def test_roles_trust_workflows_of_this_repository_alone(
+    plan: dict[str, Any], role: str, subjects: list[str]
+) -> None:
+    (trust,) = json.loads(plan[f'aws_iam_role.github["{role}"]']["assume_role_policy"])["Statement"]
+    github = "token.actions.githubusercontent.com"
+    assert trust["Principal"] == {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{github}"}
+    assert trust["Condition"] == {
+        "StringEquals": {f"{github}:aud": "sts.amazonaws.com", f"{github}:sub": subjects}
+    }
+
+
+def test_the_plan_role_only_reads_and_reads_no_picture(plan: dict[str, Any]) -> None:
+    attached = [it for address, it in plan.items() if "attachment" in address and it["role"] == "scones-plan"]
+    assert len(attached) == 1
+    assert [it for it in actions(plan, "read") if not it.split(":")[1].startswith(READING)] == []
+    objects = [it for it in statements(plan, "read") if "s3:GetObject" in it["Action"]]
+    assert [it["Resource"] for it in objects] == [
+        [f"arn:aws:s3:::scones-state-{ACCOUNT}/*/terraform.tfstate"]
+    ]
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_an_apply_role_changes_its_own_environment_alone(plan: dict[str, Any], environment: str) -> None:
+    unbound = []
+    parts = (f'access["{environment}"]', f'deploy["{environment}"]')
+    for statement in [it for part in parts for it in statements(plan, part)]:
+        own = all(f"scones-{environment}" in it or f"/{environment}/" in it for it in statement["Resource"])
+        tagged = f'/environment": "{environment}"' in json.dumps(statement.get("Condition", {}))
+        if not (own or tagged):
+            unbound.append(statement["Sid"])
+    # Scaling targets have ids of their own, and the role that AWS makes for scaling is one for the account.
+    assert unbound == ["LetScalingBuildItsRole", "BuildScaling"]
+
+
+def test_applying_cannot_destroy_data_logs_or_keys(plan: dict[str, Any]) -> None:
+    """A person decides that: the policy for it is attached to nobody."""
+    apply = actions(plan, 'access["prod"]', 'deploy["prod"]', "read")
+    assert apply & actions(plan, 'destroy["prod"]') == {"s3:DeleteObject"}
+    # The lock of a state is an object, too.
+    (lock,) = [it for it in statements(plan, 'access["prod"]') if "s3:DeleteObject" in it["Action"]]
+    assert lock["Resource"] == [f"arn:aws:s3:::scones-state-{ACCOUNT}/prod/terraform.tfstate.tflock"]
+    attached = {
+        it["role"] for address, it in plan.items() if "aws_iam_role_policy_attachment.deploy" in address
+    }
+    assert attached == {"scones-apply-dev", "scones-apply-prod"}
+    assert not [address for address in plan if "attachment.destroy" in address]
+
+
+def test_no_role_is_made_without_the_boundary(plan: dict[str, Any]) -> None:
+    for statement in statements(plan, 'access["prod"]'):
+        if {"iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"} & set(
+            statement["Action"]
+        ):
+            assert statement["Condition"] == {
+                "StringEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/scones-boundary"}
+            }
+    # Those who deploy are no roles of a deployment, so that none can change itself.
+    for address, it in plan.items():
+        if address.startswith("aws_iam_role.github"):
+            assert it["path"] == "/ci/"
+
+
+def test_the_boundary_leaves_every_role_its_own_permissions(
+    plan: dict[str, Any], provisioned: dict[str, Any]
+) -> None:
+    granted = {
+        action
+        for change in provisioned["resource_changes"]
+        if change["type"] == "aws_iam_role_policy"
+        for statement in json.loads(change["change"]["after"]["policy"])["Statement"]
+        for action in statement["Action"]
+    }
+    assert granted - actions(plan, "boundary") == set(), "add them to terraform/bootstrap/boundary.tf"
+
+
+def test_whatever_the_provider_calls_is_granted(plan: dict[str, Any]) -> None:
+    calls = {PERMISSIONS.get(call, call) for call in json.loads(CALLS.read_text(encoding="utf-8"))}
+    granted = actions(plan, "read", 'access["dev"]', 'deploy["dev"]', 'destroy["dev"]')
+    assert calls - granted == {"sts:GetCallerIdentity"}  # which nobody needs a permission for
+
+
+def test_whoever_plans_is_granted_whatever_the_provider_reads(plan: dict[str, Any]) -> None:
+    calls = {PERMISSIONS.get(call, call) for call in json.loads(CALLS.read_text(encoding="utf-8"))}
+    reads = {call for call in calls if call.split(":")[1].startswith(READING)}
+    only_to_destroy = {"iam:ListInstanceProfilesForRole", "s3:ListBucketVersions"}
+    assert reads - actions(plan, "read") - only_to_destroy == {"sts:GetCallerIdentity"}
+
+
+def test_policies_are_short_enough_and_every_statement_is_named(plan: dict[str, Any]) -> None:
+    policies = {
+        address: it["policy"] for address, it in plan.items() if address.startswith("aws_iam_policy.")
+    }
+    assert len(policies) == 8
+    for address, policy in policies.items():
+        sids = [statement["Sid"] for statement in json.loads(policy)["Statement"]]
+        assert len(set(sids)) == len(sids), address
+        assert "*" not in "".join(it for s in json.loads(policy)["Statement"] for it in s["Action"]), address
+        assert len("".join(policy.split())) <= CHARACTERS, address
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        (
+            "-var=github_repository=https://github.com/octo-org/scones",
+            ["https://github.com", "give owner/name"],
+        ),
+        ('-var=environments=["state"]', ['["state"]', "reach the state bucket", "call it otherwise"]),
+    ],
+)
+def test_a_mistake_is_told_with_a_way_out(module: OfflineModule, mistake: str, words: list[str]) -> None:
+    good = "-var=github_repository=octo-org/scones"
+    with pytest.raises(TerraformFailed) as refused:
+        module.run("plan", "-no-color", "-input=false", good, mistake)
+    told = " ".join(str(refused.value).split())
+    assert [word for word in words if word not in told] == []
+
+
+def test_an_existing_identity_provider_is_taken(module: OfflineModule) -> None:
+    provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
+    _, text = module.run(
+        "plan",
+        "-no-color",
+        "-input=false",
+        "-var=github_repository=o/r",
+        f"-var=existing_oidc_provider_arn={provider}",
+    )
+    assert "aws_iam_openid_connect_provider" not in text
