@@ -144,8 +144,8 @@ class Stream:
 
     @property
     def missing(self) -> list[str]:
-        """The S3 URIs of the pictures that have no row yet."""
-        return [uri for uri, _ in self._in_flight]
+        """The S3 URIs of the pictures that have no row yet, in the order of their names."""
+        return sorted(uri for uri, _ in self._in_flight)
 
     def figures(self) -> Figures:
         return Figures(
