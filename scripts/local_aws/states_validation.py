@@ -196,7 +196,7 @@ def diagnose(definition: str, kind: str = "STANDARD") -> list[Diagnostic]:
     findings = list(_machine_shape(machine, MACHINE, ""))
     if is_expression(machine.get("TimeoutSeconds")):
         findings.append(Diagnostic(SCHEMA, "Only a task's timeout may be an expression", "/TimeoutSeconds"))
-    return findings or [*_scope(machine, "", frozenset(), set()), *_nesting(machine, "", kind)]
+    return findings or [*_scope(machine, "", frozenset(), set()), *_map_runs(machine, "", kind, set())]
 
 
 def _machine_shape(machine: dict[str, Any], shape: Shape, path: str) -> Iterator[Diagnostic]:
@@ -293,18 +293,23 @@ def _is_distributed(state: dict[str, Any]) -> bool:
     return state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
 
 
-def _nesting(machine: dict[str, Any], path: str, kind: str) -> Iterator[Diagnostic]:
-    """https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html: no Map Runs in Express."""
+def _map_runs(machine: dict[str, Any], path: str, kind: str, labels: set[str]) -> Iterator[Diagnostic]:
+    """Distributed Maps where none can be (https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html)
+    and labels that do not identify one.
+    """
     for name, state in machine["States"].items():
         here = f"{path}/States/{name}"
         for index, branch in enumerate(state.get("Branches", [])):
-            yield from _nesting(branch, f"{here}/Branches[{index}]", kind)
+            yield from _map_runs(branch, f"{here}/Branches[{index}]", kind, labels)
         if _is_distributed(state) and kind == "EXPRESS":
             yield Diagnostic(SCHEMA, "An Express workflow cannot have a Distributed Map", here)
+        if state.get("Label") in labels:
+            yield Diagnostic(SCHEMA, "Another Map state has this label", f"{here}/Label")
+        labels.update([state["Label"]] if "Label" in state else [])
         if "ItemProcessor" in state:
             config = state["ItemProcessor"].get("ProcessorConfig", {})
-            inner = f"{here}/ItemProcessor"
-            yield from _nesting(state["ItemProcessor"], inner, config.get("ExecutionType", kind))
+            inner = config.get("ExecutionType", kind)
+            yield from _map_runs(state["ItemProcessor"], f"{here}/ItemProcessor", inner, labels)
 
 
 def _fields(value: dict[str, Any], shape: Shape, path: str) -> Iterator[Diagnostic]:

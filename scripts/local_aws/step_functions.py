@@ -364,9 +364,15 @@ class StepFunctions:
         return _describe_execution(self._execution(payload))
 
     def _describe_state_machine_for_execution(self, payload: dict[str, Any]) -> dict[str, Any]:
-        machine, revision = self._execution(payload).origin[:2]
-        described = {"stateMachineArn": machine.arn, "name": machine.name, "updateDate": revision.date}
-        return {**described, **_describe(revision)}
+        machine, revision, _, map_run, _ = self._execution(payload).origin
+        described = {
+            "stateMachineArn": machine.arn,
+            "name": machine.name,
+            "updateDate": revision.date,
+            "mapRunArn": map_run.arn if map_run else None,
+            "label": machine.name.rpartition("/")[2] if map_run else None,
+        }
+        return {**_present(described), **_describe(revision)}
 
     def _list_executions(self, payload: dict[str, Any]) -> dict[str, Any]:
         if ("stateMachineArn" in payload) == ("mapRunArn" in payload):

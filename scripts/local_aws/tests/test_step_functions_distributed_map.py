@@ -649,6 +649,9 @@ def test_children_of_standard_are_listed_by_map_run() -> None:
     assert [child["itemCount"] for child in listed(statusFilter="FAILED")] == [1]
     child = listed()[0]["executionArn"]
     assert harness.history(child)[0]["type"] == "ExecutionStarted"
+    run_by = harness.service.handle("DescribeStateMachineForExecution", {"executionArn": child})
+    assert (run_by["mapRunArn"], run_by["label"]) == (run_arn, "All")
+    assert json.loads(run_by["definition"])["States"] == {"Each": task()}
     parents = {"stateMachineArn": end["stateMachineArn"]}
     assert len(harness.service.handle("ListExecutions", parents)["executions"]) == 1
     assert refused(lambda: listed(**parents)) == "ValidationException"

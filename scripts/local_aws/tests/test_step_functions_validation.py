@@ -237,7 +237,7 @@ def test_each_mistake_in_a_distributed_map_is_found_where_it_is(
     assert (SCHEMA, location) in found(SPREAD, path, value)
 
 
-def test_an_express_workflow_has_no_map_runs() -> None:
+def test_an_express_workflow_has_no_map_runs_and_no_label_stands_twice() -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html"""
     handle = Harness().service.handle
     request = {"definition": json.dumps(SPREAD), "type": "EXPRESS"}
@@ -249,7 +249,9 @@ def test_an_express_workflow_has_no_map_runs() -> None:
         "States": {"Spread2": {**SPREAD["States"]["Spread"]}},
     }
     inner = "/States/Spread/ItemProcessor/States/Spread2"
-    assert inner in [finding.location for finding in diagnose(json.dumps(nested))]
+    locations = [finding.location for finding in diagnose(json.dumps(nested))]
+    assert inner in locations
+    assert f"{inner}/Label" in locations
 
 
 @pytest.mark.parametrize("definition", [GOOD, SPREAD])
