@@ -14,14 +14,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.inference_id import picture_hash
+from scripts import reviews
 from scripts.ledger import UNKNOWN_VERSION, Row
 from scripts.local_stack import Progress
 from scripts.workflow import Workflow, bucket_and_key
 
 CAPTURES, RESULTS = "capture/", "results/"
 # Reviewed pictures, and what was frozen of them for a training job, are copies under the picture's hash.
-COPIES = ("reviewed/", "training/data/")
-REVIEWED_MANIFEST = "reviewed/manifest.jsonl"
+COPIES = (f"{reviews.PREFIX}/", "training/data/")
 # What the deployment itself lives on is no picture.
 OWN_PREFIXES = (CAPTURES, RESULTS, "models/")
 READ_AT_ONCE = 8
@@ -142,7 +142,7 @@ class Forgetting:
                 captures = [each for each in self._versions(CAPTURES) if _hour(each) >= since]
                 files += self._search("captured data", captures, hashes, hashes, progress)
             listed = [each for each in self._versions(RESULTS) if not since or each.modified >= since]
-            listed += self._versions(REVIEWED_MANIFEST)
+            listed += self._versions(reviews.MANIFEST)
             files += self._search("files", listed, {_longest_word(self.key), *hashes}, hashes, progress)
         return replace(found, copies=copies, files=files)
 
