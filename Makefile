@@ -50,7 +50,7 @@ bench: setup ## Tables of what the parts and the whole chain cost; COUNTS="1000 
 	@for table in import_cost decoder_speed serving_speed; do $(BIN)/python tests/performance/$$table.py && echo; done
 	@$(BIN)/python -m tests.performance.chain_speed $(if $(PICTURES),--pictures '$(PICTURES)') $(COUNTS)
 
-.PHONY: policy permissions
+.PHONY: policy permissions mutations licences
 policy: .venv-policy/stamp ## The gates on security, all offline: what each looked at and found (docs/security.md)
 	@.venv-policy/bin/python -m scripts.policy check
 
@@ -62,6 +62,13 @@ faults: .venv/test.stamp ## Break everything that can break; writes the table in
 
 fuzz: .venv/test.stamp ## Damaged and hostile files against the picture decoder; INPUTS=1000000 is the nightly run
 	$(BIN)/python tests/performance/decoder_fuzz.py $(INPUTS)
+
+mutations: .venv-policy/stamp ## Weaken the configuration, one thing at a time: which gate notices? ONLY=TEXT SAMPLE=N EVERY=1
+	@.venv-policy/bin/python -m scripts.policy mutations $(if $(ONLY),--only '$(ONLY)') \
+		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(EVERY),--every-gate)
+
+licences: .venv/run.stamp ## Write docs/licences.md anew, after a change of what is handed on
+	@$(BIN)/python -m scripts.licences
 
 lint: .venv/test.stamp ## Formatting, linting, types
 	$(BIN)/ruff check .

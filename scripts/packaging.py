@@ -27,6 +27,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from scripts import sbom
+from scripts.licences import UnknownLicence
+
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = ("classify_image", "filter_inferences", "send_alert", "serialize_image_data")
 
@@ -108,10 +111,10 @@ def targets() -> dict[str, Target]:
 
 
 def build(target_name: str, build_directory: Path = ROOT / "build", report: Report = print) -> Path:
-    """Write <build_directory>/<target>/<function>.zip and manifest.json; returns the manifest's path.
+    """Write <build_directory>/<target>/<function>.zip, its bill of materials <function>.cdx.json and manifest.json.
 
     Every call builds all packages anew, which takes a moment because wheels are kept in
-    <build_directory>/wheels; files whose content is the same are not touched. Raises PackagingError.
+    <build_directory>/wheels; files whose content is the same are not touched. Returns the manifest's path. Raises PackagingError.
     """
     target = targets().get(target_name)
     if target is None:
@@ -126,6 +129,10 @@ def build(target_name: str, build_directory: Path = ROOT / "build", report: Repo
         entries = [*_sources(name), *(entry for wheel in wheels for entry in _wheel_entries(wheel))]
         package = _zip(entries)
         changed = _write(output / f"{name}.zip", package)
+        try:
+            _write(output / f"{name}.cdx.json", sbom.bill(name, package, wheels))
+        except UnknownLicence as error:
+            raise PackagingError(str(error)) from error
         functions[name] = {"sha256": hashlib.sha256(package).hexdigest(), "bytes": len(package)}
         report(
             f"{target.name}/{name}.zip: {len(package) / 1e6:.2f} MB, {'built' if changed else 'unchanged'}"

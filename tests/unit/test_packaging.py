@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from scripts import packaging
+from scripts.licences import locked
 
 ROOT = packaging.ROOT
 ELF_MACHINES = {"arm64": 0xB7, "x86_64": 0x3E}
@@ -101,7 +102,8 @@ def test_a_changed_source_changes_only_the_packages_that_hold_it(built, copy):
     package_from(copy, "aws", **NO_INDEX)
 
     before, after = contents(built["aws"]), contents(copy / "build" / "aws")
-    assert {name for name in before if before[name] != after[name]} == {"classify_image.zip", "manifest.json"}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"classify_image.zip", "classify_image.cdx.json", "manifest.json"}
 
 
 @pytest.mark.parametrize("target", ["aws", "local"])
@@ -115,6 +117,26 @@ def test_the_manifest_tells_the_truth(built, target):
     assert sorted(manifest["functions"]) == sorted(
         path.parent.name for path in (ROOT / "functions").glob("*/handler.py")
     )
+
+
+@pytest.mark.parametrize("target", ["aws", "local"])
+def test_each_zip_has_a_bill_of_what_it_holds(built, target):
+    """CycloneDX 1.6: https://cyclonedx.org/docs/1.6/json/"""
+    for path in built[target].glob("*.zip"):
+        bill = json.loads(path.with_suffix(".cdx.json").read_text("utf-8"))
+        assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+        assert (
+            bill["metadata"]["component"]["hashes"][0]["content"]
+            == hashlib.sha256(path.read_bytes()).hexdigest()
+        )
+
+        lock = ROOT / "functions" / path.stem / "requirements.txt"
+        assert {it["name"].lower().replace("_", "-"): it["version"] for it in bill["components"]} == locked(
+            lock
+        )
+        hashes = {it["hashes"][0]["content"] for it in bill["components"]}
+        assert all(f"sha256:{digest}" in lock.read_text("utf-8") for digest in hashes)
+        assert all(it["licenses"][0]["expression"] for it in bill["components"])
 
 
 def test_each_target_names_its_runtime(built):
