@@ -60,7 +60,11 @@ def plan(module: OfflineModule) -> Plan:
 
 
 def filled(plan: Plan) -> Plan:
-    """The plan with a made-up ARN wherever a configured attribute is known after the apply, changed in place."""
+    """The plan with a made-up ARN wherever a configured attribute is known after the apply, changed in place.
+
+    The time of planning is dropped, so that the same configuration gives the same text.
+    """
+    plan.pop("timestamp", None)
     settings = configured(plan)
     for change in plan["resource_changes"]:
         if change["mode"] == "managed":

@@ -1,5 +1,6 @@
 """The command line of the gates, in the environment of requirements/policy.txt: `make policy`, `make mutations`."""
 
+import atexit
 import dataclasses
 import json
 from typing import Annotated
@@ -7,11 +8,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from scripts import judged_plan, permissions, policy_gates
+from scripts import judged_plan, mutation_run, permissions, policy_gates
 from scripts.offline_terraform import offline
-from scripts.terraform_cli import WORK, MirrorMissing, TerraformFailed, TerraformMissing
+from scripts.terraform_cli import ROOT, WORK, MirrorMissing, TerraformFailed, TerraformMissing
 
 app = typer.Typer(
     help="The gates that every change of the account must pass, all offline.", add_completion=False
@@ -20,6 +22,9 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 FOLDER = WORK / "policy"
+PAGE = ROOT / "docs" / "security.md"
+BEGIN, END = "<!-- mutations:begin -->", "<!-- mutations:end -->"
+PROGRAM = ".venv-policy/bin/python -m scripts.policy"
 
 
 @app.command()
@@ -54,6 +59,71 @@ def write_permissions() -> None:
     with offline(FOLDER) as module:
         permissions.write(judged_plan.plan(judged_plan.packaged(module)))
     err.print(f"written: {permissions.PAGE}", markup=False)
+
+
+@app.command()
+def mutations(
+    only: Annotated[
+        str, typer.Option(help="Only weakenings whose name holds this text, such as `condition:`.")
+    ] = "",
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="So many of them, the same for the same plan.")
+    ] = None,
+    every_gate: Annotated[
+        bool, typer.Option("--every-gate", help="Ask all gates, not until one notices.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Every outcome as JSON.")] = False,
+    document: Annotated[
+        bool, typer.Option("--document", help="Write the table into docs/security.md.")
+    ] = False,
+) -> None:
+    """Weaken the configuration, one thing at a time, and see which gate notices.
+
+    Takes up where an interrupted run stopped. Exit code 1 if a weakening is noticed by no gate and not excused.
+    """
+    outcomes = mutation_run.run(WORK / "mutations", only, sample, every_gate, _progress())
+    missed = mutation_run.unnoticed(outcomes)
+    if as_json:
+        print(json.dumps([dataclasses.asdict(it) for it in outcomes], indent=1))
+    else:
+        heading, *rows = mutation_run.table(outcomes)
+        table = Table(*heading, box=None)
+        for row in rows:
+            table.add_row(*row)
+        out.print(table)
+        for name in missed:
+            out.print(f"[red]noticed by no gate[/] {escape(name)}")
+    if document:
+        about = f"{len(outcomes)} weakenings; `{PROGRAM} mutations --document` wrote this table."
+        _replace_table(mutation_run.markdown(outcomes, about))
+    raise typer.Exit(bool(missed))
+
+
+def _progress() -> mutation_run.Progress:
+    """A bar on a terminal, elsewhere a line for each twentieth."""
+    if err.is_terminal:
+        bar = Progress(
+            TextColumn("{task.description:60.60}"), BarColumn(), TimeRemainingColumn(), console=err
+        )
+        task = bar.add_task("", total=1)
+        bar.start()
+        atexit.register(bar.stop)
+        return lambda name, share: bar.update(task, description=name, completed=share)
+    shown = {0}
+
+    def line(name: str, share: float) -> None:
+        if int(share * 20) not in shown:
+            shown.add(int(share * 20))
+            err.print(f"{share:4.0%}  {name}", markup=False)
+
+    return line
+
+
+def _replace_table(text: str) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:

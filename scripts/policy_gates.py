@@ -167,6 +167,18 @@ def _excused(path: str, kind: str, excuse: tuple[str, str]) -> bool:
     return fnmatch.fnmatch(path, excuse[0]) and fnmatch.fnmatch(kind, excuse[1])
 
 
+def state(folder: Path = MODULE) -> tuple[int, str, list[str]]:
+    """Terraform's state, which knows everything, is encrypted and locked wherever it is kept."""
+    backends = sorted(folder.glob("environments/*.tfbackend"))
+    findings = [
+        f"{path.name}: {setting} is not true"
+        for path in backends
+        for setting in ("encrypt", "use_lockfile")
+        if not re.search(rf"^{setting} += true$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    return len(backends), "files", findings
+
+
 def workflows() -> tuple[int, str, list[str]]:
     """zizmor: actions pinned by hash, permissions as narrow as possible, no injection, cooled-down updates."""
     done = _run(
@@ -205,6 +217,7 @@ SOURCE_GATES: dict[str, Callable[[], tuple[int, str, list[str]]]] = {
     "secrets": secrets,
     "bandit's rules": python_security,
     "workflows": workflows,
+    "state": state,
     "fmt": formatting,
 }
 MODULE_GATES: dict[str, Callable[[OfflineModule], tuple[int, str, list[str]]]] = {
@@ -222,7 +235,9 @@ def _timed(gate: str, module: OfflineModule | None) -> Verdict:
 def pool() -> ProcessPoolExecutor:
     """Processes that begin with everything imported, and are used once."""
     context = get_context("forkserver")
-    context.set_forkserver_preload([__name__, "typer", "rich.console", "rich.table"])
+    context.set_forkserver_preload(
+        [__name__, "scripts.mutation_run", "rich.progress", "typer", "rich.console", "rich.table"]
+    )
     return ProcessPoolExecutor(PROCESSES, mp_context=context, max_tasks_per_child=1)
 
 
