@@ -736,20 +736,23 @@ def test_stopping_the_parent_aborts_map_run_and_children(
     assert [record["Input"] for record in json.loads(files["PENDING_0.json"])] == ["3"]
 
 
-def test_a_failed_neighbour_aborts_a_map_run(held: Harness) -> None:
-    mapping = distributed({"Each": task()})
+def test_a_failed_neighbour_aborts_a_map_run(gate: threading.Event) -> None:
+    def call(_resource: str, arguments: Any) -> Any:
+        if arguments == "neighbour":
+            eventually(lambda: len(harness.calls) == 2)
+            raise StatesError("Boom")
+        gate.wait(20)
+
+    harness = Harness(call)
     branches = [
-        {"StartAt": "Map", "States": mapping["States"]},
-        {
-            "StartAt": "Wait",
-            "States": {"Wait": {"Type": "Wait", "Seconds": 20, "Next": "No"}, "No": {"Type": "Fail"}},
-        },
+        {"StartAt": "Map", "States": distributed({"Each": task()})["States"]},
+        {"StartAt": "Neighbour", "States": {"Neighbour": task(Arguments="neighbour")}},
     ]
-    parallel = {"Type": "Parallel", "Arguments": [1], "Branches": branches, "End": True}
-    end = held.run(machine({"Fork": parallel}))
-    types = [event["type"] for event in held.history(end["executionArn"])]
+    end = harness.run(machine({"Fork": {"Type": "Parallel", "Branches": branches, "End": True}}), [1])
+    assert end["error"] == "Boom"
+    types = [event["type"] for event in harness.history(end["executionArn"])]
     assert types[-4:-2] == ["MapRunAborted", "MapStateAborted"]
-    assert map_run(held, end["executionArn"])["status"] == "ABORTED"
+    assert map_run(harness, end["executionArn"])["status"] == "ABORTED"
 
 
 def test_a_stopped_standard_child_does_not_count_as_failed(held: Harness, gate: threading.Event) -> None:
