@@ -27,6 +27,7 @@ MANIFEST = f"{PREFIX}/manifest.jsonl"
 LEASE = timedelta(minutes=5)
 # The index's list is asked for again after so many seconds.
 FRESH_SECONDS = 5.0
+SETTLED = "Somebody else, or a rerun, has settled this picture meanwhile, or is looking at it."
 SUFFIX = re.compile(r"[.][a-z0-9]{1,5}")
 _AT_ONCE = 8
 
@@ -120,23 +121,21 @@ class Reviews:
         """
         if label not in (*self.labels, UNUSABLE):
             raise ValueError(f"{label!r} is none of {', '.join([*self.labels, UNUSABLE])}")
-        at = self._text(self._now())
+        if not self._lease(item, session):
+            raise NotYours(SETTLED)
         # Picture first: what dies in between leaves the row waiting, and the next answer puts the copy right.
         self._place(item, label)
+        at = self._text(self._now())
         values = {":session": {"S": session}, ":label": {"S": label}, ":at": {"S": at}}
         values |= self._told("reviewed", at, label)
-        try:
-            self._update(
-                item,
-                "SET reviewed_label = :label, reviewer = :reviewer, reviewed_at = :at, "
-                "#history = list_append(if_not_exists(#history, :nothing), :entry) "
-                "REMOVE attention, lease_by, lease_until",
-                "attribute_exists(attention) AND lease_by = :session",
-                values,
-            )
-        except NotYours:
-            self._place_as_told(item)
-            raise
+        self._update(
+            item,
+            "SET reviewed_label = :label, reviewer = :reviewer, reviewed_at = :at, "
+            "#history = list_append(if_not_exists(#history, :nothing), :entry) "
+            "REMOVE attention, lease_by, lease_until",
+            "attribute_exists(attention) AND lease_by = :session",
+            values,
+        )
         with self._lock:
             self._waiting = [each for each in self._waiting if each.identity != item.identity]
         self._session(session).answered.append((item, at))
@@ -222,9 +221,7 @@ class Reviews:
                 **names,
             )
         except self._ledger.dynamodb.exceptions.ConditionalCheckFailedException:
-            raise NotYours(
-                "Somebody else, or a rerun, has settled this picture meanwhile, or is looking at it."
-            ) from None
+            raise NotYours(SETTLED) from None
 
     def _place(self, item: Item, label: str) -> None:
         """Put the picture to the others of its class, and to no other class."""
@@ -234,11 +231,6 @@ class Reviews:
                     self._s3.delete_object(Bucket=self._bucket, Key=key)
         if label != UNUSABLE:
             self._s3.copy_object(Bucket=self._bucket, Key=_place_of(item, label), CopySource=item.source)
-
-    def _place_as_told(self, item: Item) -> None:
-        """After an answer that did not count: as the row says."""
-        row = self._ledger.row(item.row["picture"], item.row["version"]) or {}
-        self._place(item, row.get("reviewed_label", UNUSABLE))
 
     @staticmethod
     def _text(moment: datetime) -> str:
