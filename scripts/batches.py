@@ -20,7 +20,7 @@ from scripts.workflow import NoSuchPicture, Picture, Workflow, execution_input
 from training_scripts import objects
 
 # What the project itself writes into the bucket holds no pictures to classify.
-OWN_PREFIXES = ("capture/", "models/", "results/", "training/")
+OWN_PREFIXES = ("capture/", "models/", "results/", "reviewed/", "training/")
 MANIFESTS = (".csv", ".jsonl")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 MAX_KEY_BYTES = 1024

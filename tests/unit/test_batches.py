@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scripts.batches import Batches, InvalidManifest, NothingToClassify
+from scripts.batches import OWN_PREFIXES, Batches, InvalidManifest, NothingToClassify
 from scripts.deployment import NotDeployed
 from scripts.workflow import Workflow
 from tests.unit.conftest import BUCKET
@@ -62,7 +62,7 @@ def test_odd_keys_are_listed_as_they_are(batches, put):
 
 
 def test_deleted_objects_folders_and_the_projects_own_outputs_are_left_out(batches, bucket, put):
-    for key in ("a.jpg", "incoming/", "models/m/model.tar.gz", "capture/x.jsonl", "results/b/pictures.jsonl"):
+    for key in ("a.jpg", "incoming/", *(f"{prefix}x.jpg" for prefix in OWN_PREFIXES)):
         put(key)
     put("incoming/deleted.jpg")
     bucket.Object("incoming/deleted.jpg").delete()
