@@ -4,7 +4,7 @@
 and every catch needs a row, and every row is played.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .world import TERMINAL, Failure, Lost
@@ -38,9 +38,10 @@ class End:
     dead_letters: int = 0
     alerts: int = 1
     version: str = "v1"
+    whose: str = ""
 
     def __str__(self) -> str:
-        row = f"row `{self.row}`" if self.row else "no row"
+        row = f"row `{self.row}`{self.whose}" if self.row else "no row"
         alert = f"alert `{self.alert}`" if self.alert else "nobody alerted"
         alert += " twice" if self.alert and self.alerts > 1 else ""
         if self.dead_letters:
@@ -50,7 +51,7 @@ class End:
 
 
 ACCEPTED = End("ACCEPTED", None, "SUCCEEDED", attention=False)
-QUIET = End("ACCEPTED", None, "SUCCEEDED", attention=False)
+QUIET = replace(ACCEPTED, whose=" of another execution")
 LOW = End("LOW_CONFIDENCE", "low_confidence", "FAILED", "ThresholdConfidenceNotMet")
 REJECTED = End("REJECTED", "rejected", "FAILED", "ImageRejected")
 FAILED = End("FAILED", "system", "FAILED", "itself")
@@ -192,7 +193,7 @@ TABLE = [
     rows("RecordFault", TERMINAL, FAILED),
     rows("SendAlert", TERMINAL, FAILED),
     rows("KeepAlert", TERMINAL, FAILED),
-    rows("WhoRecorded", TERMINAL, End("ACCEPTED", None, "FAILED", "itself", attention=False)),
+    rows("WhoRecorded", TERMINAL, replace(QUIET, execution="FAILED", error="itself")),
     rows("ResolveVersion", TERMINAL, VERSIONLESS),
     rows("DropUnknown", TERMINAL, VERSIONLESS),
     rows("RecordFault", TERMINAL, UNRECORDED, machine="unfinished"),

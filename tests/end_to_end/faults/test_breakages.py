@@ -241,11 +241,14 @@ def test_a_deployment_in_the_middle_of_a_run_is_not_noticed(
     functions, sagemaker = deployment.client("lambda"), deployment.client("sagemaker")
     name = deployment.function_names["classify_image"]
     live = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    before = functions.get_function_configuration(FunctionName=name)["Environment"]
     stack.inject({"delay": 60}, service="lambda", resource=name, contains=execution, first=1)
     arn = workflow.start(stage.put(f"{FOLDER}/deployment.jpg"), name=execution)
     while not [step for step in workflow.path(arn) if step.state == "SerializeImageData"]:
         time.sleep(0.05)
 
+    changed = {"Variables": before["Variables"] | {"DEPLOYMENT": "the next one"}}
+    functions.update_function_configuration(FunctionName=name, Environment=changed)
     version = functions.publish_version(FunctionName=name)["Version"]
     functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
     (endpoint,) = sagemaker.list_endpoints()["Endpoints"]
@@ -254,9 +257,11 @@ def test_a_deployment_in_the_middle_of_a_run_is_not_noticed(
     stack.heal()
     try:
         outcome = stage.outcome(arn, [])
+        assert version != live
         assert (outcome.status, [row["status"] for row in outcome.rows]) == ("SUCCEEDED", ["ACCEPTED"])
     finally:
         functions.update_alias(FunctionName=name, Name="live", FunctionVersion=live)
+        functions.update_function_configuration(FunctionName=name, Environment=before)
         functions.delete_function(FunctionName=name, Qualifier=version)
         while (
             sagemaker.describe_endpoint(EndpointName=endpoint["EndpointName"])["EndpointStatus"]
