@@ -14,6 +14,7 @@ def summary(it: Summary) -> str:
     parts = [f"## Plan for {it.environment}: {_headline(it)}", f"Planned against {it.basis}."]
     if it.dangers:
         parts.append(_dangers(it.dangers))
+    parts.append(_rules(it))
     if it.changes:
         parts += [_modules(it), _changes(it)]
     parts.append(_cost(it.cost))
@@ -46,6 +47,16 @@ def _dangers(changes: list[Change]) -> str:
         f"> - {change.action}s the {change.precious} `{change.address}`: {change.why}" for change in changes
     ]
     return "> [!CAUTION]\n> **Data, an endpoint or a key is replaced or destroyed:**\n>\n" + "\n".join(lines)
+
+
+def _rules(it: Summary) -> str:
+    """Whether the project's rules for plans hold, and whether anybody would hear of a failure."""
+    lines = ["The project's rules for plans hold (`make policy` runs the other gates)."]
+    if it.broken:
+        lines = ["> [!CAUTION]", "> **Rules broken:**", ">", *(f"> - {rule}" for rule in it.broken)]
+    if it.unheard:
+        lines.append(f"\nNobody receives alerts of: {', '.join(it.unheard)}. Name somebody in `subscribers`.")
+    return "\n".join(lines)
 
 
 def _modules(it: Summary) -> str:

@@ -4,6 +4,7 @@ Reads the JSON of `terraform show -json PLAN`
 (https://developer.hashicorp.com/terraform/internals/json-format).
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -87,12 +88,17 @@ class Cost:
 
 @dataclass(frozen=True)
 class Summary:
-    """A plan's changes and costs; `environment` and `basis` say what was planned, and against what."""
+    """A plan's changes and costs; `environment` and `basis` say what was planned, and against what.
+
+    `broken` are the project's rules that the plan breaks, `unheard` the categories of alerts that reach nobody.
+    """
 
     environment: str
     basis: str
     changes: list[Change]
     cost: Cost
+    broken: list[str]
+    unheard: list[str]
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -121,6 +127,8 @@ class Summary:
                 name: {action: counts[action] for action in ACTIONS} for name, counts in self.modules.items()
             },
             "dangers": [change.address for change in self.dangers],
+            "broken_rules": self.broken,
+            "unheard_categories": self.unheard,
             "changes": [asdict(change) for change in self.changes],
             "monthly_usd": {
                 "before": round(cost.before.usd, 4),
@@ -136,16 +144,28 @@ class Summary:
         }
 
 
-def summarise(plan: dict[str, Any], environment: str, basis: str, volume: Volume) -> Summary:
-    """The summary of a plan as `terraform show -json` gives it."""
+def summarise(
+    plan: dict[str, Any], environment: str, basis: str, volume: Volume, broken: list[str]
+) -> Summary:
+    """The summary of a plan as `terraform show -json` gives it, and of the rules that it breaks."""
     region = plan["planned_values"]["outputs"]["region"]["value"]
     before = (plan.get("prior_state") or {}).get("values") or {}
+    after = resources(plan["planned_values"])
     cost = Cost(
-        prices.estimate(resources(before), region, volume),
-        prices.estimate(resources(plan["planned_values"]), region, volume),
-        volume,
+        prices.estimate(resources(before), region, volume), prices.estimate(after, region, volume), volume
     )
-    return Summary(environment, basis, list(_changes(plan)), cost)
+    return Summary(environment, basis, list(_changes(plan)), cost, broken, _unheard(after))
+
+
+def _unheard(after: list[dict[str, Any]]) -> list[str]:
+    """Categories of failures that no subscription receives."""
+    heard = {
+        category
+        for it in after
+        if it["type"] == "aws_sns_topic_subscription"
+        for category in json.loads(it["values"].get("filter_policy") or "{}").get("category", [])
+    }
+    return sorted({"alarm", "system"} - heard)
 
 
 def resources(values: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts import terraform_cli
+from scripts import judged_plan, policy_rules, terraform_cli
 from scripts.local_stack import ENVIRONMENT, LocalStack, Progress
 from scripts.offline_terraform import ACCOUNT, offline
 from scripts.terraform_cli import MODULE, WORK, TerraformFailed
@@ -72,6 +72,29 @@ def without_account(environment: str, state: Path | None, progress: Progress) ->
         module.run("plan", *OPTIONS, "-refresh=false", f"-out={path}", *files)
         before = f"the saved state {state.name}" if state else "nothing, as before a first apply"
         return _read(path, f"{before}, without an account (its number is taken to be {account})", module.run)
+
+
+def broken_rules(plan: dict[str, Any]) -> list[str]:
+    """Which of the project's rules a plan breaks (scripts/policy_rules.py).
+
+    They are written for one account, region and project, whose names are put in the place of this plan's own.
+    """
+    outputs = {name: it.get("value") for name, it in plan["planned_values"]["outputs"].items()}
+    prefix, region = outputs["prefix"], outputs["region"]
+    account = outputs["bucket"].removeprefix(f"{prefix}-").removesuffix(f"-{region}")
+    text = json.dumps(plan)
+    for own, usual in (
+        (account, ACCOUNT),
+        (region, judged_plan.REGION),
+        (f"{prefix}-", f"scones-{prefix.rpartition('-')[2]}-"),
+    ):
+        text = text.replace(own, usual)
+    judged = json.loads(text)
+    # What goes has no values to judge.
+    judged["resource_changes"] = [
+        it for it in judged["resource_changes"] if it["change"]["after"] is not None
+    ]
+    return policy_rules.broken(judged_plan.filled(judged))
 
 
 def var_files(environment: str) -> list[str]:

@@ -41,14 +41,15 @@ def plan(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Plan an environment, and say in a minute's reading what it would do, break and cost.
 
-    The plan is saved; nothing is changed. On top: counts for each module, whatever replaces or destroys data, an
-    endpoint or a key with the attribute that forces it, every change in place, and the month's costs with their
-    formulas. Terraform's own plan follows.
+    The plan is saved; nothing is changed. On top: whatever replaces or destroys data, an endpoint or a key, with the
+    attribute that forces it; the project's rules that it breaks; counts for each module and every change in place;
+    the month's costs with their formulas. Terraform's own plan follows.
     """
     with errors_explained():
         with steps() as progress:
             saved = _make(environment, offline, state, progress)
-        summary = summarise(saved.json, environment, saved.basis, Volume(pictures, megabytes))
+        volume, broken = Volume(pictures, megabytes), plans.broken_rules(saved.json)
+        summary = summarise(saved.json, environment, saved.basis, volume, broken)
         if markdown:
             markdown.write_text(plan_markdown.comment(summary, saved.text), encoding="utf-8")
     if as_json:

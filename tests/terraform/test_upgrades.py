@@ -15,7 +15,7 @@ import pytest
 import yaml
 from saved_state import applied
 
-from scripts import plan_markdown, terraform_cli
+from scripts import plan_markdown, plans, terraform_cli
 from scripts.plan_summary import Summary, summarise
 from scripts.prices import Volume
 
@@ -111,7 +111,7 @@ def replaced(root_module: Any, prod: dict[str, Any], inputs: Callable[..., Any])
     """The summary of a change that SageMaker cannot make on a running endpoint."""
     serverless = {"serverless": {"memory_mb": 2048, "max_concurrency": 5}, "capture_percentage": 0}
     plan = root_module.plan("prod", prod, **inputs({"endpoint": serverless | {"scaling": None}}))
-    return summarise(plan, "prod", "the state of prod", Volume())
+    return summarise(plan, "prod", "the state of prod", Volume(), plans.broken_rules(plan))
 
 
 def test_a_replaced_endpoint_stands_out_with_what_forces_it(replaced: Summary) -> None:
@@ -123,8 +123,30 @@ def test_a_replaced_endpoint_stands_out_with_what_forces_it(replaced: Summary) -
     assert "production_variants" in configuration.forced_by
 
 
+def test_the_projects_rules_hold_for_a_change_as_for_a_first_apply(
+    replaced: Summary, switched_off: dict[str, Any], without_model: dict[str, Any]
+) -> None:
+    assert replaced.broken == plans.broken_rules(switched_off) == plans.broken_rules(without_model) == []
+
+
+def test_the_rules_are_held_against_another_accounts_plan_by_its_own_names(
+    provisioned: dict[str, Any],
+) -> None:
+    text = json.dumps(provisioned)
+    for usual, other in (
+        ("123456789012", "210987654321"),
+        ("us-east-1", "eu-west-1"),
+        ("scones-prod-", "bikes-prod-"),
+        ('"scones-prod"', '"bikes-prod"'),
+    ):
+        text = text.replace(usual, other)
+    assert plans.broken_rules(json.loads(text)) == []
+    weak = text.replace("aws:SecureTransport", "aws:SecureTransports")
+    assert any(it.startswith("plain_http_is_denied") for it in plans.broken_rules(json.loads(weak)))
+
+
 def test_a_taken_away_endpoint_stands_out_and_saves_its_hours(switched_off: dict[str, Any]) -> None:
-    done = summarise(switched_off, "prod", "the state of prod", Volume())
+    done = summarise(switched_off, "prod", "the state of prod", Volume(), [])
     assert [(it.address, it.why) for it in done.dangers] == [(ENDPOINT, "its key is no longer in for_each")]
     before = {line.item: line.usd for line in done.cost.before.lines}
     assert before["Endpoint"] == pytest.approx(2 * 730 * 0.115)

@@ -32,12 +32,21 @@ def change(address: str, *actions: str, **facts: Any) -> dict[str, Any]:
     }
 
 
-def summary(*changes: dict[str, Any]) -> Summary:
+def summary(*changes: dict[str, Any], broken: list[str] | None = None, heard: str | None = None) -> Summary:
+    subscription = {
+        "mode": "managed",
+        "type": "aws_sns_topic_subscription",
+        "address": "module.alerts.aws_sns_topic_subscription.alerts",
+        "values": {"filter_policy": heard},
+    }
     plan = {
-        "planned_values": {"outputs": {"region": {"value": "us-east-1"}}, "root_module": {}},
+        "planned_values": {
+            "outputs": {"region": {"value": "us-east-1"}},
+            "root_module": {"resources": [subscription]},
+        },
         "resource_changes": list(changes),
     }
-    return summarise(plan, "dev", "the state of dev", Volume())
+    return summarise(plan, "dev", "the state of dev", Volume(), broken or [])
 
 
 def test_changes_are_counted_by_module():
@@ -145,3 +154,23 @@ def test_json_says_the_same_as_the_summary():
     assert done["counts"] == {"create": 0, "update": 0, "replace": 0, "destroy": 1}
     assert done["dangers"] == [BUCKET]
     assert done["monthly_usd"]["after"] == 0
+
+
+def test_broken_rules_stand_out():
+    text = plan_markdown.summary(summary(broken=["logs_end: /aws/lambda/x is kept for ever"]))
+    assert "> **Rules broken:**\n>\n> - logs_end: /aws/lambda/x is kept for ever" in text
+    assert "The project's rules for plans hold" in plan_markdown.summary(summary())
+
+
+@pytest.mark.parametrize(
+    ("heard", "unheard"),
+    [
+        (None, ["alarm", "system"]),
+        ('{"category": ["low_confidence", "system"]}', ["alarm"]),
+        ('{"category": ["alarm", "system"]}', []),
+    ],
+)
+def test_failures_that_nobody_would_hear_of_are_said(heard, unheard):
+    done = summary(heard=heard)
+    assert done.unheard == unheard
+    assert ("Nobody receives alerts" in plan_markdown.summary(done)) == bool(unheard)
