@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo up down train package plan diagrams screenshots test test-fast bench faults fuzz lint format lock clean
+.PHONY: help setup setup-train demo up down train package plan diagrams screenshots test test-fast bench faults chaos fuzz lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ permissions: .venv-policy/stamp ## Write docs/permissions.md anew, after a chang
 
 faults: .venv/test.stamp ## Break everything that can break; writes the table in docs/reliability.md
 	FAULTS_TABLE=1 $(BIN)/python -m pytest -q tests/end_to_end/faults
+
+chaos: setup ## Pictures by the thousand while things are killed, throttled and doubled; COUNT=10000
+	@$(BIN)/python -m tests.performance.chaos $(COUNT)
 
 fuzz: .venv/test.stamp ## Damaged and hostile files against the picture decoder; INPUTS=1000000 is the nightly run
 	$(BIN)/python tests/performance/decoder_fuzz.py $(INPUTS)

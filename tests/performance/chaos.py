@@ -1,0 +1,248 @@
+"""Pictures in a storm: `python -m tests.performance.chaos [COUNT]` (make chaos).
+
+Sends COUNT drawn pictures by the bucket's own events while functions are killed, the endpoint throttles one request
+in five, S3 asks one reading in twenty to slow down and one event in twenty comes twice. Then the storm ends and the
+books are compared: each picture has one row, each refusal its reason and its one alert. At last what failed is run
+again. Exit code 0 only if all of it holds. Waits between retries take a tenth of their time.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from scripts import terraform_cli
+from scripts.ledger import Row
+from scripts.local_stack import LocalStack
+from scripts.reruns import Reruns
+from scripts.scones.console import steps
+from scripts.streaming import Sent, Stream, drawn, partly_broken
+from scripts.workflow import Workflow
+from tests.performance.chain_speed import parts
+
+DOUBLED = 0.05
+BROKEN = 0.02
+AT_ONCE = 100
+KILL_SECONDS = 2.0
+PATIENCE_SECONDS = 120.0
+ALERT_SECONDS = 60.0
+WAIT_SCALE = 0.1
+RULES = (
+    {
+        "service": "sagemaker",
+        "operation": "InvokeEndpoint",
+        "probability": 0.2,
+        "seed": 1,
+        "fault": {"error": "ThrottlingException", "status": 400},
+    },
+    {
+        "service": "s3",
+        "operation": "GetObject",
+        "resource": "*/incoming/*",
+        "probability": 0.05,
+        "seed": 2,
+        "fault": {"error": "SlowDown", "status": 503},
+    },
+)
+
+
+class DoubledStream(Stream):
+    """A stream of which some events come twice, and which never has more than AT_ONCE pictures in flight."""
+
+    def __init__(self, workflow: Workflow, count: int, prefix: str, seed: int):
+        samples = partly_broken(islice(drawn(seed), count), BROKEN, seed)
+        super().__init__(workflow, samples, rate=1000, prefix=prefix)
+        self._chance = random.Random(seed)  # noqa: S311 - reproducible on purpose
+        self.doubled = 0
+
+    def _is_due(self) -> bool:
+        return len(self._in_flight) < AT_ONCE
+
+    def _put(self, sample: Any) -> Sent:
+        sent = super()._put(sample)
+        if self._chance.random() < DOUBLED:
+            bucket, key = self.workflow.deployment.bucket, f"{self.prefix}/{sample.name}"
+            detail = {"bucket": {"name": bucket}, "object": {"key": key, "version-id": sent.version}}
+            event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+            self.workflow.states.start_execution(
+                stateMachineArn=self.workflow.deployment.state_machine_arn, input=json.dumps(event)
+            )
+            self.doubled += 1
+        return sent
+
+
+@dataclass(frozen=True)
+class Books:
+    """What was sent, what the storm did, and what the ledger and the subscribers' mail say of it."""
+
+    sent: int
+    doubled: int
+    killed: int
+    struck: dict[str, int]
+    seconds: float
+    rows: list[Row]
+    alerts: Counter[str]
+    settled: Counter[str]
+
+    @property
+    def discrepancies(self) -> list[str]:
+        """Every promise that was not kept, in words; empty if all is well."""
+        found = []
+        pictures = Counter(row["picture"] for row in self.rows)
+        if len(pictures) != self.sent:
+            found.append(f"{self.sent} pictures were sent and {len(pictures)} are in the ledger.")
+        found += [f"{picture} has {number} rows." for picture, number in pictures.items() if number > 1]
+        for row in self.rows:
+            refusals = sum(entry["status"] != "ACCEPTED" for entry in row["history"])
+            if self.alerts[row["picture"]] != refusals:
+                found.append(
+                    f"{row['picture']} was refused {refusals} times and alerted {self.alerts[row['picture']]} times."
+                )
+            if row["status"] != "ACCEPTED" and not (row.get("error") and row.get("cause")):
+                found.append(f"{row['picture']} is {row['status']} without a reason.")
+        return found
+
+    def table(self) -> str:
+        """In Markdown, for docs/reliability.md."""
+        statuses = Counter(row["status"] for row in self.rows)
+        errors = Counter(row["error"] for row in self.rows if row["status"] == "FAILED")
+        lines = {
+            "pictures sent, and events that came twice": f"{self.sent:,}, {self.doubled:,}",
+            "functions killed": f"{self.killed:,}",
+            "requests throttled or slowed down": ", ".join(
+                f"{n:,} {what}" for what, n in self.struck.items()
+            ),
+            "rows in the ledger": f"{len(self.rows):,}: " + _counted(statuses),
+            "why pictures failed": _counted(errors) or "none failed",
+            "alerts": f"{self.alerts.total():,}",
+            "failed pictures run again after the storm": _counted(self.settled) or "none",
+            "promises not kept": f"{len(self.discrepancies):,}",
+            "seconds": f"{self.seconds:.0f}",
+        }
+        return "\n".join(
+            ["| what | |", "|---|---|", *(f"| {what} | {value} |" for what, value in lines.items())]
+        )
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{number:,} {what}" for what, number in counts.most_common())
+
+
+def storm(stack: LocalStack, count: int, progress: Any, seed: int = 1) -> Books:
+    """Sends `count` pictures through a storm and reads the books when every one has its row."""
+    workflow = Workflow(stack.deployment())
+    prefix = f"incoming/chaos-{os.getpid()}-{seed}"
+    stream = DoubledStream(workflow, count, prefix, seed)
+    began = time.monotonic()
+    with _faults(stack) as struck, _killer(stack, seed) as killed:
+        try:
+            while not stream.is_over(PATIENCE_SECONDS):
+                stream.step()
+                figures = stream.figures()
+                progress(f"In the storm: {figures.sent:,} sent", figures.counts.total() / count)
+        finally:
+            stream.close()
+    seconds = time.monotonic() - began
+    rows = _rows(workflow, prefix)
+    alerts = _alerts(stack, rows, workflow.deployment.bucket, prefix)
+    progress("Running again what failed", None)
+    settled = _settle(workflow, [row for row in rows if row["status"] == "FAILED"])
+    return Books(count, stream.doubled, len(killed), struck, seconds, rows, alerts, settled)
+
+
+def _rows(workflow: Workflow, prefix: str) -> list[Row]:
+    return [row for row in workflow.ledger.all() if f"/{prefix}/" in row["picture"]]
+
+
+def _alerts(stack: LocalStack, rows: list[Row], bucket: str, prefix: str) -> Counter[str]:
+    """Alerts by picture, once as many have come as there were refusals, or none comes any more."""
+    owed = sum(entry["status"] != "ACCEPTED" for row in rows for entry in row["history"])
+    deadline, counts = time.monotonic() + ALERT_SECONDS, Counter[str]()
+    while counts.total() < owed and time.monotonic() < deadline:
+        time.sleep(0.5)
+        told = (re.search(rf"{prefix}/[\w.-]+", each["message"]) for each in stack.outbox())
+        counts = Counter(f"s3://{bucket}/{found[0]}" for found in told if found)
+    return counts
+
+
+def _settle(workflow: Workflow, failed: list[Row]) -> Counter[str]:
+    reruns = Reruns(workflow)
+    started = [reruns.start(reruns.of_picture(row["picture"])) for row in failed]
+    return Counter(reruns.result(each) for each in started if each.execution)
+
+
+@contextmanager
+def _faults(stack: LocalStack) -> Iterator[dict[str, int]]:
+    """The rules hold inside; at the end the dictionary says how often each struck."""
+    url = f"{stack.server['endpoint_url']}/_local/faults"
+    numbers, struck = [], {}
+    for rule in RULES:
+        with urllib.request.urlopen(url, json.dumps(rule).encode()) as answer:
+            numbers.append(json.load(answer)["id"])
+    try:
+        yield struck
+    finally:
+        with urllib.request.urlopen(url) as answer:
+            struck |= {
+                each["operation"]: each["struck"] for each in json.load(answer) if each["id"] in numbers
+            }
+        for number in numbers:
+            urllib.request.urlopen(urllib.request.Request(f"{url}/{number}", method="DELETE")).close()
+
+
+@contextmanager
+def _killer(stack: LocalStack, seed: int) -> Iterator[list[int]]:
+    """Kills a function's process now and then; the list has those that were killed."""
+    chance, over = random.Random(seed), threading.Event()  # noqa: S311 - reproducible on purpose
+    killed: list[int] = []
+    server, prefix = stack.server["pid"], stack.deployment().prefix
+
+    def kill() -> None:
+        while not over.wait(KILL_SECONDS):
+            alive = sorted(process for part, process in parts(server) if part.startswith(prefix))
+            with suppress(ProcessLookupError, IndexError):
+                victim = chance.choice(alive)
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("count", metavar="COUNT", type=int, nargs="?", default=10_000)
+    count = parser.parse_args().count
+    stack = LocalStack(terraform_cli.WORK / "chaos")
+    with steps() as progress:
+        stack.bring_up(progress, WAIT_SCALE)
+        try:
+            books = storm(stack, count, progress)
+        finally:
+            stack.stop_server()
+    print(books.table())
+    if books.discrepancies:
+        sys.exit("\n".join(books.discrepancies[:50]))
+
+
+if __name__ == "__main__":
+    main()
