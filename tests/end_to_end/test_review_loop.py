@@ -10,6 +10,7 @@ import urllib.request
 import uuid
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from scripts import reviews, training_jobs
@@ -58,14 +59,15 @@ def answered(deployment, uri, label):
 
 
 def doubt(workflow, folder):
-    """A moped, half bicycle and half motorcycle, that the model takes for one of them without being sure."""
+    """A bicycle and a motorcycle in one picture, which the model takes for one of them without being sure."""
     for seed in range(1, 20):
-        path = folder / f"moped-{uuid.uuid4()}.png"
-        drawings.draw("ambiguous", seed).save(path)
+        path = folder / f"both-{uuid.uuid4()}.png"
+        bicycle, motorcycle = (drawings.draw(label, seed) for label in ("bicycle", "motorcycle"))
+        Image.blend(bicycle, motorcycle, 0.5).save(path)
         outcome = workflow.classify(str(path))
         if outcome.status == "LOW_CONFIDENCE" and outcome.label in ("bicycle", "motorcycle"):
             return outcome
-    raise AssertionError("the model doubts no moped")
+    raise AssertionError("the model doubts no such picture")
 
 
 @pytest.mark.slow
