@@ -163,8 +163,8 @@ class LocalAws:
 class Answering(WSGITask):
     """Sends the head of an answer and the first part of its body as one piece.
 
-    waitress sends them one after the other. On a busy machine they then arrive milliseconds apart, and within that
-    gap Terraform's provider closed the connection of 14 in 13,130 requests (seen on the wire, and none in 6,565 since).
+    waitress sends them one after the other. On a busy machine they then arrive milliseconds apart. Terraform's
+    provider gave up 14 of 13,130 requests; the six that were recorded were closed within that gap (none of 6,565 since).
     It sends such a request again: a "create" that had succeeded then fails with "already exists".
     """
 

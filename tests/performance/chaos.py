@@ -39,7 +39,7 @@ KILL_SECONDS = 2.0
 PATIENCE_SECONDS = 120.0
 ALERT_SECONDS = 60.0
 WAIT_SCALE = 0.1
-RULES = (
+RULES: tuple[dict[str, Any], ...] = (
     {
         "service": "sagemaker",
         "operation": "InvokeEndpoint",
@@ -186,20 +186,15 @@ def _settle(workflow: Workflow, failed: list[Row]) -> Counter[str]:
 @contextmanager
 def _faults(stack: LocalStack) -> Iterator[dict[str, int]]:
     """The rules hold inside; at the end the dictionary says how often each struck."""
-    url = f"{stack.server['endpoint_url']}/_local/faults"
-    numbers, struck = [], {}
+    struck: dict[str, int] = {}
     for rule in RULES:
-        with urllib.request.urlopen(url, json.dumps(rule).encode()) as answer:
-            numbers.append(json.load(answer)["id"])
+        stack.inject(**rule)
     try:
         yield struck
     finally:
-        with urllib.request.urlopen(url) as answer:
-            struck |= {
-                each["operation"]: each["struck"] for each in json.load(answer) if each["id"] in numbers
-            }
-        for number in numbers:
-            urllib.request.urlopen(urllib.request.Request(f"{url}/{number}", method="DELETE")).close()
+        with urllib.request.urlopen(f"{stack.server['endpoint_url']}/_local/faults") as answer:
+            struck |= {each["operation"]: each["struck"] for each in json.load(answer)}
+        stack.heal()
 
 
 @contextmanager

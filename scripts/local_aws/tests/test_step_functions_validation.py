@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.local_aws.states_validation import Diagnostic, diagnose
@@ -255,6 +255,7 @@ def test_an_express_workflow_has_no_map_runs_and_no_label_stands_twice() -> None
 
 
 @pytest.mark.parametrize("definition", [GOOD, SPREAD])
+@settings(deadline=None)
 @given(data=st.data(), value=JSON)
 def test_nothing_in_a_definition_upsets_the_check(
     definition: dict[str, Any], data: st.DataObject, value: Any
