@@ -56,7 +56,9 @@ def plan(  # noqa: PLR0913, PLR0917 - one for each option
         print(json.dumps(summary.as_json() | {"plan": str(saved.path)}))
         return
     text = plan_markdown.summary(summary)
-    out.print(Markdown(text) if out.is_terminal else text, markup=False)
+    # A terminal knows nothing of GitHub's boxes; and it must wrap, not cut, what forces a replacement.
+    shown = Markdown(text.replace("> [!CAUTION]\n", "")) if out.is_terminal else text
+    out.print(shown, markup=False, soft_wrap=not out.is_terminal)
     out.print(saved.text, markup=False)
     err.print(f"Saved as {saved.path}.", markup=False)
     if not (offline or state or environment == ENVIRONMENT):
