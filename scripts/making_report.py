@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts import captured, report, report_chart, report_page
+from scripts import captured, report, report_page
 from scripts.deployment import Deployment
 from scripts.ledger import Ledger, Row
 from scripts.local_stack import SHIPPED_MODEL, Progress
@@ -106,6 +106,8 @@ def _descriptions(
 
 
 def _write(joined: report.Report, deployment: Deployment | None, to: Path) -> list[Path]:
+    from scripts import report_chart  # noqa: PLC0415 - Matplotlib takes long to import, and few need it
+
     title = f"Scones report: {deployment.prefix}" if deployment else "Scones report"
     made = f"Made {datetime.now(UTC):%Y-%m-%d %H:%M} UTC from {len(joined.records):,} records."
     to.parent.mkdir(parents=True, exist_ok=True)

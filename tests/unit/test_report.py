@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import captures
@@ -199,6 +201,12 @@ def test_the_command_writes_page_picture_and_table(scones, tmp_path):
     assert (tmp_path / "out" / "week.html").read_text().startswith("<!doctype html>")
     assert Image.open(tmp_path / "out" / "week.png").size == (1320, 900)
     assert len((tmp_path / "out" / "week.csv").read_text().splitlines()) == 21
+
+
+def test_no_other_verb_waits_for_matplotlib():
+    code = "import sys, scripts.scones.cli; sys.exit('matplotlib' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_nothing_but_broken_lines_is_an_error_that_says_so(scones, tmp_path):
