@@ -62,9 +62,10 @@ def plan(module: OfflineModule) -> Plan:
 def filled(plan: Plan) -> Plan:
     """The plan with a made-up ARN wherever a configured attribute is known after the apply, changed in place.
 
-    The time of planning is dropped, so that the same configuration gives the same text.
+    The time of planning and a list without a fixed order are dropped: the same configuration gives the same text.
     """
-    plan.pop("timestamp", None)
+    for name in ("timestamp", "relevant_attributes"):
+        plan.pop(name, None)
     settings = configured(plan)
     for change in plan["resource_changes"]:
         if change["mode"] == "managed":

@@ -27,7 +27,8 @@ from scripts.terraform_cli import MODULE, ROOT, TerraformFailed
 Progress = Callable[[str, float], None]
 
 # In the order in which they are asked: the cheapest first, and last the page that notices any change of a permission.
-ASKED = ("rules", "state machines", "parliament", "features", "checkov", "permissions")
+OWN = ("rules", "state machines")
+ASKED = (*OWN, "parliament", "features", "checkov", "permissions")
 GATES = ("plan", *ASKED, "terraform test", "state")
 # What the outcome of a weakening depends on, besides the plan.
 JUDGES = (
@@ -84,13 +85,21 @@ def run(work: Path, only: str, sample: int | None, every_gate: bool, progress: P
 
 
 def _outcomes(
-    module: OfflineModule, plan: Path, waiting: list[Weakening | SourceWeakening], every_gate: bool
+    module: OfflineModule, path: Path, waiting: list[Weakening | SourceWeakening], every_gate: bool
 ) -> Iterator[Outcome]:
-    """In the plan, in processes side by side; then in the source, one after the other."""
-    in_plan = [it for it in waiting if isinstance(it, Weakening)]
+    """In the plan: by the own gates at once, by the tools in processes side by side; then in the source."""
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    left = []
+    for it in waiting:
+        if isinstance(it, Weakening):
+            caught = {} if every_gate else _judged(OWN, it.applied(plan), every_gate)
+            if caught:
+                yield Outcome(str(it), it.kind, caught)
+            else:
+                left.append(it)
     with policy_gates.pool() as processes:
         try:
-            for future in as_completed([processes.submit(_in_plan, plan, it, every_gate) for it in in_plan]):
+            for future in as_completed([processes.submit(_in_plan, path, it, every_gate) for it in left]):
                 yield future.result()
         except BaseException:
             processes.shutdown(wait=False, cancel_futures=True)
@@ -102,7 +111,7 @@ def _outcomes(
 
 def _in_plan(path: Path, weakening: Weakening, every_gate: bool) -> Outcome:
     plan = json.loads(path.read_text(encoding="utf-8"))
-    gates = [gate for gate in ASKED if _reads(gate, weakening, plan)]
+    gates = [gate for gate in ASKED if (every_gate or gate not in OWN) and _reads(gate, weakening, plan)]
     return Outcome(str(weakening), weakening.kind, _judged(gates, weakening.applied(plan), every_gate))
 
 
@@ -131,11 +140,14 @@ def _reads(gate: str, weakening: Weakening, plan: Plan) -> bool:
     """Whether a gate looks at what was weakened at all: asking the others would only cost time."""
     if gate == "parliament":
         return weakening.document in ("policy", "assume_role_policy")
-    if gate in ("features", "checkov"):
+    if weakening.document == "definition" or weakening.kind == "tag":
+        return gate not in ("features", "checkov")
+    if gate == "features":
         kind = next(it["type"] for it in plan["resource_changes"] if it["address"] == weakening.address)
-        if weakening.document == "definition" or weakening.kind == "tag":
-            return False
-        return gate == "checkov" or any(kind in it.read_text("utf-8") for it in FEATURES.glob("*.feature"))
+        # Of roles' policies, features read who assumes the role and the names of actions.
+        named = weakening.kind == "principal" or (weakening.kind == "action" and "*" in str(weakening.value))
+        unread = "aws_iam" in kind and not named
+        return not unread and any(kind in it.read_text("utf-8") for it in FEATURES.glob("*.feature"))
     return True
 
 
@@ -157,7 +169,9 @@ def _noticed(module: OfflineModule, weakening: SourceWeakening) -> dict[str, lis
     if weakening.kind == "roll-out":
         return {}
     try:
-        return _judged(ASKED[:3], judged_plan.plan(module), every_gate=False)
+        plan = judged_plan.plan(module)
+        with policy_gates.pool() as processes:
+            return processes.submit(_judged, ASKED, plan, every_gate=False).result()
     except TerraformFailed as error:
         return {"plan": [str(error)[-200:]]}
 

@@ -54,7 +54,7 @@ GUARDS = re.compile(
 )
 # Blocks that protect, keep or tell.
 GUARDING_BLOCKS = re.compile(
-    "logging|tracing|dead_letter|retry_policy|destination|on_failure|encryption|versioning|capture|scanning"
+    "logging|tracing|dead_letter|retry_policy|destination|on_failure|encryption|versioning|capture_config|capture_options|scanning"
     "|point_in_time|^ttl$|^rule$|expiration|abort_"
 )
 

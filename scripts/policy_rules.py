@@ -424,7 +424,7 @@ def buckets_have_every_guard(plan: Plan) -> Iterator[str]:
 
 
 def what_is_not_needed_expires(plan: Plan) -> Iterator[str]:
-    """Overwritten versions, unfinished uploads, captured requests and results are deleted after a stated time."""
+    """Overwritten versions, unfinished uploads, captured requests, results and rows are deleted after a stated time."""
     for address, after in resources(plan, "aws_s3_bucket_lifecycle_configuration"):
         rules = [rule for rule in after.get("rule") or [] if rule.get("status") == "Enabled"]
         if not any(_days(rule, "noncurrent_version_expiration", "noncurrent_days") for rule in rules):
@@ -440,6 +440,9 @@ def what_is_not_needed_expires(plan: Plan) -> Iterator[str]:
         }
         for prefix in sorted({"capture/", "results/"} - expiring):
             yield f"{address}: {prefix} is kept for ever"
+    for address, after in resources(plan, "aws_dynamodb_table"):
+        if _first(after, "ttl").get("enabled") is not True:
+            yield f"{address}: rows are kept for ever"
 
 
 def _first(value: dict[str, Any], block: str) -> dict[str, Any]:

@@ -30,7 +30,10 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import parliament
     from checkov.runner_filter import RunnerFilter
     from checkov.terraform.plan_runner import Runner
+    from terraform_compliance.common.defaults import Defaults
     from terraform_compliance.main import cli as terraform_compliance
+
+Path(Defaults.cache_dir).rmdir()  # made when it was imported; each run gets its own
 
 FEATURES = ROOT / "tests" / "terraform" / "features"
 
@@ -118,6 +121,7 @@ def compliance(plan: Plan) -> tuple[int, list[str]]:
         path.write_text(json.dumps(plan), encoding="utf-8")
         sys.argv = ["terraform-compliance", "-p", str(path), "-f", str(FEATURES), "--no-ansi"]
         sys.argv.append(f"--cucumber-json={result}")
+        Defaults.cache_dir = folder  # shared between forks, it would hand one plan's values to the next
         with _output_to(Path(folder) / "output.txt"), contextlib.suppress(SystemExit):
             terraform_compliance()
         said = re.findall("Failure: (.*\\S)", (Path(folder) / "output.txt").read_text(encoding="utf-8"))

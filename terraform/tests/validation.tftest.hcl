@@ -154,3 +154,211 @@ run "refuses_a_folder_without_packages" {
 
   expect_failures = [var.package_dir]
 }
+
+# ---------------------------------------------------------------- one rule of the model each
+
+run "refuses_a_short_sha256" {
+  command = plan
+
+  variables {
+    model = {
+      name                = "bikes"
+      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
+      sha256              = "abc"
+      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+      labels              = ["a", "b"]
+      classes_of_interest = ["a"]
+      threshold           = 0.9
+      input_size          = 32
+    }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "refuses_a_tag_in_place_of_a_digest" {
+  command = plan
+
+  variables {
+    model = {
+      name                = "bikes"
+      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
+      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
+      image_uri           = "serving:latest"
+      labels              = ["a", "b"]
+      classes_of_interest = ["a"]
+      threshold           = 0.9
+      input_size          = 32
+    }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "refuses_a_label_twice" {
+  command = plan
+
+  variables {
+    model = {
+      name                = "bikes"
+      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
+      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
+      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+      labels              = ["a", "a"]
+      classes_of_interest = ["a"]
+      threshold           = 0.9
+      input_size          = 32
+    }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "refuses_a_foreign_class_of_interest" {
+  command = plan
+
+  variables {
+    model = {
+      name                = "bikes"
+      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
+      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
+      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+      labels              = ["a", "b"]
+      classes_of_interest = ["c"]
+      threshold           = 0.9
+      input_size          = 32
+    }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "refuses_a_percentage_as_threshold" {
+  command = plan
+
+  variables {
+    model = {
+      name                = "bikes"
+      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
+      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
+      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+      labels              = ["a", "b"]
+      classes_of_interest = ["a"]
+      threshold           = 93
+      input_size          = 32
+    }
+  }
+
+  expect_failures = [var.model]
+}
+
+run "refuses_half_a_pixel" {
+  command = plan
+
+  variables {
+    model = {
+      name                = "bikes"
+      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
+      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
+      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+      labels              = ["a", "b"]
+      classes_of_interest = ["a"]
+      threshold           = 0.9
+      input_size          = 32.5
+    }
+  }
+
+  expect_failures = [var.model]
+}
+
+# ---------------------------------------------------------------- one rule of the endpoint each
+
+run "refuses_a_graviton_type" {
+  command = plan
+
+  variables {
+    endpoint = { instance_type = "ml.m8g.large" }
+  }
+
+  expect_failures = [var.endpoint]
+}
+
+run "refuses_no_instance" {
+  command = plan
+
+  variables {
+    endpoint = { instance_count = 0 }
+  }
+
+  expect_failures = [var.endpoint]
+}
+
+run "refuses_scaling_to_zero" {
+  command = plan
+
+  variables {
+    endpoint = { instance_type = "ml.m5.large", scaling = { min = 0, max = 2, target = 100 } }
+  }
+
+  expect_failures = [var.endpoint]
+}
+
+run "refuses_scaling_of_a_burstable_type" {
+  command = plan
+
+  variables {
+    endpoint = { instance_type = "ml.t2.medium", scaling = { min = 1, max = 2, target = 100 } }
+  }
+
+  expect_failures = [var.endpoint]
+}
+
+run "refuses_scaling_with_serverless" {
+  command = plan
+
+  variables {
+    endpoint = { instance_type = "ml.m5.large", scaling = { min = 1, max = 2, target = 100 }, serverless = { memory_mb = 2048, max_concurrency = 5 }, capture_percentage = 0 }
+  }
+
+  expect_failures = [var.endpoint]
+}
+
+run "refuses_odd_serverless_memory" {
+  command = plan
+
+  variables {
+    endpoint = { serverless = { memory_mb = 2000, max_concurrency = 5 }, capture_percentage = 0 }
+  }
+
+  expect_failures = [var.endpoint]
+}
+
+run "refuses_more_than_everything_captured" {
+  command = plan
+
+  variables {
+    endpoint = { capture_percentage = 101 }
+  }
+
+  expect_failures = [var.endpoint]
+}
+
+run "refuses_traffic_that_moves_in_no_known_way" {
+  command = plan
+
+  variables {
+    endpoint = { blue_green = { traffic = "sudden", percent = 10, wait_seconds = 0 } }
+  }
+
+  expect_failures = [var.endpoint]
+}
+
+run "refuses_a_misspelt_category" {
+  command = plan
+
+  variables {
+    subscribers = { "a@example.com" = ["sytem"] }
+  }
+
+  expect_failures = [var.subscribers]
+}
