@@ -90,7 +90,7 @@ def mutations(
         table = Table(*heading, box=None)
         for row in rows:
             table.add_row(*row)
-        out.print(table)
+        out.print(table, width=150)
         for name in missed:
             out.print(f"[red]noticed by no gate[/] {escape(name)}")
     if document:

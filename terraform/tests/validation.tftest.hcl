@@ -362,3 +362,14 @@ run "refuses_a_misspelt_category" {
 
   expect_failures = [var.subscribers]
 }
+
+run "refuses_a_budget_below_zero" {
+  command = plan
+
+  variables {
+    monthly_budget_usd = -1
+    subscribers        = { "a@example.com" = ["alarm"] }
+  }
+
+  expect_failures = [var.monthly_budget_usd]
+}
