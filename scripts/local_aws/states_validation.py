@@ -290,7 +290,8 @@ def _location_rules(arguments: Any, needed: set[str], path: str) -> Iterator[Dia
 
 
 def _is_distributed(state: dict[str, Any]) -> bool:
-    return state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
+    config = state.get("ItemProcessor", {}).get("ProcessorConfig")
+    return isinstance(config, dict) and config.get("Mode") == "DISTRIBUTED"
 
 
 def _map_runs(machine: dict[str, Any], path: str, kind: str, labels: set[str]) -> Iterator[Diagnostic]:

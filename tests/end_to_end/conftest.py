@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from PIL import Image
 from typer.testing import CliRunner
 
 from scripts.local_stack import LocalStack
@@ -28,9 +29,9 @@ def bicycle(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def doubtful(tmp_path: Path) -> Path:
-    """A drawn moped: something between a bicycle and a motorcycle."""
-    path = tmp_path / "moped.jpg"
-    drawings.draw("ambiguous", 1).save(path, quality=90)
+    """A bicycle and a motorcycle in one picture, which the model takes for one of them without being sure."""
+    path = tmp_path / "both.jpg"
+    Image.blend(drawings.draw("bicycle", 10), drawings.draw("motorcycle", 10), 0.5).save(path, quality=90)
     return path
 
 

@@ -48,7 +48,7 @@ def test_a_picture_is_forgotten_with_its_versions_rows_and_captures(
 
 
 def test_what_cannot_be_reached_is_said(scones, workflow):
-    result = scones("forget", f"s3://{workflow.deployment.bucket}/incoming/never-was.jpg")
+    result = scones("forget", f"s3://{workflow.deployment.bucket}/incoming/nobody-sent-it.jpg")
 
     assert result.exit_code == 0
     assert "No version of it is known" in result.stdout

@@ -167,5 +167,5 @@ def test_an_alert_that_reached_nobody_is_sent_by_a_rerun(scones, workflow, doubt
     assert [(line["picture"], line["failure"]) for line in lines(result)] == [(outcome.uri, None)]
     (alert,) = alerts_of(outcome.execution)
     assert alert["attributes"]["category"] == "low_confidence"
-    assert "moped.jpg" in alert["subject"]
+    assert "both.jpg" in alert["subject"]
     assert messages(workflow, "alert_dead_letters_url") == 0

@@ -20,6 +20,7 @@ import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count as counting
 from itertools import cycle, islice
@@ -180,7 +181,8 @@ class Bench:
 
     def notebook(self, pictures: list[Picture]) -> Counter[str]:
         """The yardstick, which has no ledger: what counts is how its executions end."""
-        return self._executions(self._notebook_machine(), pictures)
+        with ExitStack() as removals:
+            return self._executions(self._notebook_machine(removals), pictures)
 
     def _executions(self, machine: str, pictures: list[Picture]) -> Counter[str]:
         def run(picture: Picture) -> str:
@@ -191,15 +193,19 @@ class Bench:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return Counter(pool.map(run, pictures))
 
-    def _notebook_machine(self) -> str:
-        functions = self.workflow.deployment.client("lambda")
+    def _notebook_machine(self, removals: ExitStack) -> str:
+        """The machine's ARN; `removals` get what ends it, its functions and their logs."""
+        functions, logs = (self.workflow.deployment.client(service) for service in ("lambda", "logs"))
         ours = functions.get_function_configuration(
             FunctionName=f"{self.workflow.deployment.prefix}-classify-image"
         )
         tasks: dict[str, Any] = {}
         for name, following in zip(NOTEBOOK, (*NOTEBOOK[1:], None), strict=True):
+            unique = f"notebook-{name}-{next(self.numbers)}"
+            removals.callback(logs.delete_log_group, logGroupName=f"/aws/lambda/{unique}")
+            removals.callback(functions.delete_function, FunctionName=unique)
             created = functions.create_function(
-                FunctionName=f"notebook-{name}-{next(self.numbers)}",
+                FunctionName=unique,
                 Runtime=ours["Runtime"],
                 Architectures=ours["Architectures"],
                 Role=ours["Role"],
@@ -223,6 +229,7 @@ class Bench:
                 stateMachineArn=self.workflow.deployment.state_machine_arn
             )["roleArn"],
         )
+        removals.callback(self.states.delete_state_machine, stateMachineArn=machine["stateMachineArn"])
         return str(machine["stateMachineArn"])
 
 
