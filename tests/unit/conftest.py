@@ -165,6 +165,7 @@ def service() -> Iterator[PlayedService]:
                 self.send_header(name, value)
             length = len(answer.body) if answer.length is None else answer.length
             self.send_header("Content-Length", str(length))
+            self.send_header("Connection", "close")  # announced, so that no client sends into the closing
             self.end_headers()
             with contextlib.suppress(ConnectionError):  # the client may have left on purpose
                 self.wfile.write(answer.body)
