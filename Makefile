@@ -36,7 +36,7 @@ diagrams: setup ## Draw statemachine/*.asl.json anew into docs/workflow.md
 screenshots: setup ## Make docs/images anew: a run of drawn pictures on this machine, its report, a headless Chromium
 	@$(BIN)/python -m scripts.screenshots
 
-plan: setup ## What an apply would do, break and cost: ENV=dev|prod|local; OFFLINE=1 without an account
+plan: package ## What an apply would do, break and cost: ENV=dev|prod|local; OFFLINE=1 without an account
 	@test -n "$(ENV)" || { echo 'Name the environment: make plan ENV=dev' >&2; exit 2; }
 	@$(BIN)/scones plan --env '$(ENV)' $(if $(OFFLINE),--offline)
 

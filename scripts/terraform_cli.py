@@ -27,6 +27,7 @@ MIRROR_PLACES = (
     "/srv",
 )
 MIRROR_DEPTH = 3
+FIRST_ERROR = re.compile(r"^(?:│ )?Error: ", re.MULTILINE)
 
 
 class TerraformMissing(Exception):
@@ -34,7 +35,7 @@ class TerraformMissing(Exception):
 
 
 class TerraformFailed(Exception):
-    """Terraform ended with an error; the message holds its own last words."""
+    """Terraform ended with an error; the message holds what it says of it, without the plan that went before."""
 
 
 class MirrorMissing(Exception):
@@ -159,8 +160,13 @@ def run(
     code = process.wait()
     output = "".join(lines)
     if code not in accept:
-        raise TerraformFailed(f"terraform {arguments[0]} failed ({code}):\n{output[-4000:]}")
+        raise TerraformFailed(f"terraform {arguments[0]} failed ({code}):\n{_errors(output)}")
     return code, output
+
+
+def _errors(output: str) -> str:
+    found = FIRST_ERROR.search(output)
+    return output[found.start() :][:4000] if found else output[-4000:]
 
 
 def main() -> None:

@@ -113,6 +113,19 @@ def test_a_failing_terraform_shows_its_last_words(fake_terraform):
         terraform_cli.run("plan")
 
 
+def test_a_failing_plan_shows_its_errors_without_the_plan_before_them(fake_terraform):
+    fake_terraform(
+        '[ "$1" = version ] && echo "Terraform v1.11.4" && exit 0\n'
+        "i=0; while [ $i -lt 300 ]; do echo '  + known = \"after apply\"'; i=$((i+1)); done\n"
+        "printf 'Plan: 39 to add\\n\\nError: Invalid value\\n\\nrun make package\\n' && exit 1"
+    )
+
+    with pytest.raises(TerraformFailed) as caught:
+        terraform_cli.run("plan")
+
+    assert str(caught.value) == "terraform plan failed (1):\nError: Invalid value\n\nrun make package\n"
+
+
 def test_an_accepted_exit_code_is_no_failure_and_lines_are_seen_as_they_come(fake_terraform):
     fake_terraform('[ "$1" = version ] && echo "Terraform v1.11.4" && exit 0\necho one\necho two\nexit 2')
     seen: list[str] = []
