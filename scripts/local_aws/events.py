@@ -70,8 +70,13 @@ class EventBridge:
         for rule in list(event_bus.rules.values()):
             text = rule.event_pattern.dump()
             if rule.state.startswith("ENABLED") and text and matches(self._pattern(text), complete):
-                for target in list(rule.targets):
-                    self._background.submit(self._deliver, target, rule.arn, complete, 0)
+                self.hand_over(rule, complete)
+
+    def hand_over(self, rule: Any, event: Event) -> None:
+        """Deliver an event to each target of a rule. Returns at once."""
+        complete = {**_envelope(), **event}
+        for target in list(rule.targets):
+            self._background.submit(self._deliver, target, rule.arn, complete, 0)
 
     def put_events(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html"""

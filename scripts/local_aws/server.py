@@ -21,7 +21,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import WSGITask
 
-from scripts.local_aws import moto_repairs
+from scripts.local_aws import backends, moto_repairs
 from scripts.local_aws.backends import ACCOUNT, REGION
 from scripts.local_aws.background import Background
 from scripts.local_aws.errors import AnswerLost, ServiceError
@@ -34,6 +34,8 @@ from scripts.local_aws.lambda_service import LambdaService
 from scripts.local_aws.protocol import Answer, Request, error_answer, json_answer, send
 from scripts.local_aws.repeated_attempts import RepeatedAttempts
 from scripts.local_aws.sagemaker import SageMaker
+from scripts.local_aws.schedules import PATH as SCHEDULES_PATH
+from scripts.local_aws.schedules import Schedules
 from scripts.local_aws.sns import Notifications
 from scripts.local_aws.step_functions import StepFunctions
 from scripts.local_aws.training import Training
@@ -70,6 +72,11 @@ class LocalAws:
         call_service = self.integrations.call_service
         self.functions.call_service = call_service
         self.events = EventBridge(self.background, self.functions, call_service)
+        # Schedules are supported only on the default event bus.
+        self.schedules = Schedules(
+            lambda: list(backends.events().event_buses["default"].rules.values()), self.events.hand_over
+        )
+        self.schedules.start()
         self.step_functions = StepFunctions(
             call_service, self.events.publish, lambda: self.integrations.client("s3"), wait_scale=wait_scale
         )
@@ -144,6 +151,8 @@ class LocalAws:
         path = request.path
         if path.startswith(FAULTS_PATH):
             return self.faults.answer(request)
+        if path.startswith(SCHEDULES_PATH):
+            return self.schedules.answer(request)
         if path == "/_local/health":
             return json_answer({"status": "ok", "pending": self.background.pending()})
         if path == "/_local/outbox":
@@ -153,6 +162,7 @@ class LocalAws:
     def stop(self) -> None:
         """Stop every child process."""
         self.faults.end()
+        self.schedules.stop()
         self.background.stop()
         self.step_functions.close()
         self.functions.stop()
