@@ -31,6 +31,7 @@ from scripts.local_aws.faults import Faults, perform_cut
 from scripts.local_aws.hosting import Hosting
 from scripts.local_aws.integrations import Integrations
 from scripts.local_aws.lambda_service import LambdaService
+from scripts.local_aws.outbox_page import page
 from scripts.local_aws.protocol import Answer, Request, error_answer, json_answer, send
 from scripts.local_aws.repeated_attempts import RepeatedAttempts
 from scripts.local_aws.sagemaker import SageMaker
@@ -156,7 +157,8 @@ class LocalAws:
         if path == "/_local/health":
             return json_answer({"status": "ok", "pending": self.background.pending()})
         if path == "/_local/outbox":
-            return json_answer(self.notifications.outbox())
+            deliveries = self.notifications.outbox()
+            return page(deliveries) if "text/html" in request.header("Accept") else json_answer(deliveries)
         raise ServiceError("ResourceNotFoundException", f"There is no {path}", 404)
 
     def stop(self) -> None:

@@ -11,6 +11,7 @@ from scripts.scones import (
     evaluate,
     forget,
     image,
+    outbox,
     package,
     plan,
     promote,
@@ -49,6 +50,7 @@ app.command("stream")(stream.stream)
 app.command("testcase")(testcase.print_inputs)
 app.command("review")(review.review)
 app.command("report")(report.report)
+app.command("outbox")(outbox.outbox)
 app.command("forget")(forget.forget)
 app.command("demo")(demo.demo)
 

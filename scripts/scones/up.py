@@ -27,6 +27,4 @@ def up() -> None:
             )
         for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
             out.print(f"export {name}={stack.variables[name]}")
-    err.print(
-        "Next: scones classify PICTURE...   Messages: curl $AWS_ENDPOINT_URL/_local/outbox   End: scones down"
-    )
+    err.print("Next: scones classify PICTURE...   Messages: scones outbox   End: scones down")

@@ -48,6 +48,22 @@ def test_a_mail_subscription_is_confirmed_and_its_mail_lies_in_the_outbox(server
     assert topic in [json.loads(line)["topic"] for line in lines]
 
 
+def test_a_browser_gets_the_outbox_as_a_page_that_holds_no_markup_of_others(server: Server) -> None:
+    sns, topic = server.client("sns"), create_topic(server)
+    sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
+    hostile = "<script>alert('&')</script>"
+    sns.publish(TopicArn=topic, Subject=hostile, Message=hostile, MessageAttributes=attribute(hostile))
+    request = urllib.request.Request(f"{server.url}/_local/outbox", headers={"Accept": "text/html,*/*"})
+    with urllib.request.urlopen(request) as answer:
+        page = answer.read().decode()
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert page.count("&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;") == 3
+    assert "<script" not in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
 def test_a_filter_policy_chooses_what_a_subscriber_gets(server: Server) -> None:
     """https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html"""
     sns, topic = server.client("sns"), create_topic(server)
