@@ -91,6 +91,12 @@ class LocalStack:
         with urllib.request.urlopen(f"{self.server['endpoint_url']}/_local/outbox", timeout=10) as answer:
             return json.load(answer)
 
+    def fire(self, schedule: str) -> None:
+        """Fires a schedule now, by the last part of its rule's name, such as "digest"."""
+        url = f"{self.server['endpoint_url']}/_local/schedules/{self.deployment().prefix}-{schedule}"
+        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10):
+            pass
+
     def inject(self, fault: dict[str, Any], **rule: Any) -> None:
         """Makes requests fail on purpose until `heal`; see "Faults on purpose" in scripts/local_aws/README.md."""
         self._administer_faults("POST", json.dumps({**rule, "fault": fault}).encode())

@@ -57,10 +57,11 @@ locals {
       memory_mb       = 256
       timeout_seconds = 28
       environment = {
-        BUCKET      = local.names.bucket
-        TOPIC_ARN   = local.arns.alerts_topic
-        ENVIRONMENT = local.prefix
-        RUNBOOK_URL = var.runbook_url
+        BUCKET       = local.names.bucket
+        TOPIC_ARN    = local.arns.alerts_topic
+        ENVIRONMENT  = local.prefix
+        LEDGER_TABLE = local.names.ledger
+        RUNBOOK_URL  = var.runbook_url
       }
       statements = [
         {
@@ -85,6 +86,18 @@ locals {
           actions    = ["kms:Decrypt"]
           resources  = local.key_resources
           conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com"] } })
+        },
+        {
+          # Counts what waits, for the digest.
+          sid       = "ReadWhatWaits"
+          actions   = ["dynamodb:Query"]
+          resources = ["${local.arns.ledger}/index/attention"]
+        },
+        {
+          sid        = "DecryptLedger"
+          actions    = ["kms:Decrypt"]
+          resources  = local.key_resources
+          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["dynamodb.${var.region}.amazonaws.com"] } })
         },
         {
           sid        = "EncryptAlerts"

@@ -137,6 +137,7 @@ module "alerts" {
   unfinished_rule_arn = local.arns.unfinished_rule
   unsettled_rule      = local.names.unsettled_rule
   unsettled_rule_arn  = local.arns.unsettled_rule
+  schedule_arns       = values(local.arns.schedules)
   alarms_arn_pattern  = local.arns.alarms
   state_machine_arns  = [for name, arn in local.arns.state_machines : arn if name != "unfinished"]
   settler_arn         = local.arns.state_machines["unfinished"]
@@ -151,4 +152,25 @@ module "alerts" {
     alias = module.function["send_alert"].alias
     arn   = local.arns.live_functions["send_alert"]
   }
+}
+
+module "schedule" {
+  source   = "./modules/schedule"
+  for_each = local.schedules
+
+  name             = local.names.schedules[each.key]
+  arn              = local.arns.schedules[each.key]
+  description      = each.value.description
+  hours            = each.value.hours
+  input            = each.value.input
+  dead_letters_arn = local.arns.alert_dead_letters
+
+  function = {
+    name  = module.function[each.value.function].name
+    alias = module.function[each.value.function].alias
+    arn   = local.arns.live_functions[each.value.function]
+  }
+
+  # What it cannot deliver must be kept from the first call on.
+  depends_on = [module.alerts]
 }

@@ -179,15 +179,32 @@ variable "training_image_uri" {
 variable "subscribers" {
   type        = map(list(string))
   default     = {}
-  description = "E-mail addresses and the categories of alerts each receives: low_confidence, rejected, system, alarm, batch, drift. Whoever receives \"alarm\" also hears of a broken alert path. Each address must confirm once, by the mail that AWS sends."
+  description = "E-mail addresses and the categories of alerts each receives: low_confidence, rejected and system one by one, or \"digest\", one message that counts all pictures that wait; alarm, batch, drift. Whoever receives \"alarm\" also hears of a broken alert path. Each address must confirm once, by the mail that AWS sends."
 
   validation {
     condition     = alltrue([for address in keys(var.subscribers) : can(regex("^[^@\\s]+@[^@\\s]+[.][^@\\s]+$", address))])
     error_message = "subscribers names ${jsonencode(keys(var.subscribers))}: each key must be an e-mail address."
   }
   validation {
-    condition     = alltrue([for categories in values(var.subscribers) : length(categories) > 0 && length(setsubtract(categories, ["low_confidence", "rejected", "system", "alarm", "batch", "drift"])) == 0])
-    error_message = "subscribers is ${jsonencode(var.subscribers)}: each address needs at least one of low_confidence, rejected, system, alarm, batch, drift; a misspelt category would never be delivered."
+    condition     = alltrue([for categories in values(var.subscribers) : length(categories) > 0 && length(setsubtract(categories, ["low_confidence", "rejected", "system", "alarm", "batch", "drift", "digest"])) == 0])
+    error_message = "subscribers is ${jsonencode(var.subscribers)}: each address needs at least one of low_confidence, rejected, system, alarm, batch, drift, digest; a misspelt category would never be delivered."
+  }
+}
+
+variable "schedules" {
+  type = object({
+    digest_hours = optional(number, 24)
+  })
+  default     = {}
+  nullable    = false
+  description = <<-EOT
+    How often the deployment looks at itself.
+    digest_hours: hours between two digests of what waits, counted from the apply that made the schedule. 24, the default, is one message a day; there is none while nothing waits.
+  EOT
+
+  validation {
+    condition     = alltrue([for hours in values(var.schedules) : hours >= 1 && hours <= 744 && floor(hours) == hours])
+    error_message = "schedules is ${jsonencode(var.schedules)}: use whole hours, 1 to 744 (a month)."
   }
 }
 

@@ -1,6 +1,7 @@
 """Sends an alert: the only place that knows what alerts say."""
 
 import dataclasses
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
@@ -11,6 +12,7 @@ from functions.common.errors import AlertUnavailable
 from functions.common.telemetry import logger, observed
 from functions.send_alert.message import compose
 from functions.send_alert.occurrence import Occurrence, understand
+from functions.send_alert.waiting import count_waiting
 
 READ_TIMEOUT_SECONDS = 10
 
@@ -20,9 +22,10 @@ def lambda_handler(event: Any) -> dict[str, Any]:
     """Publish what happened to TOPIC_ARN, with the message attribute `category` for filter policies.
 
     Takes {category, error, reason, execution, picture, ...} from the workflow, {category: batch, batch, pictures,
-    error, reason, ...} at the end of a batch, or an EventBridge event "Step Functions Execution Status Change" or
-    "CloudWatch Alarm State Change" as it is. Returns message_id: null for a batch without news, which nobody
-    hears of. Raises InvalidInput, AlertUnavailable, Misconfigured.
+    error, reason, ...} at the end of a batch, {category: digest, hours, time} from a schedule, or an EventBridge
+    event "Step Functions Execution Status Change" or "CloudWatch Alarm State Change" as it is. Returns message_id:
+    null for a batch without news and for a digest of nothing, which nobody hears of. Raises InvalidInput,
+    AlertUnavailable, Misconfigured.
     """
     topic = settings.text("TOPIC_ARN")
     occurrence = understand(event)
@@ -30,6 +33,10 @@ def lambda_handler(event: Any) -> dict[str, Any]:
     if occurrence.batch:
         occurrence = _with_summary(occurrence)
         if occurrence.summary and not occurrence.summary.has_news and not occurrence.error:
+            return {"message_id": None}
+    if occurrence.category == "digest":
+        occurrence = _with_waiting(occurrence)
+        if occurrence.waiting and not occurrence.waiting.total:
             return {"message_id": None}
     message = compose(occurrence, topic, settings.text("ENVIRONMENT"), settings.text("RUNBOOK_URL"))
     try:
@@ -58,3 +65,28 @@ def _with_summary(occurrence: Occurrence) -> Occurrence:
         raise named_error(error, f"Reading the results of batch {batch}", AlertUnavailable, {}) from error
     summary = batch_results.summarize(occurrence.pictures, outcomes)
     return dataclasses.replace(occurrence, manifest=manifest, summary=summary)
+
+
+def _with_waiting(occurrence: Occurrence) -> Occurrence:
+    """Adds what waits in the ledger, and what of it came in since the digest before; the schedule tells both times.
+
+    A digest that is tried again, or sent from the dead letters, so counts the same hours.
+    """
+    table = settings.text("LEDGER_TABLE")
+    since = _moment(occurrence.time) - timedelta(hours=occurrence.hours)
+    try:
+        waiting = count_waiting(
+            client("dynamodb", READ_TIMEOUT_SECONDS), table, since.isoformat(timespec="milliseconds")
+        )
+    except Exception as error:
+        raise named_error(error, f"Reading what waits in {table}", AlertUnavailable, {}) from error
+    return dataclasses.replace(occurrence, waiting=waiting)
+
+
+def _moment(time: str) -> datetime:
+    """The time that a schedule gives, else now; in UTC and without a zone, as the ledger's times compare."""
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        moment = datetime.now(UTC)
+    return moment.astimezone(UTC).replace(tzinfo=None)

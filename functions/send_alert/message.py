@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from functions.send_alert.occurrence import Occurrence
+from functions.send_alert.waiting import Waiting
 
 # SNS: ASCII, no line break, under 100 characters: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 MAX_SUBJECT = 99
@@ -47,6 +48,8 @@ def compose(occurrence: Occurrence, topic_arn: str, environment: str, runbook_ur
         "batch": _printable(occurrence.batch, 60) or "without a name",
         "headline": _headline(occurrence),
         "outcomes": _outcomes(occurrence),
+        "hours": str(occurrence.hours),
+        "longest": _longest(occurrence),
     }
     subject, text = _template(occurrence.category)
     name = _printable(occurrence.key, 1024).rsplit("/", 1)[-1] or "an unnamed picture"
@@ -89,6 +92,9 @@ def _batch_verdict(occurrence: Occurrence) -> str:
 
 
 def _headline(occurrence: Occurrence) -> str:
+    if occurrence.waiting:
+        total = occurrence.waiting.total
+        return f"{total} {'picture waits' if total == 1 else 'pictures wait'}, {occurrence.waiting.new} new"
     if occurrence.summary is None:
         return f"{occurrence.pictures or 'no'} pictures"
     return f"{occurrence.summary.accepted} of {occurrence.summary.pictures} accepted"
@@ -96,6 +102,8 @@ def _headline(occurrence: Occurrence) -> str:
 
 def _outcomes(occurrence: Occurrence) -> str:
     """One line for each kind of outcome that occurred, with what to do about it."""
+    if occurrence.waiting:
+        return _waiting(occurrence.waiting)
     rest = f'run "scones batch --missing {_printable(occurrence.manifest, MAX_LINK)}"'
     summary = occurrence.summary
     if summary is None:
@@ -110,6 +118,40 @@ def _outcomes(occurrence: Occurrence) -> str:
         "decided before": (summary.decided_before, ": nothing changed"),
     }
     return "".join(f"\n{count} {kind}{advice}" for kind, (count, advice) in lines.items() if count)
+
+
+def _waiting(waiting: Waiting) -> str:
+    """One line for each status of what waits, with the labels or errors behind it and what to do."""
+    advice = {
+        "LOW_CONFIDENCE": ("low confidence", 'run "scones review"'),
+        "REJECTED": ("rejected", "ask for good copies"),
+        "FAILED": ("failed", 'repair the cause, then run "scones rerun --status FAILED"'),
+    }
+    lines = []
+    for status, (kind, action) in advice.items():
+        counts = waiting.counts[status]
+        named = ", ".join(f"{_printable(name, 30)} {count}" for name, count in counts.most_common(3))
+        rest = len(counts) - 3
+        more = f", {rest} more kinds" if rest > 0 else ""
+        lines += [f"\n{counts.total()} {kind} ({named}{more}): {action}"] if counts else []
+    return "".join(lines)
+
+
+def _longest(occurrence: Occurrence) -> str:
+    """Which picture has waited longest, and those that the model doubts most."""
+    if occurrence.waiting is None or occurrence.waiting.oldest is None:
+        return ""
+    oldest = occurrence.waiting.oldest
+    lines = [f"Waiting longest: {_short(oldest.uri)}, since {_printable(oldest.time, 40)}"]
+    lines += [
+        f"Most doubtful: {_printable(doubt.label, 30)} {f'{doubt.confidence:.12f}'[:4]} - {_short(doubt.uri)}"
+        for doubt in occurrence.waiting.doubts
+    ]
+    return "\n".join(lines)
+
+
+def _short(uri: str) -> str:
+    return _end_of(_printable(uri, 1100).rsplit("/", 1)[-1], 50)
 
 
 def _links(occurrence: Occurrence, topic_arn: str, runbook_url: str) -> str:

@@ -11,8 +11,10 @@ from typing import Any
 
 from functions.common.batch_results import Summary
 from functions.common.errors import InvalidInput
+from functions.send_alert.waiting import Waiting
 
-CATEGORIES = ("low_confidence", "rejected", "system", "alarm", "batch", "drift")
+CATEGORIES = ("low_confidence", "rejected", "system", "alarm", "batch", "drift", "digest")
+MAX_HOURS = 8784  # a year
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Occurrence:
     was_stopped: bool = False
     summary: Summary | None = None
     manifest: str = ""
+    hours: int = 24
+    waiting: Waiting | None = None
 
 
 def understand(event: Any) -> Occurrence:
@@ -64,6 +68,7 @@ def understand(event: Any) -> Occurrence:
         time=_text(event, "time"),
         batch=_text(event, "batch"),
         pictures=_whole(event, "pictures"),
+        hours=min(_whole(event, "hours") or 24, MAX_HOURS),
     )
 
 

@@ -10,4 +10,5 @@ ledger_retention_days = 7
 subscribers = {
   "operations@example.com" = ["system", "alarm", "batch", "drift"]
   "pictures@example.com"   = ["low_confidence", "rejected"]
+  "review@example.com"     = ["digest"]
 }

@@ -17,10 +17,11 @@ endpoint = {
 log_retention_days    = 365
 ledger_retention_days = 730
 
-# Each address gets one mail from AWS and must confirm it.
+# Each address gets one mail from AWS and must confirm it. "digest": one message a day that counts all pictures which wait,
+# in place of one for each.
 subscribers = {
   # "operations@your-organisation.example" = ["system", "alarm", "batch", "drift"]
-  # "pictures@your-organisation.example"   = ["low_confidence", "rejected"]
+  # "pictures@your-organisation.example"   = ["digest"]
 }
 
 # A mail before the bill; needs a subscriber of "alarm". `make plan ENV=prod` estimates what a month costs.

@@ -104,6 +104,7 @@ run "every_variable_refuses_a_bad_value" {
     endpoint                 = { instance_type = "m5.large" }
     threshold                = 93
     subscribers              = { "nobody" = ["system"] }
+    schedules                = { digest_hours = 0 }
     runbook_url              = "https://example.com/operations#top"
     log_retention_days       = 31
     ledger_retention_days    = 0
@@ -119,7 +120,7 @@ run "every_variable_refuses_a_bad_value" {
   }
 
   expect_failures = [
-    var.environment, var.project, var.endpoint, var.threshold, var.subscribers, var.runbook_url, var.log_retention_days,
+    var.environment, var.project, var.endpoint, var.threshold, var.subscribers, var.schedules, var.runbook_url, var.log_retention_days,
     var.ledger_retention_days, var.existing_key_arn, var.permissions_boundary_arn, var.region, var.training_image_uri, var.model,
   ]
 }

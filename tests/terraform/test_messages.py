@@ -37,6 +37,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
         },
         "training_image_uri": "pytorch:latest",
         "subscribers": {"nobody": ["sytem"]},
+        "schedules": {"digest_hours": 0.5},
         "runbook_url": "https://example.com/operations#top",
         "log_retention_days": 31,
         "ledger_retention_days": 0,
@@ -117,6 +118,7 @@ EXAMPLES = [
         "everything wrong",
         ['"sytem"', "never be delivered", "needs at least one of low_confidence"],
     ),
+    ("schedules", "everything wrong", ['"digest_hours":0.5', "whole hours", "a month"]),
     (
         "monthly_budget_usd",
         "a Graviton type, and a budget that nobody hears of",

@@ -50,6 +50,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "THRESHOLD": "0.93",
         "TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:scones-test-alerts",
         "ENVIRONMENT": "scones-test",
+        "LEDGER_TABLE": "scones-test-ledger",
         "POWERTOOLS_METRICS_NAMESPACE": "scones-test",
         "RUNBOOK_URL": "https://example.org/docs/operations.md",
     }
@@ -123,6 +124,22 @@ def deployment(bucket: Any) -> Deployment:
         "endpoint_name": "scones-test-classifier",
     }
     return Deployment(names | queues, {})
+
+
+@pytest.fixture
+def inbox(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]:
+    """Subscribes a queue to the topic of alerts; reads what it received."""
+    sns, sqs = deployment.client("sns"), deployment.client("sqs")
+    topic = sns.create_topic(Name="scones-test-alerts")["TopicArn"]
+    queue = sqs.create_queue(QueueName="inbox")["QueueUrl"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:inbox")
+    monkeypatch.setenv("TOPIC_ARN", topic)
+
+    def read() -> list[dict[str, Any]]:
+        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        return [json.loads(found["Body"]) for found in answer.get("Messages", [])]
+
+    return read
 
 
 @dataclasses.dataclass

@@ -7,7 +7,6 @@ import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from functions.common.errors import AlertUnavailable, InvalidInput, Misconfigured
 from functions.send_alert.handler import lambda_handler
@@ -16,8 +15,8 @@ from functions.send_alert.occurrence import CATEGORIES, understand
 
 EVENTS = Path(__file__).resolve().parent.parent / "events"
 SNAPSHOTS = sorted((EVENTS / "messages").glob("*.txt"))
-# The others are made of the event alone; these name the bucket, and two count what lies in it.
-OF_A_BATCH = ("alert_batch", "alert_batch_failed", "execution_aborted_batch")
+# The others are made of the event alone; these count what lies in the bucket or the ledger, or name the bucket.
+COUNTING = ("alert_batch", "alert_batch_failed", "alert_digest", "execution_aborted_batch")
 MAP_RUN = "results/20261112-031200-7f2d/a3bb189e-8bf9-3888-9912-ace4e6543002"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:scones-test-alerts"
 BUCKET = "scones-test-123456789012-us-east-1"
@@ -28,23 +27,16 @@ def message(event, environment="scones-test", topic=TOPIC):
 
 
 @pytest.fixture
-def inbox(monkeypatch):
-    """Subscribes a queue to the topic; reads what it received. The bucket has the results of a batch."""
-    with mock_aws():
-        s3 = boto3.client("s3", "us-east-1")
-        s3.create_bucket(Bucket=BUCKET)
-        for path in (EVENTS / "batch_results").iterdir():
-            s3.put_object(Bucket=BUCKET, Key=f"{MAP_RUN}/{path.name}", Body=path.read_bytes())
-        sns, sqs = boto3.client("sns", "us-east-1"), boto3.client("sqs", "us-east-1")
-        topic = sns.create_topic(Name="scones-test-alerts")["TopicArn"]
-        queue = sqs.create_queue(QueueName="inbox")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-        monkeypatch.setenv("TOPIC_ARN", topic)
-        yield lambda: [
-            json.loads(found["Body"])
-            for found in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-        ]
+def counted(deployment, event):
+    """The bucket has the results of a batch, and the ledger rows that wait."""
+    s3, dynamodb = deployment.client("s3"), deployment.client("dynamodb")
+    for path in (EVENTS / "batch_results").iterdir():
+        s3.put_object(Bucket=BUCKET, Key=f"{MAP_RUN}/{path.name}", Body=path.read_bytes())
+    for row in event("waiting_rows"):
+        texts = {"picture": f"s3://{BUCKET}/{row['key']}", "version": "v1", "status": row["attention"], **row}
+        item = {name: {"S": text} for name, text in texts.items() if name not in ("key", "confidence")}
+        item |= {"confidence": {"N": str(row["confidence"])}} if "confidence" in row else {}
+        dynamodb.put_item(TableName=deployment.ledger_table, Item=item)
 
 
 def category_of(stem):
@@ -58,7 +50,7 @@ def category_of(stem):
 
 
 @pytest.mark.parametrize(
-    "snapshot", [path for path in SNAPSHOTS if path.stem not in OF_A_BATCH], ids=lambda path: path.stem
+    "snapshot", [path for path in SNAPSHOTS if path.stem not in COUNTING], ids=lambda path: path.stem
 )
 def test_a_golden_event_gives_the_message_on_file(snapshot, event):
     made = message(event(snapshot.stem))
@@ -74,7 +66,7 @@ def test_every_category_has_a_golden_event_and_a_message_on_file():
 
 
 @pytest.mark.parametrize("snapshot", SNAPSHOTS, ids=lambda path: path.stem)
-def test_a_published_alert_reaches_a_subscriber_with_its_category(snapshot, inbox, event, context):
+def test_a_published_alert_reaches_a_subscriber_with_its_category(snapshot, counted, inbox, event, context):
     result = lambda_handler(event(snapshot.stem), context)
 
     [received] = inbox()

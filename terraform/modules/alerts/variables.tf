@@ -50,6 +50,11 @@ variable "unsettled_rule_arn" {
   description = "ARN of that rule."
 }
 
+variable "schedule_arns" {
+  type        = list(string)
+  description = "ARNs of the scheduled rules whose calls the queue keeps when they cannot be delivered."
+}
+
 variable "alarms_arn_pattern" {
   type        = string
   description = "ARN pattern of the alarms that may publish to the alarms topic."

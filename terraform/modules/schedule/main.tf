@@ -1,0 +1,36 @@
+resource "aws_cloudwatch_event_rule" "this" {
+  name                = var.name
+  description         = var.description
+  schedule_expression = var.hours == 1 ? "rate(1 hour)" : "rate(${var.hours} hours)"
+}
+
+resource "aws_cloudwatch_event_target" "function" {
+  rule      = aws_cloudwatch_event_rule.this.name
+  target_id = "function"
+  arn       = var.function.arn
+
+  input_transformer {
+    input_paths    = { time = "$.time" }
+    input_template = var.input
+  }
+
+  retry_policy {
+    maximum_event_age_in_seconds = 3600
+    maximum_retry_attempts       = 185
+  }
+
+  dead_letter_config {
+    arn = var.dead_letters_arn
+  }
+
+  depends_on = [aws_lambda_permission.this]
+}
+
+resource "aws_lambda_permission" "this" {
+  statement_id  = "LetScheduleInvoke"
+  action        = "lambda:InvokeFunction"
+  function_name = var.function.name
+  qualifier     = var.function.alias
+  principal     = "events.amazonaws.com"
+  source_arn    = var.arn
+}

@@ -1,0 +1,34 @@
+variable "name" {
+  type        = string
+  description = "Name of the rule."
+}
+
+variable "arn" {
+  type        = string
+  description = "ARN of the rule."
+}
+
+variable "description" {
+  type        = string
+  description = "What the schedule does, in one sentence."
+}
+
+variable "hours" {
+  type        = number
+  description = "Hours between two calls."
+}
+
+variable "input" {
+  type        = string
+  description = "What the function is called with: JSON in which <time> stands for the schedule's time."
+}
+
+variable "function" {
+  type        = object({ name = string, alias = string, arn = string })
+  description = "The function that is called: its name, the alias to invoke, and that alias' ARN."
+}
+
+variable "dead_letters_arn" {
+  type        = string
+  description = "ARN of the queue that keeps calls which could not be delivered."
+}

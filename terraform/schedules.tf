@@ -1,0 +1,13 @@
+# What happens at times: which function is called, and with what. The input's <time> is the time that the schedule
+# means, so that a call that is tried again later is about the same hours.
+
+locals {
+  schedules = {
+    digest = {
+      description = "Sends the digest of the pictures that wait"
+      function    = "send_alert"
+      hours       = var.schedules.digest_hours
+      input       = "{\"category\": \"digest\", \"hours\": ${var.schedules.digest_hours}, \"time\": <time>}"
+    }
+  }
+}
