@@ -182,11 +182,12 @@ class LocalStack:
         backend = terraform_cli.MODULE / "environments" / f"{ENVIRONMENT}.s3.tfbackend"
         self.terraform("init", f"-backend-config={backend}", "-lockfile=readonly")
 
-    def apply(self, progress: Progress = silent) -> Deployment:
-        """Applies the root module and saves its outputs."""
-        counter = _ApplyCounter(progress)
+    def apply(self, progress: Progress = silent, plan: Path | None = None) -> Deployment:
+        """Applies the root module, or exactly what was planned, and saves its outputs."""
+        counter = ActionCounter(progress)
+        what = [str(plan)] if plan else self.var_files()
         options = ["-auto-approve", "-no-color", "-parallelism=40"]
-        self.terraform("apply", *options, *self.var_files(), on_line=counter.see)
+        self.terraform("apply", *options, *what, on_line=counter.see)
         applied = Deployment(deployment.read_outputs(self.variables), self.variables)
         deployment.save(applied, self.folder / "outputs.json")
         return applied
@@ -234,7 +235,7 @@ def _package(progress: Progress) -> None:
     packaging.build("local", report=lambda text: progress(f"Packaging the functions: {text}", None))
 
 
-class _ApplyCounter:
+class ActionCounter:
     """Turns Terraform's output into a share of the planned actions that are done."""
 
     def __init__(self, progress: Progress):

@@ -154,7 +154,7 @@ def summarise(
     cost = Cost(
         prices.estimate(resources(before), region, volume), prices.estimate(after, region, volume), volume
     )
-    return Summary(environment, basis, list(_changes(plan)), cost, broken, _unheard(after))
+    return Summary(environment, basis, list(changes(plan)), cost, broken, _unheard(after))
 
 
 def _unheard(after: list[dict[str, Any]]) -> list[str]:
@@ -179,7 +179,8 @@ def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _resources(child)
 
 
-def _changes(plan: dict[str, Any]) -> Iterator[Change]:
+def changes(plan: dict[str, Any]) -> Iterator[Change]:
+    """Every managed resource that a plan creates, changes, replaces or destroys."""
     for it in plan.get("resource_changes", []):
         change = it["change"]
         action = _action(change["actions"])

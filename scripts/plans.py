@@ -103,16 +103,17 @@ def var_files(environment: str) -> list[str]:
     if not own.exists():
         known = ", ".join(sorted(path.stem for path in ENVIRONMENTS.glob("*.tfvars")))
         raise PlanError(f"There is no {own.relative_to(terraform_cli.ROOT)}: the environments are {known}.")
-    return [f"-var-file={path}" for path in (own, _model_file(environment)) if path.exists()]
+    return [f"-var-file={path}" for path in (own, model_file(environment)) if path.exists()]
 
 
-def _model_file(environment: str) -> Path:
+def model_file(environment: str) -> Path:
+    """Where `scones promote` names the model to Terraform."""
     return ENVIRONMENTS / f"{environment}.model.tfvars.json"
 
 
 def _account(environment: str) -> str:
     """The account that the promoted model's image lies in: the artifact's bucket carries the same number."""
-    path = _model_file(environment)
+    path = model_file(environment)
     found = re.search(r'"(\d{12})\.dkr\.ecr\.', path.read_text(encoding="utf-8")) if path.exists() else None
     return found[1] if found else ACCOUNT
 

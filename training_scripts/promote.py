@@ -68,7 +68,7 @@ def promote(
     """Hold a new model against the current one and publish it if it is no worse.
 
     A first model is adopted without a comparison. Verdict and figures are kept beside the artifact as
-    promotion.json. Rolling back is reverting the file `destination.tfvars`.
+    promotion.json. Rolling back is writing `former_model` to the file `destination.tfvars`, or reverting it.
 
     Args:
         frozen: an archive or staged folder whose test split decides; needed if there is a current model.
@@ -106,6 +106,34 @@ def current_model(tfvars: Path) -> dict[str, Any] | None:
         raise PromoteError(
             f"{tfvars} is no file that promote wrote ({error}): revert or remove it"
         ) from error
+
+
+def former_model(current: dict[str, Any], destination: Destination) -> dict[str, Any]:
+    """The Terraform variable `model` that the current one has replaced, by the record of its promotion.
+
+    Raises:
+        PromoteError: there is no such record, it was the first model, or the former artifact is not what it was.
+    """
+    try:
+        there = destination.s3_client.get_object(Bucket=destination.bucket, Key=_record_key(current["name"]))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchKey":
+            raise
+        raise PromoteError(
+            f"{current['name']} has no {_record_key(current['name'])} in {destination.bucket}, so nobody knows what it "
+            f"has replaced: revert {destination.tfvars.name} in version control"
+        ) from error
+    former = json.loads(there["Body"].read())["replaces"]
+    if former is None:
+        raise PromoteError(f"{current['name']} was the first model: there is none to return to")
+    with tempfile.TemporaryDirectory() as folder:
+        _artifact_of(former, destination, Path(folder))
+    return former
+
+
+def write_model(tfvars: Path, model: dict[str, Any]) -> None:
+    """Name a model to Terraform; the file is replaced whole or not at all."""
+    _write(tfvars, json.dumps({"model": model}, indent=2) + "\n")
 
 
 def plan_to_expect(before: dict[str, Any] | None, after: dict[str, Any]) -> list[str]:
@@ -153,20 +181,18 @@ def publish(archive: Path, *, bucket: str, image_uri: str, tfvars: Path, s3_clie
         )
     key = f"models/{name}/model.tar.gz"
     _upload(archive.read_bytes(), bucket, key, s3_client)
-    variables = {
-        "model": {
-            "name": name,
-            "artifact_uri": f"s3://{bucket}/{key}",
-            "sha256": artifact.sha256(archive),
-            "image_uri": image_uri,
-            "labels": description["labels"],
-            "classes_of_interest": description["classes_of_interest"],
-            "threshold": description["threshold"],
-            "input_size": description["input_size"],
-        }
+    model = {
+        "name": name,
+        "artifact_uri": f"s3://{bucket}/{key}",
+        "sha256": artifact.sha256(archive),
+        "image_uri": image_uri,
+        "labels": description["labels"],
+        "classes_of_interest": description["classes_of_interest"],
+        "threshold": description["threshold"],
+        "input_size": description["input_size"],
     }
-    _write(tfvars, json.dumps(variables, indent=2) + "\n")
-    return variables
+    write_model(tfvars, model)
+    return {"model": model}
 
 
 @dataclass(frozen=True)
@@ -212,7 +238,7 @@ def _verdict(contest: _Contest, destination: Destination, folder: Path, new_clas
         verdict = Verdict(notes=["it is the first model: there is none to compare it with"])
         verdict.figures = {name: {"new": share} for name, share in new.shares().items()}
     elif set(current["classes_of_interest"]) & set(contest.description["classes_of_interest"]):
-        archive = _current_artifact(current, destination, folder)
+        archive = _artifact_of(current, destination, folder)
         verdict = gate.compare(new, contest.answers(archive, pictures, "current"))
         verdict.notes += _another_set(current, destination, pictures.digest())
     else:
@@ -230,17 +256,21 @@ def _check_classes(new: list[str], current: list[str], new_classes: bool) -> Non
         )
 
 
-def _current_artifact(current: dict[str, Any], destination: Destination, folder: Path) -> Path:
+def _artifact_of(model: dict[str, Any], destination: Destination, folder: Path) -> Path:
+    """The published artifact of a model, checked to be the one that was published."""
     try:
-        path = objects.download(current["artifact_uri"], folder, destination.s3_client)
+        path = objects.download(model["artifact_uri"], folder, destination.s3_client)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("NoSuchKey", "NoSuchBucket", "404"):
             raise
         raise PromoteError(
-            f"the current model, {current['artifact_uri']}, is not there: revert or remove {destination.tfvars}"
+            f"the artifact of {model['name']}, {model['artifact_uri']}, is not there: "
+            f"revert or remove {destination.tfvars}"
         ) from error
-    if artifact.sha256(path) != current["sha256"]:
-        raise PromoteError(f"{current['artifact_uri']} is not the artifact that {destination.tfvars} names")
+    if artifact.sha256(path) != model["sha256"]:
+        raise PromoteError(
+            f"{model['artifact_uri']} is not the artifact that was promoted as {model['name']}"
+        )
     return path
 
 
@@ -271,7 +301,7 @@ def _record(
     record = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "model": after,
-        "replaces": before and {key: before[key] for key in ("name", "sha256")},
+        "replaces": before,
         "notes": verdict.notes,
         "figures": verdict.figures,
     }

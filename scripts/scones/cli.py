@@ -18,11 +18,13 @@ from scripts.scones import (
     report,
     rerun,
     review,
+    rollback,
     stage,
     stream,
     testcase,
     train,
     up,
+    verify,
 )
 
 app = typer.Typer(
@@ -41,8 +43,10 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("image")(image.image)
 app.command("promote")(promote.promote)
+app.command("rollback")(rollback.rollback)
 app.command("plan")(plan.plan)
 app.command("deploy")(deploy.deploy)
+app.command("verify")(verify.verify)
 app.command("classify")(classify.classify)
 app.command("rerun")(rerun.rerun)
 app.command("batch")(batch.batch)

@@ -1,8 +1,10 @@
 """How every verb speaks: results on standard output, progress and errors on standard error."""
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -10,14 +12,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from scripts import plans, terraform_cli
 from scripts.batches import BatchError
+from scripts.checks import FAILED, OK, SKIPPED, Check
 from scripts.demonstration import NoPictures
 from scripts.deployment import Deployment, NotDeployed, on_aws
 from scripts.forgetting import ForgetFailed
-from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, LocalStack, StackFailed
+from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, ActionCounter, LocalStack, StackFailed
 from scripts.making_report import NothingToShow
 from scripts.packaging import PackagingError
-from scripts.plans import PlanError
+from scripts.plans import PlanError, SavedPlan
 from scripts.report import LabelsError
 from scripts.reviews import NothingReviewed
 from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
@@ -68,6 +72,7 @@ WORDS = {
     "REJECTED": "rejected",
     "FAILED": "FAILED",
 }
+CHECK_STYLES = {OK: "green", FAILED: "red", SKIPPED: "dim"}
 
 
 @contextmanager
@@ -123,6 +128,37 @@ def find_deployment(environment: str) -> Deployment:
     if environment == ENVIRONMENT:
         return local_stack().deployment()
     return on_aws(environment)
+
+
+def make_plan(environment: str, progress: Steps) -> SavedPlan:
+    """A plan of an environment as it is configured here. Raises NotDeployed, PlanError, TerraformFailed."""
+    if environment == ENVIRONMENT:
+        return plans.on_this_machine(local_stack(), progress)
+    return plans.on_aws(environment, progress)
+
+
+def apply_plan(environment: str, saved: SavedPlan, progress: Steps) -> None:
+    """Applies exactly what was planned. Raises TerraformFailed."""
+    progress("Applying", None)
+    if environment == ENVIRONMENT:
+        local_stack().apply(progress, saved.path)
+    else:
+        terraform_cli.run("apply", str(saved.path), on_line=ActionCounter(progress).see)
+
+
+def show_checks(checks: Iterable[Check], environment: str, *, as_json: bool) -> None:
+    """A checklist, a line for each check and one for its remedy; or one JSON object."""
+    listed = [*checks]
+    if as_json:
+        ok = all(check.state != FAILED for check in listed)
+        print(json.dumps({"environment": environment, "ok": ok, "checks": [*map(asdict, listed)]}))
+        return
+    width = max(len(check.what) for check in listed)
+    for check in listed:
+        state = f"[{CHECK_STYLES[check.state]}]{check.state:<7}[/]"
+        out.print(f"{check.what:<{width}}  {state}  {printable(check.why)}")
+        if check.remedy:
+            out.print(f"{'':<{width}}           [dim]-> {printable(check.remedy)}[/]")
 
 
 def printable(text: str) -> str:

@@ -12,7 +12,7 @@ from scripts.local_stack import ENVIRONMENT
 from scripts.plan_summary import summarise
 from scripts.plans import SavedPlan
 from scripts.prices import Volume
-from scripts.scones.console import err, errors_explained, local_stack, out, steps
+from scripts.scones.console import Steps, err, errors_explained, make_plan, out, steps
 
 
 def plan(  # noqa: PLR0913, PLR0917 - one for each option
@@ -65,9 +65,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one for each option
         err.print(f"Next: terraform -chdir=terraform apply {saved.path}", markup=False)
 
 
-def _make(environment: str, offline: bool, state: Path | None, progress: plans.Progress) -> SavedPlan:
+def _make(environment: str, offline: bool, state: Path | None, progress: Steps) -> SavedPlan:
     if offline or state:
         return plans.without_account(environment, state, progress)
-    if environment == ENVIRONMENT:
-        return plans.on_this_machine(local_stack(), progress)
-    return plans.on_aws(environment, progress)
+    return make_plan(environment, progress)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from scripts import plans
 from scripts.local_stack import ENVIRONMENT, SHIPPED_MODEL
 from scripts.scones.console import err, errors_explained, find_deployment, local_stack, out, steps
-from scripts.terraform_cli import MODULE
 from training_scripts import objects
 from training_scripts import promote as promotion
 from training_scripts.promote import Destination, PromoteError, Promotion
@@ -35,8 +35,8 @@ def promote(
 
     Both models answer the frozen pictures through their serving programs. Refused (exit code 3) if it has
     fewer right answers or more wrong acceptances (exact McNemar test, 5 %, one-sided), or accepts 5 points less
-    (paired bootstrap). Nothing is deployed yet: the next plan shows what would change, and reverting
-    ENV.model.tfvars.json rolls back.
+    (paired bootstrap). Nothing is deployed yet: the next plan shows what would change. `scones rollback` takes it
+    back.
     """
     with errors_explained():
         destination = _destination(environment, image)
@@ -71,8 +71,7 @@ def _destination(environment: str, image: str | None) -> Destination:
         )
     if image is None:
         raise PromoteError("--image is needed: the serving image by digest, which `scones image` prints")
-    tfvars = MODULE / "environments" / f"{environment}.model.tfvars.json"
-    return Destination(deployment.bucket, image, tfvars, deployment.client("s3"))
+    return Destination(deployment.bucket, image, plans.model_file(environment), deployment.client("s3"))
 
 
 def _show(done: Promotion, tfvars: Path) -> None:

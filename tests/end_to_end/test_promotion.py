@@ -114,10 +114,9 @@ def test_without_a_frozen_set_it_says_what_is_needed(scones, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_promoted_model_answers_after_deploy_and_the_former_one_after_a_rollback(  # noqa: PLR0917 - fixtures
+def test_a_promoted_model_answers_a_broken_one_is_noticed_and_one_command_rolls_back(  # noqa: PLR0917 - fixtures
     scones, stack, workflow, pictures, bicycle, tmp_path
 ):
-    shutil.copy(stack.model_file, tmp_path / "before.json")
     before = json.loads(stack.model_file.read_text())["model"]["name"]
 
     def answering() -> str:
@@ -130,6 +129,20 @@ def test_a_promoted_model_answers_after_deploy_and_the_former_one_after_a_rollba
     assert scones("deploy").exit_code == 0
     assert answering() == "deployed"
 
-    shutil.copy(tmp_path / "before.json", stack.model_file)
-    assert scones("deploy").exit_code == 0
+    promoted = stack.model_file.read_text()
+    description, _ = artifact.read_archive(SHIPPED_MODEL)
+    artifact.write(tmp_path / "broken", description | {"name": "broken"}, b"no network")
+    stack.publish(artifact.pack(tmp_path / "broken"))
+    stack.apply()  # succeeds, although the endpoint is rolled back and its configuration deleted
+    verified = scones("verify", "--json")
+    told = {check["what"]: check for check in json.loads(verified.stdout)["checks"]}
+    assert verified.exit_code == 4
+    assert "which is deleted" in told["endpoint"]["why"]
+    assert "did not pass the ping health check" in told["endpoint"]["why"]
+    assert told["canary"]["state"] == "ok"
+
+    stack.model_file.write_text(promoted)
+    done = scones("rollback", "--env", "local", "--yes")
+    assert done.exit_code == 0, done.stderr
+    assert f"From deployed back to {before}:" in done.stdout
     assert answering() == before

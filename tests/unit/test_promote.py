@@ -122,6 +122,32 @@ def test_a_first_model_is_adopted_with_a_note(s3, tmp_path):
     assert record["replaces"] is None
 
 
+def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
+    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    first = publish(packed(tmp_path), s3, destination.tfvars)["model"]
+    next_model = first | {"name": "next"}
+    record = json.dumps({"replaces": first, "figures": {}})
+    s3.put_object(Bucket="pictures", Key="models/next/promotion.json", Body=record)
+
+    assert promote.former_model(next_model, destination) == first
+    promote.write_model(destination.tfvars, first)
+    assert promote.current_model(destination.tfvars) == first
+
+
+def test_a_first_model_an_unrecorded_one_and_one_whose_artifact_is_gone_cannot_be_rolled_back(s3, tmp_path):
+    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    first = first_or_next(packed(tmp_path), destination).after
+    with pytest.raises(PromoteError, match="was the first model"):
+        promote.former_model(first, destination)
+    with pytest.raises(PromoteError, match=r"no models/other/promotion.json.*revert m.json"):
+        promote.former_model(first | {"name": "other"}, destination)
+
+    s3.put_object(Bucket="pictures", Key="models/next/promotion.json", Body=json.dumps({"replaces": first}))
+    s3.delete_object(Bucket="pictures", Key="models/scones-12345678/model.tar.gz")
+    with pytest.raises(PromoteError, match="the artifact of scones-12345678"):
+        promote.former_model(first | {"name": "next"}, destination)
+
+
 def test_a_model_that_accepts_nothing_is_refused_even_as_the_first(s3, tmp_path):
     destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
 

@@ -1,0 +1,67 @@
+"""scones rollback: the model that answered before the current one answers again."""
+
+from typing import Annotated
+
+import typer
+
+from scripts import plan_summary, plans
+from scripts.local_stack import ENVIRONMENT
+from scripts.plan_summary import SIGNS
+from scripts.scones.console import (
+    apply_plan,
+    err,
+    errors_explained,
+    find_deployment,
+    local_stack,
+    make_plan,
+    out,
+    steps,
+)
+from training_scripts import promote
+from training_scripts.promote import Destination, PromoteError
+
+
+def rollback(
+    environment: Annotated[
+        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
+    ] = False,
+) -> None:
+    """Return to the model that the current one has replaced: show the plan, ask, apply it.
+
+    The bucket keeps with each model which one it has replaced (models/NAME/promotion.json); a rollback repeated goes
+    back further. ENV.model.tfvars.json names the former model from then on and belongs into version control; if
+    nothing is applied, it stays as it was. An image that was changed without a new model is rolled back by reverting
+    that file.
+    """
+    with errors_explained():
+        deployment = find_deployment(environment)
+        file = local_stack().model_file if environment == ENVIRONMENT else plans.model_file(environment)
+        current = promote.current_model(file)
+        if current is None:
+            raise PromoteError(f"there is no {file.name}, so no model to roll back")
+        former = promote.former_model(
+            current, Destination(deployment.bucket, "", file, deployment.client("s3"))
+        )
+        before = file.read_bytes()
+        promote.write_model(file, former)
+        try:
+            with steps() as progress:
+                saved = make_plan(environment, progress)
+            out.print(f"From {current['name']} back to {former['name']}:", markup=False)
+            for change in plan_summary.changes(saved.json):
+                out.print(f"  {SIGNS[change.action]:>3} {change.address}", markup=False)
+            if dry_run:
+                file.write_bytes(before)
+                return
+            if not yes:
+                typer.confirm("Apply it?", abort=True, err=True)
+        except BaseException:
+            file.write_bytes(before)
+            raise
+        with steps() as progress:
+            apply_plan(environment, saved, progress)
+    err.print(f"{former['name']} is deployed. Commit {file.name}. Next: scones verify --env {environment}")

@@ -1,0 +1,69 @@
+"""scones verify: whether what runs is what was asked for."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts import checks, verification
+from scripts.checks import FAILED, Check
+from scripts.local_stack import ENVIRONMENT
+from scripts.scones.console import (
+    SOME_FAILED,
+    errors_explained,
+    find_deployment,
+    make_plan,
+    show_checks,
+    steps,
+)
+from scripts.workflow import Workflow
+
+NEEDS_A_HAND = 3
+VITAL = ("endpoint", "canary")
+
+
+def verify(
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            help="Send this picture instead of a drawn bicycle: one that your model is sure of.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The checklist as one JSON object.")] = False,
+    environment: Annotated[
+        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
+    ] = ENVIRONMENT,
+) -> None:
+    """Check after an apply that what runs is what was asked for, a line for each check.
+
+    canary: a picture dropped into the bucket gets its verdict, and is forgotten. Accepted or doubtful both show that
+    everything works; a doubtful one alerts like any picture. endpoint: it runs the requested configuration (an apply
+    succeeds even if SageMaker has rolled the update back). plan: it is empty. subscriptions: confirmed. alarms: none rings.
+
+    Exit code: 0 all holds, or is off on purpose; 3 pictures pass, but something needs a hand: plan, subscriptions, alarms;
+    4 the endpoint or the canary failed: mend it or roll back; 1 nothing could be checked.
+    """
+    with errors_explained(), steps() as progress:
+        workflow = Workflow(find_deployment(environment))
+        deployment = workflow.deployment
+        with verification.canary(workflow, picture, progress) as bird:
+            planned = make_plan(environment, progress).json
+            progress("Asking AWS", None)
+            done = [
+                verification.endpoint(deployment, planned),
+                bird,
+                checks.subscriptions(
+                    deployment.client("sns"), [deployment.alerts_topic_arn, deployment.alarms_topic_arn]
+                ),
+                verification.alarms(deployment),
+                verification.plan(planned),
+            ]
+    show_checks(done, environment, as_json=as_json)
+    raise typer.Exit(_exit_code(done))
+
+
+def _exit_code(done: list[Check]) -> int:
+    failed = {check.what for check in done if check.state == FAILED}
+    return SOME_FAILED if failed & {*VITAL} else NEEDS_A_HAND if failed else 0

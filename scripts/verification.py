@@ -1,0 +1,188 @@
+"""Holds what runs against what was asked for: the checklist of `scones verify`."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts import plan_summary
+from scripts.checks import FAILED, OK, SKIPPED, Check
+from scripts.deployment import Deployment
+from scripts.forgetting import Forgetting
+from scripts.ledger import Row
+from scripts.local_stack import Progress, silent
+from scripts.workflow import Picture, Workflow
+from training_scripts import drawings
+
+# Under the prefix whose events start the workflow, so that the trigger is looked at, too.
+CANARIES = "incoming/verify"
+# Longer than cold starts of every function and of a serverless endpoint together. Not measured on AWS.
+CANARY_SECONDS = 180
+# The workflow works when it reaches a verdict, whatever the verdict is.
+VERDICTS = ("ACCEPTED", "LOW_CONFIDENCE")
+
+
+def plan(planned: dict[str, Any]) -> Check:
+    """Whether a plan (Terraform's JSON) would change nothing."""
+    changed = [f"{each.action} {each.address}" for each in plan_summary.changes(planned)]
+    changed += [
+        f"output {name}"
+        for name, change in planned.get("output_changes", {}).items()
+        if change["actions"] != ["no-op"]
+    ]
+    if not changed:
+        return Check("plan", OK, "a plan changes nothing")
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return Check(
+        "plan",
+        FAILED,
+        f"a plan would {', '.join(changed[:3])}{more}",
+        "Read it (scones plan), then apply; if nobody has changed the configuration, somebody has changed AWS.",
+    )
+
+
+def endpoint(deployment: Deployment, planned: dict[str, Any]) -> Check:
+    """Whether the endpoint runs the configuration that the plan asks for.
+
+    When SageMaker rolls an update back, an apply reports success and deletes the configuration in use:
+    https://github.com/hashicorp/terraform-provider-aws/issues/48997
+    """
+    asked = {
+        it["values"]["name"]: it["values"]["endpoint_config_name"]
+        for it in plan_summary.resources(planned["planned_values"])
+        if it["type"] == "aws_sagemaker_endpoint"
+    }
+    if not asked:
+        return Check("endpoint", SKIPPED, "it is off (no model, or endpoint.enabled = false)")
+    ((name, wanted),) = asked.items()
+    sagemaker = deployment.client("sagemaker")
+    described = _found(sagemaker.describe_endpoint, EndpointName=name)
+    remedy = (
+        f"Look into the log group /aws/sagemaker/Endpoints/{name}, mend it and apply; or: scones rollback."
+    )
+    if described is None:
+        return Check("endpoint", FAILED, f"there is no endpoint {name}", "Apply.")
+    status, runs, reason = (
+        described["EndpointStatus"],
+        described["EndpointConfigName"],
+        described.get("FailureReason"),
+    )
+    told = f"; SageMaker says: {reason}" if reason else ""
+    if runs != wanted:
+        gone = _found(sagemaker.describe_endpoint_config, EndpointConfigName=runs) is None
+        lost = ", which is deleted: the endpoint answers, but cannot scale or recover" if gone else ""
+        return Check("endpoint", FAILED, f"it runs {runs}{lost}; {wanted} was asked for{told}", remedy)
+    if status != "InService":
+        return Check("endpoint", FAILED, f"{name} is {status}{told}", remedy)
+    if _found(sagemaker.describe_endpoint_config, EndpointConfigName=runs) is None:
+        return Check("endpoint", FAILED, f"its configuration {runs} is deleted", remedy)
+    return Check("endpoint", OK, f"{name} is in service with {runs}")
+
+
+def _found(describe: Any, **name: str) -> dict[str, Any] | None:
+    """What SageMaker describes; None where there is no such thing."""
+    try:
+        return describe(**name)
+    except ClientError as error:
+        if "Could not find" in error.response["Error"].get("Message", ""):
+            return None
+        raise
+
+
+def alarms(deployment: Deployment) -> Check:
+    """Whether no alarm of the deployment rings; one that has no data yet does not."""
+    states: dict[str, str] = {}
+    pages = deployment.client("cloudwatch").get_paginator("describe_alarms")
+    for page in pages.paginate(
+        AlarmNamePrefix=f"{deployment.prefix}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+    ):
+        for each in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]:
+            states[each["AlarmName"]] = each["StateValue"]
+    if ringing := sorted(name for name, state in states.items() if state == "ALARM"):
+        return Check(
+            "alarms", FAILED, f"{', '.join(ringing)} in alarm", "docs/operations.md#alarm says what to do."
+        )
+    waiting = sum(state == "INSUFFICIENT_DATA" for state in states.values())
+    without = f", {waiting} of them without data yet" if waiting else ""
+    return Check("alarms", OK, f"none of {len(states)} rings{without}")
+
+
+class Canary:
+    """One picture that passes through the whole deployed workflow, from the bucket's event to its row.
+
+    Args:
+        workflow: the deployed one.
+        picture: a file; a drawn bicycle by default.
+
+    Raises:
+        NoSuchPicture: the file cannot be read.
+    """
+
+    def __init__(self, workflow: Workflow, picture: Path | None, progress: Progress):
+        self.workflow, self.progress = workflow, progress
+        prefix = f"{CANARIES}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        with TemporaryDirectory() as folder:
+            drawn = Path(folder) / "canary.jpg"
+            drawings.draw("bicycle", 1).save(drawn, quality=90)
+            self.picture: Picture = workflow.upload(picture or drawn, prefix)
+
+    def check(self) -> Check:
+        """Waits for the verdict. A doubtful one is as good as a sure one; only the latter alerts nobody."""
+        began = time.monotonic()
+        while (row := self._row()) is None:
+            waited = time.monotonic() - began
+            self.progress("Waiting for the canary's row", waited / CANARY_SECONDS)
+            if waited > CANARY_SECONDS:
+                return Check(
+                    "canary",
+                    FAILED,
+                    f"{self.picture.uri} has no row after {CANARY_SECONDS} s: its event started no execution, or it hangs",
+                    "Look for dead letters (scones rerun --from-dead-letters) and running executions.",
+                )
+            time.sleep(0.2)
+        self.workflow.wait(row["execution"])
+        seconds = time.monotonic() - began
+        if row["status"] not in VERDICTS:
+            why = f"{row['status']}: {row.get('error')}: {row.get('cause')} ({row['execution']})"
+            return Check(
+                "canary",
+                FAILED,
+                why,
+                "docs/operations.md#system says what each error means; or: scones rollback.",
+            )
+        answer = f"{row['label']} {row['confidence']:.3f} after {seconds:.1f} s"
+        if row["status"] == "ACCEPTED":
+            return Check("canary", OK, f"accepted as {answer}")
+        return Check(
+            "canary",
+            OK,
+            f"decided, but doubtful ({answer}, threshold {row['threshold']}), so an alert went out",
+            "Give a picture that this model is sure of: --picture FILE.",
+        )
+
+    def _row(self) -> Row | None:
+        return self.workflow.row(self.picture.uri, self.picture.s3_version_id)
+
+    def forget(self) -> None:
+        """Removes every trace; a captured record that SageMaker has not written yet stays until it expires."""
+        forgetting = Forgetting(self.workflow, self.picture.uri)
+        forgetting.remove(forgetting.find(silent), silent)
+
+
+@contextmanager
+def canary(workflow: Workflow, picture: Path | None, progress: Progress) -> Iterator[Check]:
+    """The check of a canary, which is forgotten at the end of the block: captured data has that long to arrive."""
+    if workflow.deployment.outputs.get("endpoint_name") is None:
+        yield Check("canary", SKIPPED, "the endpoint is off, so pictures only wait")
+        return
+    bird = Canary(workflow, picture, progress)
+    try:
+        yield bird.check()
+    finally:
+        progress("Forgetting the canary", None)
+        bird.forget()

@@ -1,0 +1,61 @@
+"""scones verify: a deployment that is what was asked for, and a canary that leaves nothing behind.
+
+An update that SageMaker has rolled back: tests/end_to_end/test_promotion.py.
+"""
+
+import json
+
+import pytest
+
+from scripts import verification
+from scripts.checks import FAILED, OK
+from scripts.local_stack import silent
+
+
+@pytest.fixture
+def traces(stack, workflow):
+    """What is left of canaries: object versions, rows, alerts."""
+
+    def find():
+        bucket = workflow.deployment.bucket
+        listed = workflow.s3.list_object_versions(Bucket=bucket, Prefix=verification.CANARIES)
+        rows = [row["picture"] for row in workflow.ledger.all() if verification.CANARIES in row["picture"]]
+        alerts = [it["subject"] for it in stack.outbox() if verification.CANARIES in it["message"]]
+        return [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])], rows, alerts
+
+    return find
+
+
+def test_a_fresh_deployment_holds_and_the_canary_leaves_nothing(scones, traces):
+    *_, alerts = traces()
+
+    result = scones("verify", "--json")
+
+    assert result.exit_code == 0, result.stdout
+    done = {check["what"]: check["state"] for check in json.loads(result.stdout)["checks"]}
+    assert done == dict.fromkeys(("endpoint", "canary", "subscriptions", "alarms", "plan"), OK)
+    assert traces() == ([], [], alerts)
+
+
+def test_a_doubtful_canary_shows_that_everything_works_and_says_that_an_alert_went_out(
+    workflow, doubtful, traces
+):
+    with verification.canary(workflow, doubtful, silent) as check:
+        pass
+
+    assert check.state == OK
+    assert "an alert went out" in check.why
+    versions, rows, alerts = traces()
+    assert (versions, rows) == ([], [])
+    assert alerts
+
+
+def test_a_canary_without_a_verdict_fails_with_the_error_and_leaves_nothing(workflow, bicycle, traces):
+    bicycle.write_bytes(bicycle.read_bytes()[:500])
+
+    with verification.canary(workflow, bicycle, silent) as check:
+        pass
+
+    assert check.state == FAILED
+    assert check.why.startswith("REJECTED: ImageRejected")
+    assert traces()[:2] == ([], [])
