@@ -19,6 +19,7 @@ ENVIRONMENTS = MODULE / "environments"
 PLANS = WORK / "plans"
 # A plan changes nothing, so it needs no lock: applying one that has become stale is refused by Terraform itself.
 OPTIONS = ("-input=false", "-no-color", "-lock=false")
+SETTINGS = ("project", "environment", "region", "model", "endpoint", "subscribers", "protect_data")
 NO_CREDENTIALS = re.compile(r"No valid credential sources found|failed to refresh cached credentials")
 
 
@@ -104,6 +105,29 @@ def var_files(environment: str) -> list[str]:
         known = ", ".join(sorted(path.stem for path in ENVIRONMENTS.glob("*.tfvars")))
         raise PlanError(f"There is no {own.relative_to(terraform_cli.ROOT)}: the environments are {known}.")
     return [f"-var-file={path}" for path in (own, model_file(environment)) if path.exists()]
+
+
+def settings(environment: str) -> dict[str, Any]:
+    """The root's variables that SETTINGS names, as Terraform reads them for an environment, defaults included.
+
+    Raises PlanError, TerraformFailed.
+    """
+    files, work = var_files(environment), PLANS / environment
+    work.mkdir(parents=True, exist_ok=True)
+    wanted = ", ".join(f"{name} = var.{name}" for name in SETTINGS)
+    with offline(work) as module:
+        # The functions need not be packaged for this; that they are not is said, and no hindrance.
+        _, text = terraform_cli.run(
+            "console",
+            *files,
+            extra_environment=module.variables,
+            module=module.folder,
+            given=f"jsonencode({{{wanted}}})\n",
+        )
+    answer = next((line for line in text.splitlines() if line.startswith('"')), None)
+    if answer is None:
+        raise PlanError(f"The settings of {environment} cannot be read:\n{text[-2000:]}")
+    return json.loads(json.loads(answer))
 
 
 def model_file(environment: str) -> Path:

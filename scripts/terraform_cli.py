@@ -132,29 +132,38 @@ def run(
     on_line: Callable[[str], None] | None = None,
     accept: tuple[int, ...] = (0,),
     module: Path = MODULE,
+    given: str = "",
 ) -> tuple[int, str]:
-    """Runs `terraform ARGUMENTS` in the root module; returns (exit code, output).
+    """Runs `terraform ARGUMENTS` in the root module, with `given` on its standard input; returns (exit code, output).
 
-    `on_line` sees each line as it comes. Raises TerraformFailed for an exit code outside `accept`.
+    `on_line` sees each line as it comes. An interruption lets Terraform finish what it is doing and write its state.
+    Raises TerraformFailed for an exit code outside `accept`.
     """
     process = subprocess.Popen(
         [executable(), f"-chdir={module}", *arguments],
         env=environment() | (extra_environment or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         text=True,
         encoding="utf-8",
+        # A terminal's Ctrl-C would reach Terraform besides what is sent below, and twice means: stop at once.
+        start_new_session=True,
     )
     lines = []
+    assert process.stdin is not None
     assert process.stdout is not None
     try:
+        process.stdin.write(given)
+        process.stdin.close()
         for line in process.stdout:
             lines.append(line)
             if on_line:
                 on_line(line.rstrip("\n"))
     except BaseException:
         process.terminate()
+        for _ in process.stdout:
+            pass
         process.wait()
         raise
     code = process.wait()

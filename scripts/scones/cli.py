@@ -7,6 +7,7 @@ from scripts.scones import (
     classify,
     demo,
     deploy,
+    doctor,
     down,
     evaluate,
     forget,
@@ -35,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
 )
+app.command("doctor")(doctor.doctor)
 app.command("package")(package.package)
 app.command("up")(up.up)
 app.command("down")(down.down)

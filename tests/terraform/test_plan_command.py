@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scripts import terraform_cli
+from scripts import plans, terraform_cli
 
 SCONES = Path(sys.executable).parent / "scones"
 
@@ -73,3 +73,15 @@ def test_an_unknown_environment_is_told_with_the_known_ones(scones: Any) -> None
     done = scones("--env", "staging", "--offline")
     assert done.returncode == 1
     assert "the environments are dev, local, prod" in done.stderr
+
+
+def test_settings_are_read_as_terraform_reads_them_defaults_included() -> None:
+    settings = plans.settings("prod")
+
+    assert (settings["project"], settings["region"], settings["protect_data"]) == (
+        "scones",
+        "us-east-1",
+        True,
+    )
+    assert settings["endpoint"]["scaling"] == {"min": 2, "max": 6, "target": 6000}
+    assert settings["endpoint"]["capture_percentage"] == 100

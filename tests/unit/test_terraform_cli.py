@@ -133,3 +133,26 @@ def test_an_accepted_exit_code_is_no_failure_and_lines_are_seen_as_they_come(fak
     code, output = terraform_cli.run("plan", accept=(0, 2), on_line=seen.append)
 
     assert (code, output, seen) == (2, "one\ntwo\n", ["one", "two"])
+
+
+def test_an_interrupted_terraform_finishes_what_it_does_and_hears_of_it_once(fake_terraform, tmp_path):
+    heard = tmp_path / "heard"
+    fake_terraform(
+        'case "$*" in version) echo "Terraform v1.11.0";; *)\n'
+        f"trap 'echo term >> {heard}' TERM; trap 'echo int >> {heard}' INT\n"
+        f"echo working; sleep 0.2; echo saved >> {heard};; esac"
+    )
+
+    def ctrl_c(_line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        terraform_cli.run("apply", on_line=ctrl_c)
+
+    assert heard.read_text().split() == ["term", "saved"]
+
+
+def test_what_is_given_reaches_its_standard_input(fake_terraform):
+    fake_terraform('case "$*" in version) echo "Terraform v1.11.0";; *) cat;; esac')
+
+    assert terraform_cli.run("console", given="var.region\n") == (0, "var.region\n")

@@ -1,0 +1,46 @@
+"""scones doctor: what would make an apply or an alert fail, each with its remedy."""
+
+from typing import Annotated
+
+import boto3
+import typer
+
+from scripts import diagnosis, plans
+from scripts.checks import FAILED, Check
+from scripts.local_stack import ENVIRONMENT
+from scripts.scones.console import errors_explained, local_stack, show_checks, steps
+
+FOUND = 3
+
+
+def doctor(
+    environment: Annotated[
+        str, typer.Option("--env", help="local, dev, prod or another of terraform/environments.")
+    ] = ENVIRONMENT,
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object.")] = False,
+) -> None:
+    """Look for what would make an apply or an alert fail, before it does; each finding comes with its remedy.
+
+    Tools and their versions; for AWS also packaged functions, credentials, the bucket of Terraform's state, quotas (functions
+    at once, instances of the endpoint), and subscribers who have not confirmed. Nothing is changed, and nothing need be deployed.
+
+    Exit code: 0 nothing found; 3 something failed; 1 there is no such environment. What is skipped hinders nothing, or
+    could not be asked.
+    """
+    with errors_explained(), steps() as progress:
+        plans.var_files(environment)
+        progress("Looking at this machine", None)
+        done = [*diagnosis.tools()]
+        if environment == ENVIRONMENT:
+            done.append(diagnosis.this_machine(local_stack()))
+        else:
+            done.append(diagnosis.packages())
+            if not _failed(done, "terraform", "provider"):
+                progress("Asking AWS", None)
+                done += diagnosis.Account(plans.settings(environment), boto3.Session()).checks()
+    show_checks(done, environment, as_json=as_json)
+    raise typer.Exit(FOUND if any(check.state == FAILED for check in done) else 0)
+
+
+def _failed(done: list[Check], *whats: str) -> bool:
+    return any(check.state == FAILED and check.what in whats for check in done)
