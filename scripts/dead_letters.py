@@ -31,7 +31,7 @@ class DeadLetter:
 
 
 class AlertNotSent(Exception):
-    """send_alert failed again; the message tells its error."""
+    """The function failed again; the message tells its error."""
 
 
 class DeadLetters:
@@ -85,11 +85,16 @@ class DeadLetters:
         del self.held[letter.receipt]
 
     def send_again(self, letter: DeadLetter) -> None:
-        """Hands an alert to send_alert and removes the message. Raises AlertNotSent, then the message stays."""
+        """Hands an alert to send_alert, or a drift check to report_drift, and removes the message.
+
+        Raises AlertNotSent, then the message stays.
+        """
+        wanted = alert(letter)
+        drift = isinstance(wanted, dict) and wanted.get("check") == "drift"
         answer = self.functions.invoke(
-            FunctionName=self.deployment.function_names["send_alert"],
+            FunctionName=self.deployment.function_names["report_drift" if drift else "send_alert"],
             Qualifier="live",
-            Payload=json.dumps(alert(letter)),
+            Payload=json.dumps(wanted),
         )
         if "FunctionError" in answer:
             failure = json.load(answer["Payload"])

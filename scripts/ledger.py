@@ -91,6 +91,12 @@ class Ledger:
                 KeyConditionExpression=f"attention = :attention AND {during}",
             )
 
+    def answered(self, since: datetime | None, until: datetime | None) -> Iterator[Row]:
+        """The rows of that time in which a model's answer stands, whatever became of the picture; by a scan."""
+        values = {":since": _moment(since, "0"), ":until": _moment(until, "9"), ":number": {"S": "N"}}
+        also = "#time BETWEEN :since AND :until AND attribute_type(confidence, :number)"
+        yield from self._pages("scan", {}, values, also=also)
+
     def _pages(
         self, action: str, equal: dict[str, str], values: dict[str, Any], also: str = "", **request: str
     ) -> Iterator[Row]:

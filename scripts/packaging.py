@@ -31,7 +31,7 @@ from scripts import sbom
 from scripts.licences import UnknownLicence
 
 ROOT = Path(__file__).resolve().parent.parent
-FUNCTIONS = ("classify_image", "filter_inferences", "send_alert", "serialize_image_data")
+FUNCTIONS = ("classify_image", "filter_inferences", "report_drift", "send_alert", "serialize_image_data")
 
 # The newest runtime that provider 5.100 knows; the one machine runs any interpreter under this name.
 NEWEST_RUNTIME = (3, 13)

@@ -19,6 +19,8 @@ TRANSITIONS = 9
 LEDGER_WRITES = 2  # a row of 1 to 2 KB
 LOG_KILOBYTES = 5
 METRICS = 6  # of functions/, as long as pictures come in
+DRIFT_READS = 64_000  # the most that a check reads (functions/report_drift/window.py): 500 MB
+DRIFT_METRICS = 17
 SECONDS = {"serialize_image_data": 0.25, "classify_image": 0.10, "filter_inferences": 0.01}
 ENDPOINT_SECONDS = 0.05
 
@@ -77,7 +79,7 @@ def estimate(resources: list[dict[str, Any]], region: str, volume: Volume) -> Es
     if by_type and region not in table()["regions"]:
         notes.append(f"prices are those of {table()['regions'][0]}: the table has none for {region}")
     endpoint, endpoint_notes = _endpoint(by_type)
-    standing = [*_monthly(by_type), *endpoint]
+    standing = [*_monthly(by_type), *_drift_checks(by_type), *endpoint]
     return Estimate(standing, list(_pictures(by_type, volume)), notes + endpoint_notes)
 
 
@@ -96,6 +98,18 @@ def _monthly(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[Line]:
         count = len(by_type.get(kind, []))
         if count:
             yield Line(item, f"{count} x ${price(name):.2f}", count * price(name))
+
+
+def _drift_checks(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[Line]:
+    """The scheduled comparisons, on a ledger so large that each reads its most."""
+    for rule in by_type.get("aws_cloudwatch_event_rule", []):
+        if 'schedule["drift"]' in rule["address"]:
+            hours = int(rule["values"]["schedule_expression"].removeprefix("rate(").split()[0])
+            reads, metrics = (
+                (DRIFT_READS, "reads", "ledger_read"),
+                (DRIFT_METRICS, "metrics", "custom_metric_hour"),
+            )
+            yield _times("Drift checks", round(HOURS_PER_MONTH / hours), [reads, metrics])
 
 
 def _endpoint(by_type: dict[str, list[dict[str, Any]]]) -> tuple[list[Line], list[str]]:

@@ -112,5 +112,56 @@ locals {
         },
       ]
     }
+    report_drift = {
+      description     = "Compares the latest pictures with the model's baseline, and tells when they have changed."
+      memory_mb       = 256
+      timeout_seconds = 120 # two windows, each of at most 500 pages of the ledger
+      environment = {
+        BUCKET       = local.names.bucket
+        LEDGER_TABLE = local.names.ledger
+        SEND_ALERT   = local.arns.live_functions["send_alert"]
+      }
+      statements = [
+        {
+          sid       = "ReadLedger"
+          actions   = ["dynamodb:Scan"]
+          resources = [local.arns.ledger]
+        },
+        {
+          sid        = "DecryptLedger"
+          actions    = ["kms:Decrypt"]
+          resources  = local.key_resources
+          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["dynamodb.${var.region}.amazonaws.com"] } })
+        },
+        {
+          sid       = "ReadBaselines"
+          actions   = ["s3:GetObject"]
+          resources = ["${local.arns.bucket}/models/*/baseline.json"]
+        },
+        {
+          # Without it S3 answers 403, not 404, for a model without a baseline.
+          sid        = "TellMissingFromForbidden"
+          actions    = ["s3:ListBucket"]
+          resources  = [local.arns.bucket]
+          conditions = { StringLike = { "s3:prefix" = ["models/*"] } }
+        },
+        {
+          sid        = "DecryptBaselines"
+          actions    = ["kms:Decrypt"]
+          resources  = local.key_resources
+          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com"] } })
+        },
+        {
+          sid       = "AskForAlerts"
+          actions   = ["lambda:InvokeFunction"]
+          resources = [local.arns.live_functions["send_alert"]]
+        },
+        {
+          sid       = "KeepFailedCalls"
+          actions   = ["sqs:SendMessage"]
+          resources = [local.arns.alert_dead_letters]
+        },
+      ]
+    }
   }
 }

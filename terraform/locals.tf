@@ -7,7 +7,7 @@ data "aws_partition" "current" {}
 
 locals {
   # Each folder of functions/ is one zip and one function.
-  folders = ["serialize_image_data", "classify_image", "filter_inferences", "send_alert"]
+  folders = ["serialize_image_data", "classify_image", "filter_inferences", "send_alert", "report_drift"]
 
   prefix    = "${var.project}-${var.environment}"
   account   = data.aws_caller_identity.current.account_id
@@ -27,7 +27,7 @@ locals {
     trigger_rule         = "${local.prefix}-object-created"
     unfinished_rule      = "${local.prefix}-unfinished-execution"
     unsettled_rule       = "${local.prefix}-unsettled-execution"
-    schedules            = { for name in ["digest"] : name => "${local.prefix}-${name}" }
+    schedules            = { for name in ["digest", "drift"] : name => "${local.prefix}-${name}" }
     functions            = { for folder in local.folders : folder => "${local.prefix}-${replace(folder, "_", "-")}" }
     state_machines       = { for name in ["classify", "batch", "unfinished"] : name => "${local.prefix}-${name}" }
   }

@@ -164,6 +164,7 @@ module "schedule" {
   hours            = each.value.hours
   input            = each.value.input
   dead_letters_arn = local.arns.alert_dead_letters
+  keep_failed      = each.value.function != "send_alert"
 
   function = {
     name  = module.function[each.value.function].name

@@ -9,5 +9,11 @@ locals {
       hours       = var.schedules.digest_hours
       input       = "{\"category\": \"digest\", \"hours\": ${var.schedules.digest_hours}, \"time\": <time>}"
     }
+    drift = {
+      description = "Compares the latest pictures with the model's baseline"
+      function    = "report_drift"
+      hours       = var.schedules.drift_hours
+      input       = "{\"check\": \"drift\", \"hours\": ${var.schedules.drift_hours}, \"time\": <time>}"
+    }
   }
 }

@@ -6,7 +6,7 @@ locals {
     {
       sid       = "InvokeFunctions"
       actions   = ["lambda:InvokeFunction"]
-      resources = values(local.arns.live_functions)
+      resources = [for folder in ["classify_image", "filter_inferences", "send_alert", "serialize_image_data"] : local.arns.live_functions[folder]]
     },
     {
       sid        = "UseKeyOfLedger"

@@ -194,12 +194,14 @@ variable "subscribers" {
 variable "schedules" {
   type = object({
     digest_hours = optional(number, 24)
+    drift_hours  = optional(number, 24)
   })
   default     = {}
   nullable    = false
   description = <<-EOT
     How often the deployment looks at itself.
     digest_hours: hours between two digests of what waits, counted from the apply that made the schedule. 24, the default, is one message a day; there is none while nothing waits.
+    drift_hours: hours between two comparisons of the pictures decided in them with the model's baseline. 24 by default; use 168 where fewer than 50 pictures come in a day, which are too few to judge.
   EOT
 
   validation {

@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from functions.common import baseline
 from training_scripts import artifact, evaluate, gate, objects
 from training_scripts.asking import Answers, ask, serving_archive, truth_of
 from training_scripts.evaluate import Pictures
@@ -156,7 +157,7 @@ def plan_to_expect(before: dict[str, Any] | None, after: dict[str, Any]) -> list
 
 
 def publish(archive: Path, *, bucket: str, image_uri: str, tfvars: Path, s3_client: Any) -> dict[str, Any]:
-    """Upload model.tar.gz to s3://bucket/models/<name>/ and write the Terraform variable `model` to `tfvars`.
+    """Upload model.tar.gz and its baseline to s3://bucket/models/<name>/ and write the Terraform variable `model` to `tfvars`.
 
     Publishing the same artifact again changes nothing.
 
@@ -181,6 +182,7 @@ def publish(archive: Path, *, bucket: str, image_uri: str, tfvars: Path, s3_clie
         )
     key = f"models/{name}/model.tar.gz"
     _upload(archive.read_bytes(), bucket, key, s3_client)
+    _keep_baseline(description, bucket, s3_client)
     model = {
         "name": name,
         "artifact_uri": f"s3://{bucket}/{key}",
@@ -325,6 +327,25 @@ def _upload(content: bytes, bucket: str, key: str, s3_client: Any) -> None:
                 f"s3://{bucket}/{key} holds another artifact, and published ones never change: "
                 "train under another name"
             ) from error
+
+
+def _keep_baseline(description: dict[str, Any], bucket: str, s3_client: Any) -> None:
+    """Put the model's baseline where report_drift finds it; one that is there, perhaps made of the ledger, stays."""
+    found = description.get("baseline") or {}
+    if not found.get("confidence"):  # nothing was accepted in training, or the artifact is an old one
+        return
+    named = {name: description[name] for name in ("classes_of_interest", "threshold")}
+    try:
+        s3_client.put_object(
+            Bucket=bucket,
+            Key=baseline.key(description["name"]),
+            Body=json.dumps(named | found, indent=1).encode(),
+            ContentType="application/json",
+            IfNoneMatch="*",
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "PreconditionFailed":
+            raise
 
 
 def _write(path: Path, text: str) -> None:

@@ -52,6 +52,10 @@ class AlertUnavailable(WorkflowError):
     """The topic cannot take a message at this moment. Retryable."""
 
 
+class ReportUnavailable(WorkflowError):
+    """What a drift report is made of cannot be read at this moment. Retryable."""
+
+
 class InvalidInference(WorkflowError):
     """The endpoint's answer cannot be used."""
 

@@ -1,7 +1,7 @@
 """Sends an alert: the only place that knows what alerts say."""
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
@@ -10,6 +10,7 @@ from functions.common import batch_results, settings
 from functions.common.aws import client, named_error
 from functions.common.errors import AlertUnavailable
 from functions.common.telemetry import logger, observed
+from functions.common.times import ledger_time, moment
 from functions.send_alert.message import compose
 from functions.send_alert.occurrence import Occurrence, understand
 from functions.send_alert.waiting import count_waiting
@@ -73,20 +74,9 @@ def _with_waiting(occurrence: Occurrence) -> Occurrence:
     A digest that is tried again, or sent from the dead letters, so counts the same hours.
     """
     table = settings.text("LEDGER_TABLE")
-    since = _moment(occurrence.time) - timedelta(hours=occurrence.hours)
+    since = ledger_time(moment(occurrence.time) - timedelta(hours=occurrence.hours))
     try:
-        waiting = count_waiting(
-            client("dynamodb", READ_TIMEOUT_SECONDS), table, since.isoformat(timespec="milliseconds")
-        )
+        waiting = count_waiting(client("dynamodb", READ_TIMEOUT_SECONDS), table, since)
     except Exception as error:
         raise named_error(error, f"Reading what waits in {table}", AlertUnavailable, {}) from error
     return dataclasses.replace(occurrence, waiting=waiting)
-
-
-def _moment(time: str) -> datetime:
-    """The time that a schedule gives, else now; in UTC and without a zone, as the ledger's times compare."""
-    try:
-        moment = datetime.fromisoformat(time)
-    except ValueError:
-        moment = datetime.now(UTC)
-    return moment.astimezone(UTC).replace(tzinfo=None)

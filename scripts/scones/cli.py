@@ -3,6 +3,7 @@
 import typer
 
 from scripts.scones import (
+    baseline,
     batch,
     classify,
     demo,
@@ -55,6 +56,7 @@ app.command("batch")(batch.batch)
 app.command("stream")(stream.stream)
 app.command("testcase")(testcase.print_inputs)
 app.command("review")(review.review)
+app.command("baseline")(baseline.baseline)
 app.command("report")(report.report)
 app.command("outbox")(outbox.outbox)
 app.command("forget")(forget.forget)

@@ -1,10 +1,12 @@
 """How every verb speaks: results on standard output, progress and errors on standard error."""
 
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from scripts import plans, terraform_cli
+from scripts.baselines import BaselineError
 from scripts.batches import BatchError
 from scripts.checks import FAILED, OK, SKIPPED, Check
 from scripts.demonstration import NoPictures
@@ -49,6 +52,7 @@ EXPECTED_ERRORS = (
     NoPictures,
     NoSuchPicture,
     BatchError,
+    BaselineError,
     TrainingJobError,
     ArtifactError,
     ServingFailed,
@@ -64,6 +68,7 @@ EXPECTED_ERRORS = (
     OSError,
 )
 QUIET_SECONDS = 5
+AGO = {"m": "minutes", "h": "hours", "d": "days"}
 ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED, INTERRUPTED = 0, 3, 4, 130
 STYLES = {"ACCEPTED": "green", "LOW_CONFIDENCE": "yellow", "REJECTED": "magenta", "FAILED": "red"}
 WORDS = {
@@ -164,6 +169,17 @@ def show_checks(checks: Iterable[Check], environment: str, *, as_json: bool) -> 
 def printable(text: str) -> str:
     """Text that came from outside (a key may hold anything), on one line and without markup or control characters."""
     return escape("".join(letter if letter.isprintable() else "?" for letter in text))
+
+
+def moment(text: str) -> datetime:
+    """90m, 2h and 3d ago, or a date or time by ISO 8601, in UTC if it names no zone."""
+    try:
+        if ago := re.fullmatch(r"(\d+)([mhd])", text):
+            return datetime.now(UTC) - timedelta(**{AGO[ago[2]]: int(ago[1])})
+        time_given = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is no time: write 90m, 2h, 3d or 2026-11-20T14:30") from None
+    return time_given if time_given.tzinfo else time_given.replace(tzinfo=UTC)
 
 
 def exit_code(statuses: Iterable[str]) -> int:

@@ -1,10 +1,9 @@
 """scones rerun: pictures that wait in the ledger, and dead letters, once more."""
 
 import json
-import re
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from scripts.scones.console import (
     errors_explained,
     exit_code,
     find_deployment,
+    moment,
     out,
     printable,
     steps,
@@ -30,20 +30,8 @@ from scripts.workflow import Workflow
 
 SHOWN = 20
 UNDONE = 5
-AGO = {"m": "minutes", "h": "hours", "d": "days"}
 
 Status = StrEnum("Status", {status: status for status in STATUSES})  # type: ignore[misc]
-
-
-def _moment(text: str) -> datetime:
-    """90m, 2h and 3d ago, or a date or time by ISO 8601, in UTC if it names no zone."""
-    try:
-        if ago := re.fullmatch(r"(\d+)([mhd])", text):
-            return datetime.now(UTC) - timedelta(**{AGO[ago[2]]: int(ago[1])})
-        moment = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is no time: write 90m, 2h, 3d or 2026-11-20T14:30") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def rerun(  # noqa: PLR0913, PLR0917 - one for each option
@@ -57,11 +45,11 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
     since: Annotated[
         datetime | None,
         typer.Option(
-            parser=_moment, metavar="TIME", help="Decided then or later: 2h, 3d or 2026-11-20T14:30 (UTC)."
+            parser=moment, metavar="TIME", help="Decided then or later: 2h, 3d or 2026-11-20T14:30 (UTC)."
         ),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(parser=_moment, metavar="TIME", help="Decided then or earlier.")
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Decided then or earlier.")
     ] = None,
     picture: Annotated[
         list[str] | None,
@@ -254,7 +242,7 @@ def _alert_record(letter: DeadLetter) -> dict[str, Any]:
     facts = content if isinstance(content, dict) else {}
     stored = facts.get("picture")
     return {
-        "alert": facts.get("category") or facts.get("detail-type") or "unreadable",
+        "alert": facts.get("category") or facts.get("check") or facts.get("detail-type") or "unreadable",
         "error": facts.get("error") or "",
         "picture": f"s3://{stored.get('s3_bucket')}/{stored.get('s3_key')}"
         if isinstance(stored, dict)

@@ -17,7 +17,7 @@ from scripts import plans, terraform_cli
 from scripts.offline_terraform import ACCOUNT, offline
 
 PLANS = Path(__file__).parent / "plans"
-FOLDERS = ("serialize_image_data", "classify_image", "filter_inferences", "send_alert")
+FOLDERS = ("serialize_image_data", "classify_image", "filter_inferences", "send_alert", "report_drift")
 
 
 @dataclass(frozen=True, eq=False)

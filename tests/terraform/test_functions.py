@@ -60,7 +60,7 @@ def test_functions_log_as_json_into_their_own_group_and_are_traced(
     functions = [
         after for address, after in resources.items() if address.endswith("aws_lambda_function.this")
     ]
-    assert len(functions) == 4
+    assert len(functions) == 5
     for function in functions:
         logging = function["logging_config"][0]
         assert (logging["log_format"], logging["log_group"]) == (

@@ -110,7 +110,7 @@ def test_functions_end_before_the_tasks_that_wait_for_them(
         for _, state in states(definition)
         if state.get("Resource") == "arn:aws:states:::lambda:invoke"
     }
-    assert set(tasks) == set(timeouts)
+    assert set(timeouts) - set(tasks) == {"scones-prod-report-drift"}  # a schedule calls it
     assert {name: (timeouts[name], tasks[name]) for name in tasks if timeouts[name] >= tasks[name]} == {}
 
 

@@ -33,7 +33,7 @@ HOSTING = {
 @pytest.fixture(scope="session")
 def inputs(expected_plans: dict[str, dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Production's inputs with changes, one level deep."""
-    base = expected_plans["prod"]["inputs"] | {"endpoint": HOSTING, "tags": {}}
+    base = expected_plans["prod"]["inputs"] | {"endpoint": HOSTING, "schedules": {}, "tags": {}}
 
     def change(changes: dict[str, Any]) -> dict[str, Any]:
         return base | {

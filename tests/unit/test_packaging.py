@@ -179,7 +179,8 @@ def test_packages_hold_the_common_modules_that_they_import_and_no_others(built):
     assert held == {
         "classify_image": always | {"aws", "inference_id", "labels"},
         "filter_inferences": always,
-        "send_alert": always | {"aws", "batch_results"},
+        "report_drift": always | {"aws", "baseline", "times"},
+        "send_alert": always | {"aws", "batch_results", "times"},
         "serialize_image_data": always | {"aws", "picture"},
     }
 

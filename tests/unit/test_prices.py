@@ -94,6 +94,19 @@ def test_functions_cost_their_memory_for_the_assumed_seconds_and_the_requests():
     assert "x86" not in functions.formula
 
 
+def test_drift_checks_cost_what_each_reads_of_a_large_ledger_as_often_as_they_run():
+    def checks(hours: int) -> prices.Line:
+        rule = {
+            "type": "aws_cloudwatch_event_rule",
+            "address": 'module.schedule["drift"].aws_cloudwatch_event_rule.this',
+            "values": {"schedule_expression": f"rate({hours} hours)"},
+        }
+        return line([rule], "Drift checks")
+
+    assert checks(24).usd == pytest.approx(30 * (64_000 * 0.125e-6 + 17 * 0.00041))
+    assert checks(168).usd < checks(24).usd / 6
+
+
 def test_functions_on_x86_cost_more():
     arm, x86 = (
         line([BUCKET, *ENDPOINT, function("serialize_image_data", 2048, kind)], "Functions").usd

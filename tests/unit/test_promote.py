@@ -58,6 +58,37 @@ def test_the_artifact_lies_in_the_bucket_and_terraform_is_told_all_it_needs(s3, 
     )
 
 
+def test_the_baseline_lies_beside_the_artifact_with_what_accepted_means(s3, tmp_path):
+    publish(packed(tmp_path, baseline={"count": 843, "confidence": [0.93] * 11}), s3, tmp_path / "m.json")
+
+    stored = s3.get_object(Bucket="pictures", Key="models/scones-12345678/baseline.json")["Body"].read()
+    assert json.loads(stored) == {
+        "classes_of_interest": ["bicycle", "motorcycle"],
+        "threshold": 0.93,
+        "count": 843,
+        "confidence": [0.93] * 11,
+    }
+
+
+def test_a_baseline_that_was_made_of_the_ledger_since_stays(s3, tmp_path):
+    archive = packed(tmp_path, baseline={"count": 843, "confidence": [0.93] * 11})
+    key = "models/scones-12345678/baseline.json"
+    publish(archive, s3, tmp_path / "m.json")
+    s3.put_object(Bucket="pictures", Key=key, Body=b"of the ledger")
+
+    publish(archive, s3, tmp_path / "m.json")
+
+    assert s3.get_object(Bucket="pictures", Key=key)["Body"].read() == b"of the ledger"
+
+
+@pytest.mark.parametrize("baseline", [None, {"count": 0, "confidence": []}])
+def test_a_model_that_accepted_nothing_in_training_has_no_baseline(s3, tmp_path, baseline):
+    publish(packed(tmp_path, baseline=baseline), s3, tmp_path / "m.json")
+
+    found = s3.list_objects_v2(Bucket="pictures", Prefix="models/")["Contents"]
+    assert [each["Key"] for each in found] == ["models/scones-12345678/model.tar.gz"]
+
+
 def test_publishing_the_same_artifact_again_changes_nothing(s3, tmp_path):
     archive, tfvars = packed(tmp_path), tmp_path / "m.json"
 

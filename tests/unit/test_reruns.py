@@ -229,6 +229,33 @@ def test_a_message_that_is_no_event_is_an_obstacle(reruns, body):
     assert reruns.start(reruns.of_event(letter)).note == "The message is no S3 event."
 
 
+@pytest.mark.parametrize(
+    ("kept", "function"),
+    [
+        ({"check": "drift", "hours": 24, "time": "2026-11-28T12:00:00Z"}, "report_drift"),
+        ({"category": "digest", "hours": 24, "time": "2026-11-28T12:00:00Z"}, "send_alert"),
+    ],
+)
+def test_what_a_schedule_asked_for_is_asked_of_its_function_again(
+    deployment, monkeypatch, service, kept, function
+):
+    monkeypatch.setattr(dead_letters, "WAIT_SECONDS", 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", service.url)
+    service.answers(body=b"{}")
+    deployment.outputs["function_names"] = {name: f"x-{name}" for name in ("report_drift", "send_alert")}
+    queue = deployment.alert_dead_letters_url
+    with DeadLetters(deployment) as letters:
+        letters.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"requestPayload": kept}))
+
+        [letter] = letters.alerts()
+        letters.send_again(letter)
+
+        assert not list(letters.alerts())
+    [(_, path, _, body)] = service.requests
+    assert f"/x-{function}/" in path
+    assert json.loads(body) == kept
+
+
 def test_what_was_received_and_not_removed_can_be_received_again(letters, drop):
     for number in range(12):
         drop(f"{number}.jpg")

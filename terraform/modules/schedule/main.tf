@@ -34,3 +34,19 @@ resource "aws_lambda_permission" "this" {
   principal     = "events.amazonaws.com"
   source_arn    = var.arn
 }
+
+# A schedule calls asynchronously; after Lambda's retries the call is kept. send_alert has one of these in modules/alerts.
+resource "aws_lambda_function_event_invoke_config" "this" {
+  for_each = var.keep_failed ? toset(["failed"]) : toset([])
+
+  function_name                = var.function.name
+  qualifier                    = var.function.alias
+  maximum_event_age_in_seconds = 3600
+  maximum_retry_attempts       = 2
+
+  destination_config {
+    on_failure {
+      destination = var.dead_letters_arn
+    }
+  }
+}

@@ -32,3 +32,8 @@ variable "dead_letters_arn" {
   type        = string
   description = "ARN of the queue that keeps calls which could not be delivered."
 }
+
+variable "keep_failed" {
+  type        = bool
+  description = "Whether to keep calls in which the function failed; false where another module does."
+}

@@ -1,0 +1,62 @@
+"""A model's baseline made of the ledger: what pictures look like where the model is at work."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from functions.common import baseline
+from functions.common.baseline import Baseline
+from scripts.deployment import Deployment
+from scripts.ledger import Ledger
+from training_scripts import artifact, objects
+
+# A smaller baseline is itself so much chance that little can be told from it.
+LEAST_ACCEPTED = 200
+
+
+class BaselineError(Exception):
+    """No baseline can be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model's name, its new baseline, and from how many pictures it is."""
+
+    model: str
+    baseline: Baseline
+    pictures: int
+
+
+def of_ledger(deployment: Deployment, since: datetime | None, until: datetime | None) -> Made:
+    """The baseline of what the model that answered last has answered in a time; accepted means by its own threshold.
+
+    Raises:
+        BaselineError: too few accepted pictures.
+        NoSuchObject, ArtifactError: the model is no longer in the bucket.
+    """
+    rows = list(Ledger(deployment).answered(since, until))
+    if not rows:
+        raise BaselineError("No model answered in that time: choose another, or classify pictures first.")
+    model = max(rows, key=lambda row: row["time"])["model"]
+    pictures = [row for row in rows if row["model"] == model]
+    place = f"s3://{deployment.bucket}/models/{model}/model.tar.gz"
+    with objects.local(place, lambda: deployment.client("s3")) as archive:
+        description, _ = artifact.read_archive(archive)
+    labels, threshold = description["classes_of_interest"], description["threshold"]
+    accepted = len(baseline.accepted(pictures, labels, threshold))
+    if accepted < LEAST_ACCEPTED:
+        raise BaselineError(
+            f"{model} is sure of {accepted} of the {len(pictures)} pictures of that time, and {LEAST_ACCEPTED} are needed: "
+            "take a longer time."
+        )
+    return Made(model, baseline.describe(pictures, labels, threshold), len(pictures))
+
+
+def keep(deployment: Deployment, made: Made) -> str:
+    """Puts it in the place of the model's baseline, whose earlier versions the bucket keeps for 30 days. Its URI."""
+    key = baseline.key(made.model)
+    body = json.dumps(made.baseline, indent=1).encode()
+    deployment.client("s3").put_object(
+        Bucket=deployment.bucket, Key=key, Body=body, ContentType="application/json"
+    )
+    return f"s3://{deployment.bucket}/{key}"

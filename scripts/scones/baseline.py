@@ -1,0 +1,41 @@
+"""scones baseline: the pictures of some days become what the drift check expects."""
+
+import json
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from scripts import baselines
+from scripts.local_stack import ENVIRONMENT
+from scripts.scones.console import err, errors_explained, find_deployment, moment, out
+
+
+def baseline(
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=moment, metavar="TIME", help="Decided then or later: 2h, 7d or 2026-11-20T14:30 (UTC)."
+        ),
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Decided then or earlier.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show it.")] = False,
+    environment: Annotated[
+        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
+    ] = ENVIRONMENT,
+) -> None:
+    """Take the pictures that were decided in a time as normal, in place of those that the model was judged on.
+
+    From the next check on, drift is what differs from them. Needs 200 pictures that the model was sure of; choose
+    days in which all was well. Reads the whole ledger. Prints the baseline as JSON.
+    """
+    with errors_explained():
+        deployment = find_deployment(environment)
+        made = baselines.of_ledger(deployment, since, until)
+        place = None if dry_run else baselines.keep(deployment, made)
+    out.print(json.dumps(made.baseline), markup=False)
+    err.print(f"{made.model}: of {made.pictures} pictures, {made.baseline['count']} accepted.")
+    if place:
+        err.print(f"written: {place}", markup=False)
