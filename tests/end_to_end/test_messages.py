@@ -48,7 +48,9 @@ def received(stack: LocalStack) -> Callable[[str, str], list[dict[str, Any]]]:
 
 
 def golden(message: dict[str, Any], **made: Any) -> str:
-    """The message with <names> in place of what this run made."""
+    """The message, which fits a phone and holds no JSON, with <names> in place of what this run made."""
+    assert len(message["message"]) < 1000
+    assert not {"{", "}"} & set(message["message"])
     text = f"{message['subject']}\n{message['message']}"
     for name, value in sorted(made.items(), key=lambda it: -len(str(it[1]))):
         assert str(value) in text, f"{name} is not {value} in:\n{text}"
