@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo up down train package plan diagrams screenshots test test-fast bench faults chaos fuzz lint format lock clean
+.PHONY: help setup setup-train demo up down train package plan destroy diagrams screenshots test test-fast bench faults chaos fuzz lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,10 @@ screenshots: setup ## Make docs/images anew: a run of drawn pictures on this mac
 plan: package ## What an apply would do, break and cost: ENV=dev|prod|local; OFFLINE=1 without an account
 	@test -n "$(ENV)" || { echo 'Name the environment: make plan ENV=dev' >&2; exit 2; }
 	@$(BIN)/scones plan --env '$(ENV)' $(if $(OFFLINE),--offline)
+
+destroy: package ## Remove an environment with all its data, after showing it and asking: ENV=dev|local; YES=1 does not ask
+	@test -n "$(ENV)" || { echo 'Name the environment: make destroy ENV=dev' >&2; exit 2; }
+	@$(BIN)/scones destroy --env '$(ENV)' $(if $(YES),--yes)
 
 test: .venv/test.stamp ## Every test (one applied stack; real pictures if SCONES_TEST_DATA or ../shared/data has them)
 	$(BIN)/python -m pytest

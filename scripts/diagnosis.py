@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from scripts import checks, plans, terraform_cli
 from scripts.checks import FAILED, OK, SKIPPED, Check
 from scripts.local_stack import LocalStack, NotDeployed
+from scripts.plans import Settings
 from scripts.terraform_cli import MirrorMissing, TerraformMissing
 from training_scripts import image
 from training_scripts.image import ImageError
@@ -22,8 +23,6 @@ PLACEHOLDER = "111122223333"
 IN_FLIGHT = 8
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 CONCURRENCY_QUOTA = "L-B99A9384"
-
-Settings = dict[str, Any]
 
 
 def tools() -> Iterator[Check]:

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.inference_id import picture_hash
-from scripts import reviews
+from scripts import buckets, reviews
 from scripts.ledger import UNKNOWN_VERSION, Row
 from scripts.local_stack import Progress
 from scripts.workflow import Workflow, bucket_and_key
@@ -25,8 +25,6 @@ COPIES = (f"{reviews.PREFIX}/", "training/data/")
 # What the deployment itself lives on is no picture.
 OWN_PREFIXES = (CAPTURES, RESULTS, "models/")
 READ_AT_ONCE = 8
-# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
-KEYS_AT_ONCE = 1000
 # A picture may be captured a little before the clock that stamped its version says that it was there.
 SLACK = timedelta(hours=1)
 # An execution takes its time, and so does captured data on its way into the bucket. Not measured on AWS.
@@ -206,12 +204,8 @@ class Forgetting:
         self._delete([file])
 
     def _delete(self, versions: list[Stored]) -> None:
-        for first in range(0, len(versions), KEYS_AT_ONCE):
-            chunk = versions[first : first + KEYS_AT_ONCE]
-            objects = [{"Key": each.key, "VersionId": each.version} for each in chunk]
-            answer = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
-            if errors := answer.get("Errors"):
-                raise ClientError({"Error": errors[0]}, "DeleteObjects")
+        named = [{"Key": each.key, "VersionId": each.version} for each in versions]
+        buckets.delete(self.s3, self.bucket, named)
 
     def _mentions(self, hashes: set[str]) -> Mentions:
         """Whether JSON names the picture: by its URI, as an execution's input does, or by one of its hashes."""

@@ -73,6 +73,17 @@ class Ledger:
         for page in self.dynamodb.get_paginator("scan").paginate(TableName=self.table):
             yield from map(_row, page["Items"])
 
+    def count_since(self, since: datetime) -> int:
+        """How many rows were decided since then; reads the whole table."""
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.table,
+            Select="COUNT",
+            FilterExpression="#time >= :since",
+            ExpressionAttributeNames={"#time": "time"},
+            ExpressionAttributeValues={":since": _moment(since, "0")},
+        )
+        return sum(page["Count"] for page in pages)
+
     def select(self, selection: Selection) -> Iterator[Row]:
         """The rows that a selection means: those that wait are found by the index, accepted ones by a scan."""
         wanted = {"error": selection.error, "model": selection.model}

@@ -192,6 +192,11 @@ class LocalStack:
         deployment.save(applied, self.folder / "outputs.json")
         return applied
 
+    def forget_deployment(self) -> None:
+        """After a destroy: nothing is deployed here any more, and the published model is gone."""
+        for path in (self.folder / "outputs.json", self.model_file):
+            path.unlink(missing_ok=True)
+
     @property
     def image_uri(self) -> str:
         """The serving program of this checkout, as the image that Terraform names."""

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,9 @@ PLANS = WORK / "plans"
 OPTIONS = ("-input=false", "-no-color", "-lock=false")
 SETTINGS = ("project", "environment", "region", "model", "endpoint", "subscribers", "protect_data")
 NO_CREDENTIALS = re.compile(r"No valid credential sources found|failed to refresh cached credentials")
+
+
+Settings = dict[str, Any]
 
 
 class PlanError(Exception):
@@ -41,7 +44,7 @@ def on_aws(environment: str, progress: Progress) -> SavedPlan:
     """Plans an environment with this shell's credentials against its own state. Raises PlanError, TerraformFailed."""
     files = var_files(environment)
     with _explained(environment):
-        _initialise(environment, progress)
+        initialise(environment, progress)
         progress(f"Planning {environment}", None)
         path = _path(environment)
         terraform_cli.run("plan", *OPTIONS, f"-out={path}", *files)
@@ -107,7 +110,7 @@ def var_files(environment: str) -> list[str]:
     return [f"-var-file={path}" for path in (own, model_file(environment)) if path.exists()]
 
 
-def settings(environment: str) -> dict[str, Any]:
+def settings(environment: str) -> Settings:
     """The root's variables that SETTINGS names, as Terraform reads them for an environment, defaults included.
 
     Raises PlanError, TerraformFailed.
@@ -128,6 +131,12 @@ def settings(environment: str) -> dict[str, Any]:
     if answer is None:
         raise PlanError(f"The settings of {environment} cannot be read:\n{text[-2000:]}")
     return json.loads(json.loads(answer))
+
+
+def state_values(run: Callable[..., tuple[int, str]]) -> dict[str, Any]:
+    """What Terraform's state holds, as in a plan's `planned_values`; nothing where nothing is applied."""
+    _, text = run("show", "-json", "-no-color")
+    return json.loads(text).get("values") or {}
 
 
 def model_file(environment: str) -> Path:
@@ -153,7 +162,7 @@ def _read(path: Path, basis: str, run: Any) -> SavedPlan:
     return SavedPlan(path, json.loads(shown), text, basis)
 
 
-def _initialise(environment: str, progress: Progress) -> None:
+def initialise(environment: str, progress: Progress) -> None:
     """Initialises terraform/ for an environment; one that it is initialised for already is never switched silently."""
     backend = ENVIRONMENTS / f"{environment}.s3.tfbackend"
     wanted = re.search(r'^key\s*=\s*"(.+)"', backend.read_text(encoding="utf-8"), re.MULTILINE)

@@ -6,8 +6,11 @@ from scripts.scones import (
     baseline,
     batch,
     classify,
+    cleanup,
+    cost,
     demo,
     deploy,
+    destroy,
     doctor,
     down,
     evaluate,
@@ -48,6 +51,7 @@ app.command("image")(image.image)
 app.command("promote")(promote.promote)
 app.command("rollback")(rollback.rollback)
 app.command("plan")(plan.plan)
+app.command("cost")(cost.cost)
 app.command("deploy")(deploy.deploy)
 app.command("verify")(verify.verify)
 app.command("classify")(classify.classify)
@@ -60,6 +64,8 @@ app.command("baseline")(baseline.baseline)
 app.command("report")(report.report)
 app.command("outbox")(outbox.outbox)
 app.command("forget")(forget.forget)
+app.command("destroy")(destroy.destroy)
+app.command("cleanup")(cleanup.cleanup)
 app.command("demo")(demo.demo)
 
 if __name__ == "__main__":

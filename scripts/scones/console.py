@@ -3,7 +3,8 @@
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from scripts.batches import BatchError
 from scripts.checks import FAILED, OK, SKIPPED, Check
 from scripts.demonstration import NoPictures
 from scripts.deployment import Deployment, NotDeployed, on_aws
+from scripts.destroying import Protected, StillDeployed
 from scripts.forgetting import ForgetFailed
 from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, ActionCounter, LocalStack, StackFailed
 from scripts.making_report import NothingToShow
@@ -27,6 +29,7 @@ from scripts.packaging import PackagingError
 from scripts.plans import PlanError, SavedPlan
 from scripts.report import LabelsError
 from scripts.reviews import NothingReviewed
+from scripts.sweeping import Sweep, Swept
 from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
 from scripts.training_jobs import TrainingJobError
 from scripts.workflow import NoSuchPicture, Outcome
@@ -42,7 +45,9 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 EXPECTED_ERRORS = (
     NotDeployed,
+    Protected,
     StackFailed,
+    StillDeployed,
     PackagingError,
     PlanError,
     MirrorMissing,
@@ -69,6 +74,7 @@ EXPECTED_ERRORS = (
 )
 QUIET_SECONDS = 5
 AGO = {"m": "minutes", "h": "hours", "d": "days"}
+UNSEEN, SOME_LEFT = 1, 3
 ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED, INTERRUPTED = 0, 3, 4, 130
 STYLES = {"ACCEPTED": "green", "LOW_CONFIDENCE": "yellow", "REJECTED": "magenta", "FAILED": "red"}
 WORDS = {
@@ -135,6 +141,11 @@ def find_deployment(environment: str) -> Deployment:
     return on_aws(environment)
 
 
+def terraform_of(environment: str) -> Callable[..., tuple[int, str]]:
+    """Runs Terraform on an environment, as `terraform_cli.run` does."""
+    return local_stack().terraform if environment == ENVIRONMENT else terraform_cli.run
+
+
 def make_plan(environment: str, progress: Steps) -> SavedPlan:
     """A plan of an environment as it is configured here. Raises NotDeployed, PlanError, TerraformFailed."""
     if environment == ENVIRONMENT:
@@ -164,6 +175,38 @@ def show_checks(checks: Iterable[Check], environment: str, *, as_json: bool) -> 
         out.print(f"{check.what:<{width}}  {state}  {printable(check.why)}")
         if check.remedy:
             out.print(f"{'':<{width}}           [dim]-> {printable(check.remedy)}[/]")
+
+
+def show_leftovers(sweep: Sweep, swept: Swept) -> None:
+    """What is there of a deployment: what people would miss, each with what it holds, and the numbers of the rest."""
+    precious = [each for each in swept.leftovers if sweep.is_precious(each)]
+    width = max((len(each.kind) for each in precious), default=0)
+    for each in precious:
+        detail = sweep.described(each)
+        out.print(f"  {each.kind:<{width}}  {printable(each.name)}{f': {detail}' if detail else ''}")
+    rest = Counter(each.kind for each in swept.leftovers if each not in precious)
+    if rest:
+        out.print(f"  and {', '.join(f'{count} x {kind}' for kind, count in rest.items())}")
+
+
+def confirm_by_name(environment: str, question: str) -> None:
+    """Goes on only if the environment's name is typed: for what nobody can bring back."""
+    typed = typer.prompt(f"{question} Type {environment} to go on", default="", show_default=False, err=True)
+    if typed.strip() != environment:
+        err.print("Nothing was removed.")
+        raise typer.Abort
+
+
+def show_rest(swept: Swept) -> int:
+    """What is left after all, a line each, and the exit code that says so."""
+    for line in swept.going:
+        out.print(line, markup=False)
+    for line in swept.unseen:
+        err.print(f"[red]not looked at:[/] {printable(line)}")
+    out.print(f"{len(swept.leftovers)} leftovers")
+    for each in swept.leftovers:
+        out.print(f"  {each.kind} {printable(each.id)}")
+    return SOME_LEFT if swept.leftovers else UNSEEN if swept.unseen else 0
 
 
 def printable(text: str) -> str:

@@ -13,7 +13,8 @@ resource "aws_iam_policy" "destroy" {
         Sid    = "EmptyAndDeleteBuckets"
         Effect = "Allow"
         Action = [
-          "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions",
+          "s3:AbortMultipartUpload", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:DeleteObject", "s3:DeleteObjectVersion",
+          "s3:ListBucketMultipartUploads", "s3:ListBucketVersions",
         ]
         Resource = [local.arns[each.key].buckets, "${local.arns[each.key].buckets}/*"]
       },
@@ -47,6 +48,36 @@ resource "aws_iam_policy" "destroy" {
         Effect   = "Allow"
         Action   = ["logs:DeleteLogGroup"]
         Resource = [local.arns[each.key].log_groups]
+      },
+      {
+        # One log group serves the training jobs of a whole account.
+        Sid      = "DeleteLogsOfTrainingJobs"
+        Effect   = "Allow"
+        Action   = ["logs:DeleteLogStream"]
+        Resource = ["${local.arn_base.logs}:log-group:/aws/sagemaker/TrainingJobs:log-stream:${local.prefixes[each.key]}-training-*"]
+      },
+      {
+        Sid      = "StopTrainingJobs"
+        Effect   = "Allow"
+        Action   = ["sagemaker:StopTrainingJob"]
+        Resource = ["${local.arn_base.sagemaker}:training-job/${local.prefixes[each.key]}-training-*"]
+      },
+      {
+        # `scones cleanup` looks through the account: lists have no resource to name, and what is left may have any name.
+        Sid    = "FindLeftovers"
+        Effect = "Allow"
+        Action = [
+          "application-autoscaling:DescribeScalableTargets", "budgets:ListTagsForResource", "budgets:ViewBudget",
+          "cloudwatch:DescribeAlarms", "cloudwatch:ListDashboards", "cloudwatch:ListTagsForResource", "dynamodb:DescribeTable",
+          "dynamodb:ListTables", "dynamodb:ListTagsOfResource", "ecr:DescribeImages", "ecr:DescribeRepositories",
+          "ecr:ListTagsForResource", "events:ListRules", "events:ListTagsForResource", "iam:ListRoleTags", "iam:ListRoles",
+          "kms:DescribeKey", "kms:ListAliases", "kms:ListKeys", "kms:ListResourceTags", "lambda:ListFunctions", "lambda:ListTags",
+          "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:ListTagsForResource", "s3:GetBucketTagging",
+          "s3:ListAllMyBuckets", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints", "sagemaker:ListModels",
+          "sagemaker:ListTags", "sagemaker:ListTrainingJobs", "sns:ListTagsForResource", "sns:ListTopics", "sqs:ListQueueTags",
+          "sqs:ListQueues", "states:ListStateMachines", "states:ListTagsForResource", "tag:GetResources",
+        ]
+        Resource = ["*"]
       },
       {
         Sid      = "DeleteQueues"

@@ -12,3 +12,6 @@ subscribers = {
   "pictures@example.com"   = ["low_confidence", "rejected"]
   "review@example.com"     = ["digest"]
 }
+
+# Nothing is billed here; it is set so that every apply on one machine makes a budget, too.
+monthly_budget_usd = 50

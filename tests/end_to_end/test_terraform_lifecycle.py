@@ -4,10 +4,11 @@ import json
 import tarfile
 from pathlib import Path
 
-import boto3
 import pytest
+from typer.testing import CliRunner
 
 from scripts.local_stack import SHIPPED_MODEL, STATE_BUCKET
+from scripts.scones.cli import app
 
 pytestmark = [pytest.mark.last, pytest.mark.timeout(600)]
 
@@ -73,57 +74,57 @@ def test_a_new_model_updates_the_endpoint_in_place_and_answers(
     assert plan(stack, tmp_path) == {}
 
 
-def test_destroy_leaves_nothing_of_the_project(stack):
-    client = {
-        service: boto3.client(
-            service,
-            endpoint_url=stack.variables["AWS_ENDPOINT_URL"],
-            region_name=stack.variables["AWS_REGION"],
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-        )
-        for service in (
-            "s3",
-            "dynamodb",
-            "lambda",
-            "stepfunctions",
-            "sagemaker",
-            "sns",
-            "sqs",
-            "iam",
-            "events",
-            "logs",
-            "ecr",
-            "kms",
-        )
-    }
+def test_destroy_asks_by_name_then_leaves_nothing_and_cleanup_finds_nothing(stack, scones, workflow, bicycle):
+    client = stack.deployment().client
+    logs, bucket = client("logs"), workflow.deployment.bucket
+    for _ in range(2):
+        workflow.upload(bicycle, "incoming")
+    client("s3").delete_object(Bucket=bucket, Key=workflow.upload(bicycle, "elsewhere").s3_key)
+    logs.create_log_group(logGroupName="/aws/lambda/scones-local-made-by-a-service")
+    logs.create_log_group(logGroupName="/aws/lambda/scones-local2-of-another-deployment")
 
-    stack.terraform("destroy", "-auto-approve", "-no-color", "-parallelism=40", *stack.var_files())
+    early = scones("cleanup", "--env", "local")
+    assert early.exit_code == 1
+    assert "local is deployed" in early.stderr
+    asked = CliRunner().invoke(app, ["destroy", "--env", "local"], input="yes\n")
+    assert asked.exit_code == 1
+    assert "delete markers" in asked.stdout
+    assert "Nothing was removed" in asked.stderr
+    assert workflow.s3.list_object_versions(Bucket=bucket)["Versions"]
 
-    left = {
+    done = scones("destroy", "--env", "local", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "goes by itself on" in done.stdout
+
+    again = scones("cleanup", "--env", "local", "--json")
+    assert again.exit_code == 0
+    assert (json.loads(again.stdout)["leftovers"], json.loads(again.stdout)["not_looked_at"]) == ([], [])
+    assert left(client) == {"log groups": ["/aws/lambda/scones-local2-of-another-deployment"]}
+
+
+def left(client) -> dict[str, list[str]]:
+    """What is in the account, the bucket of the state apart, asked without the command's own code."""
+    everything = {
         "buckets": [
-            bucket["Name"]
-            for bucket in client["s3"].list_buckets()["Buckets"]
-            if bucket["Name"] != STATE_BUCKET
+            it["Name"] for it in client("s3").list_buckets()["Buckets"] if it["Name"] != STATE_BUCKET
         ],
-        "tables": client["dynamodb"].list_tables()["TableNames"],
-        "functions": [
-            function["FunctionName"] for function in client["lambda"].list_functions()["Functions"]
-        ],
-        "state machines": client["stepfunctions"].list_state_machines()["stateMachines"],
-        "endpoints": client["sagemaker"].list_endpoints()["Endpoints"],
-        "endpoint configurations": client["sagemaker"].list_endpoint_configs()["EndpointConfigs"],
-        "models": client["sagemaker"].list_models()["Models"],
-        "topics": client["sns"].list_topics()["Topics"],
-        "queues": client["sqs"].list_queues().get("QueueUrls", []),
-        "roles": [role["RoleName"] for role in client["iam"].list_roles()["Roles"]],
-        "rules": client["events"].list_rules()["Rules"],
-        "log groups": client["logs"].describe_log_groups()["logGroups"],
-        "repositories": client["ecr"].describe_repositories()["repositories"],
+        "tables": client("dynamodb").list_tables()["TableNames"],
+        "functions": [it["FunctionName"] for it in client("lambda").list_functions()["Functions"]],
+        "state machines": client("stepfunctions").list_state_machines()["stateMachines"],
+        "endpoints": client("sagemaker").list_endpoints()["Endpoints"],
+        "endpoint configurations": client("sagemaker").list_endpoint_configs()["EndpointConfigs"],
+        "models": client("sagemaker").list_models()["Models"],
+        "topics": client("sns").list_topics()["Topics"],
+        "queues": client("sqs").list_queues().get("QueueUrls", []),
+        "roles": [it["RoleName"] for it in client("iam").list_roles()["Roles"]],
+        "rules": client("events").list_rules()["Rules"],
+        "log groups": [it["logGroupName"] for it in client("logs").describe_log_groups()["logGroups"]],
+        "repositories": client("ecr").describe_repositories()["repositories"],
+        "budgets": client("budgets").describe_budgets(AccountId="123456789012")["Budgets"],
         "aliases": [
-            a["AliasName"]
-            for a in client["kms"].list_aliases()["Aliases"]
-            if not a["AliasName"].startswith("alias/aws/")
+            it["AliasName"]
+            for it in client("kms").list_aliases()["Aliases"]
+            if not it["AliasName"].startswith("alias/aws/")
         ],
     }
-    assert {kind: names for kind, names in left.items() if names} == {}
+    return {kind: names for kind, names in everything.items() if names}

@@ -163,3 +163,44 @@ def test_a_key_is_gone_when_its_versions_and_its_delete_marker_are_deleted(serve
     listed = s3.list_object_versions(Bucket=bucket)
     assert not listed.get("Versions")
     assert not listed.get("DeleteMarkers")
+
+
+def test_a_budget_keeps_its_tags_tells_its_subscribers_and_can_be_changed(server: Server) -> None:
+    """https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_Operations_AWS_Budgets.html"""
+    budgets, account = server.client("budgets"), server.facts["account"]
+    budget: dict[str, Any] = {
+        "BudgetName": "b",
+        "BudgetType": "COST",
+        "TimeUnit": "MONTHLY",
+        "BudgetLimit": {"Amount": "300", "Unit": "USD"},
+    }
+    spent: dict[str, Any] = {
+        "NotificationType": "ACTUAL",
+        "ComparisonOperator": "GREATER_THAN",
+        "Threshold": 80,
+        "ThresholdType": "PERCENTAGE",
+    }
+    subscriber = {"SubscriptionType": "EMAIL", "Address": "you@example.com"}
+    budgets.create_budget(
+        AccountId=account,
+        Budget=budget,
+        NotificationsWithSubscribers=[{"Notification": spent, "Subscribers": [subscriber]}],
+        ResourceTags=[{"Key": "project", "Value": "scones"}],
+    )
+    arn = f"arn:aws:budgets::{account}:budget/b"
+    budgets.tag_resource(ResourceARN=arn, ResourceTags=[{"Key": "owner", "Value": "you"}])
+    budgets.untag_resource(ResourceARN=arn, ResourceTagKeys=["project"])
+    budgets.update_budget(
+        AccountId=account, NewBudget=budget | {"BudgetLimit": {"Amount": "400", "Unit": "USD"}}
+    )
+
+    assert budgets.list_tags_for_resource(ResourceARN=arn)["ResourceTags"] == [
+        {"Key": "owner", "Value": "you"}
+    ]
+    named = {"AccountId": account, "BudgetName": "b"}
+    assert budgets.describe_subscribers_for_notification(**named, Notification=spent)["Subscribers"] == [
+        subscriber
+    ]
+    other = spent | {"Threshold": 100}
+    assert budgets.describe_subscribers_for_notification(**named, Notification=other)["Subscribers"] == []
+    assert budgets.describe_budget(**named)["Budget"]["BudgetLimit"]["Amount"] == "400"

@@ -1,0 +1,95 @@
+"""What a deployment costs: idle, in a month of a given volume, and so far in this month.
+
+Estimates by list prices (scripts/prices.py). What AWS bills stands in Cost Explorer.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts import prices
+from scripts.deployment import Deployment
+from scripts.ledger import Ledger
+from scripts.prices import HOURS_PER_MONTH, Estimate, Line, Volume
+
+# What `endpoint.enabled = false` takes away. Alarms may go with it, too, so that idle costs at most what is said.
+WITH_ENDPOINT = (
+    "aws_sagemaker_endpoint",
+    "aws_sagemaker_endpoint_configuration",
+    "aws_appautoscaling_target",
+)
+
+Resources = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """A month without pictures and with the endpoint off, and a month of a volume as it is deployed or planned."""
+
+    idle: Estimate
+    month: Estimate
+    volume: Volume
+    notes: list[str]
+
+    @property
+    def per_picture(self) -> float:
+        """US dollars for one picture, what is billed by the month shared among all."""
+        return self.month.usd / self.volume.pictures
+
+    @property
+    def per_further_picture(self) -> float:
+        """US dollars that one more picture adds."""
+        return sum(line.usd for line in self.month.pictures) / self.volume.pictures
+
+
+def estimate(resources: Resources, region: str, volume: Volume) -> Costs:
+    """The costs of resources as Terraform's JSON lists them."""
+    without = [it for it in resources if it["type"] not in WITH_ENDPOINT]
+    idle, month = prices.estimate(without, region, Volume(0, 0)), prices.estimate(resources, region, volume)
+    off = (
+        ["no endpoint: no model is promoted yet, or endpoint.enabled = false"]
+        if len(without) == len(resources)
+        else []
+    )
+    return Costs(idle, month, volume, month.notes + off)
+
+
+def so_far(deployment: Deployment, costs: Costs, now: datetime) -> list[Line]:
+    """This month's costs until now, by the ledger's rows and the endpoint's hours. Reads the whole ledger."""
+    first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    hours = (now - first).total_seconds() / 3600
+    count = Ledger(deployment).count_since(first)
+    lines = [
+        Line(
+            "Pictures",
+            f"{count:,} decided x ${costs.per_further_picture:.5f}",
+            count * costs.per_further_picture,
+        )
+    ]
+    for line in costs.month.standing:
+        if line.item == "Endpoint":
+            since = _endpoint_since(deployment, first)
+            up = (now - since).total_seconds() / 3600 if since else 0.0
+            hourly = line.usd / HOURS_PER_MONTH
+            lines.append(Line("Endpoint", f"{up:,.1f} h x ${hourly:.3f}", up * hourly))
+        else:
+            usd = line.usd * min(1, hours / HOURS_PER_MONTH)
+            lines.append(Line(line.item, f"{line.formula} x {hours:,.0f} of {HOURS_PER_MONTH} h", usd))
+    return lines
+
+
+def _endpoint_since(deployment: Deployment, first: datetime) -> datetime | None:
+    """Since when in this month the endpoint has been on; None if it is off. An earlier time of it is not known."""
+    if (name := deployment.outputs.get("endpoint_name")) is None:
+        return None
+    try:
+        created: datetime = deployment.client("sagemaker").describe_endpoint(EndpointName=name)[
+            "CreationTime"
+        ]
+    except ClientError as error:
+        if "Could not find" in error.response["Error"].get("Message", ""):
+            return None
+        raise
+    return max(created.astimezone(UTC), first)

@@ -1,0 +1,55 @@
+"""scones cleanup: what a destroyed deployment has left."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from scripts import destroying
+from scripts.scones.console import (
+    SOME_LEFT,
+    confirm_by_name,
+    errors_explained,
+    local_stack,
+    show_leftovers,
+    show_rest,
+    steps,
+)
+
+
+def cleanup(
+    environment: Annotated[
+        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is left.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="What is left as one JSON object; removes nothing.")
+    ] = False,
+) -> None:
+    """Look through the account for what a destroyed deployment has left, by name and by tag, and remove it.
+
+    Asks before it removes, and never touches another deployment's things: tags decide, and without tags names, up to
+    a dash. A key that is to be deleted goes by itself on its day and is no leftover. While Terraform keeps the
+    deployment, nothing is left over: that is for `make destroy`.
+
+    Exit code: 0 nothing is left; 3 something is; 1 refused, or something could not be looked at.
+    """
+    with errors_explained():
+        with steps() as progress:
+            target = destroying.target(environment, local_stack(), progress)
+            destroying.check_gone(target)
+            swept = target.sweep.find(progress)
+        if as_json:
+            left = [asdict(each) for each in swept.leftovers]
+            print(json.dumps({"leftovers": left, "going": swept.going, "not_looked_at": swept.unseen}))
+            raise typer.Exit(SOME_LEFT if left else int(bool(swept.unseen)))
+        if swept.leftovers and not dry_run:
+            destroying.check_unprotected(target)
+            show_leftovers(target.sweep, swept)
+            if not yes:
+                confirm_by_name(environment, "All of it will be removed for good.")
+            with steps() as progress:
+                swept = destroying.clean(target.sweep, swept, progress)
+    raise typer.Exit(show_rest(swept))

@@ -1,0 +1,55 @@
+"""scones destroy: a whole deployment taken away."""
+
+from typing import Annotated
+
+import typer
+
+from scripts import destroying, plans
+from scripts.local_stack import ENVIRONMENT
+from scripts.scones.console import (
+    confirm_by_name,
+    err,
+    errors_explained,
+    local_stack,
+    out,
+    show_leftovers,
+    show_rest,
+    steps,
+)
+
+
+def destroy(
+    environment: Annotated[
+        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a deployment and everything in it for good: pictures with all versions, ledger, logs, models, images, key.
+
+    Shows what will go and asks for the environment's name. Then the bucket is emptied, Terraform destroys, and what
+    services made besides is removed. Ctrl-C is safe: the same command goes on where it ended. An environment with
+    protect_data = true is refused with what lifts that.
+
+    Exit code: 0 nothing is left; 3 something is; 1 refused, or something could not be done or looked at.
+    """
+    with errors_explained():
+        stack = local_stack()
+        with steps() as progress:
+            target = destroying.target(environment, stack, progress)
+            destroying.check_unprotected(target)
+            managed = target.managed()
+            found = target.sweep.find(progress)
+        account = target.sweep.account
+        where = f"{account.prefix} in account {account.number}, {account.region}"
+        out.print(f"{where}: Terraform keeps {managed} resources of it. There are:")
+        show_leftovers(target.sweep, found)
+        if (managed or found.leftovers) and not yes:
+            confirm_by_name(environment, "All of it will be removed for good.")
+        with steps() as progress:
+            left = destroying.destroy(target, found, progress)
+        model_file = stack.model_file if environment == ENVIRONMENT else plans.model_file(environment)
+        if environment == ENVIRONMENT:
+            stack.forget_deployment()
+        elif model_file.exists():
+            err.print(f"{model_file.name} names a model that is gone: remove the file before the next apply.")
+    raise typer.Exit(show_rest(left))

@@ -1,0 +1,75 @@
+"""What a deployment costs idle, at a volume, and so far this month."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from scripts import costs
+from scripts.prices import Volume
+from tests.unit.test_prices import BUCKET, ENDPOINT, KEY, SCALING
+
+DEPLOYED = [BUCKET, KEY, *ENDPOINT, SCALING]
+NOW = datetime.now(UTC)
+
+
+def test_idle_is_what_remains_with_the_endpoint_off_and_no_pictures():
+    done = costs.estimate(DEPLOYED, "us-east-1", Volume())
+
+    assert [(line.item, line.usd) for line in done.idle.lines if line.usd] == [("Keys", 1.0)]
+    assert done.idle.usd == 1.0
+    assert done.month.usd > 250
+
+
+def test_without_an_endpoint_the_month_is_no_promise_and_the_note_says_so():
+    assert "no model is promoted yet" in costs.estimate([BUCKET, KEY], "us-east-1", Volume()).notes[0]
+
+
+def test_one_more_picture_costs_less_than_a_picture_on_average():
+    done = costs.estimate(DEPLOYED, "us-east-1", Volume(pictures=1_000))
+
+    assert done.per_picture == pytest.approx(done.month.usd / 1_000)
+    assert 0 < done.per_further_picture < done.per_picture / 10
+
+
+def row(key, time):
+    return {
+        "picture": {"S": key},
+        "version": {"S": "1"},
+        "time": {"S": f"{time:%FT%T.000Z}"},
+        "status": {"S": "ACCEPTED"},
+    }
+
+
+def test_this_month_counts_its_own_decisions_and_the_hours_since_the_endpoint_is_on(deployment):
+    first = NOW.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    table = {"TableName": deployment.ledger_table}
+    for number, moment in enumerate((first - timedelta(seconds=1), first, NOW)):
+        deployment.client("dynamodb").put_item(**table, Item=row(f"s3://b/{number}", moment))
+    sagemaker, name = deployment.client("sagemaker"), deployment.endpoint_name
+    sagemaker.create_model(
+        ModelName="m", ExecutionRoleArn="arn:aws:iam::123456789012:role/m", PrimaryContainer={}
+    )
+    variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="c")
+    created = sagemaker.describe_endpoint(EndpointName=name)["CreationTime"]
+    done = costs.estimate(DEPLOYED, "us-east-1", Volume())
+
+    end_of_month = (first + timedelta(days=31)).replace(day=1) - timedelta(seconds=1)
+    now = min(created + timedelta(hours=2), end_of_month)
+
+    lines = {line.item: line for line in costs.so_far(deployment, done, now)}
+
+    assert lines["Pictures"].formula.startswith("2 decided x $")
+    assert lines["Pictures"].usd == pytest.approx(2 * done.per_further_picture)
+    assert lines["Endpoint"].formula.endswith(" h x $0.345")
+    assert lines["Endpoint"].usd == pytest.approx((now - created).total_seconds() / 3600 * 3 * 0.115)
+    assert 0 < lines["Keys"].usd <= 1
+
+
+def test_an_endpoint_that_is_off_has_no_hours(deployment):
+    done = costs.estimate(DEPLOYED, "us-east-1", Volume())
+
+    lines = {line.item: line for line in costs.so_far(deployment, done, NOW)}
+
+    assert lines["Endpoint"].usd == 0
