@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -21,21 +22,51 @@ def moto_module(name: str) -> Any:
     return importlib.import_module(f"moto.{name}")
 
 
+@cache
 def s3() -> Any:
     return moto_module("s3.models").s3_backends[ACCOUNT]["aws"]
 
 
+@cache
 def sns() -> Any:
     return moto_module("sns.models").sns_backends[ACCOUNT][REGION]
 
 
+@cache
+def sessions() -> Any:
+    return moto_module("sts.models").sts_backends[ACCOUNT]["aws"]
+
+
+@cache
+def iam() -> Any:
+    return moto_module("iam.models").iam_backends[ACCOUNT]["aws"]
+
+
+@cache
+def queues() -> Any:
+    return moto_module("sqs.models").sqs_backends[ACCOUNT][REGION].queues
+
+
+@cache
+def tables() -> Any:
+    return moto_module("dynamodb.models").dynamodb_backends[ACCOUNT][REGION]
+
+
+@cache
+def keys() -> Any:
+    return moto_module("kms.models").kms_backends[ACCOUNT][REGION]
+
+
+@cache
 def logs() -> Any:
     return moto_module("logs.models").logs_backends[ACCOUNT][REGION]
 
 
+@cache
 def events() -> Any:
     return moto_module("events.models").events_backends[ACCOUNT][REGION]
 
 
+@cache
 def functions() -> Any:
     return moto_module("awslambda.models").lambda_backends[ACCOUNT][REGION]

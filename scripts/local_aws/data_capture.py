@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scripts.local_aws import backends
+from scripts.local_aws.authorisation import Authorisation, Caller
 
 logger = logging.getLogger(__name__)
 
@@ -38,19 +39,22 @@ class Inference:
 
 
 class DataCapture:
-    """Collects records and writes them in the background, one object per variant and batch."""
+    """Collects records and writes them in the background, one object per variant and batch, by the model's role."""
 
-    def __init__(self) -> None:
+    def __init__(self, authorisation: Authorisation) -> None:
+        self._authorisation = authorisation
         self._lock = threading.Lock()
+        self._callers: dict[str, Caller | None] = {}
         self._configs: dict[str, dict[str, Any]] = {}
         self._records: dict[tuple[str, str], list[str]] = defaultdict(list)
         threading.Thread(target=self._flush_regularly, daemon=True).start()
 
-    def configure(self, endpoint: str, config: dict[str, Any] | None) -> None:
+    def configure(self, endpoint: str, config: dict[str, Any] | None, caller: Caller | None) -> None:
         """Set the endpoint's DataCaptureConfig, or none."""
         self.flush()
         with self._lock:
             self._configs.pop(endpoint, None)
+            self._callers[endpoint] = caller
             if config and config.get("EnableCapture"):
                 self._configs[endpoint] = config
 
@@ -69,7 +73,23 @@ class DataCapture:
             configs = dict(self._configs)
         for (endpoint, variant), lines in batches.items():
             if endpoint in configs:
-                _write(configs[endpoint], endpoint, variant, lines)
+                self._write(configs[endpoint], endpoint, variant, lines)
+
+    def _write(self, config: dict[str, Any], endpoint: str, variant: str, lines: list[str]) -> None:
+        bucket, _, prefix = config["DestinationS3Uri"].removeprefix("s3://").partition("/")
+        now = datetime.now(UTC)
+        name = f"{now:%M-%S}-{now.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
+        parts = [prefix.rstrip("/"), endpoint, variant, f"{now:%Y/%m/%d/%H}", name]
+        key = "/".join(part for part in parts if part)
+        caller = self._callers[endpoint]
+        try:
+            assert caller is not None
+            self._authorisation.check(caller, "s3:PutObject", Bucket=bucket, Key=key)
+            backends.s3().put_object(bucket, key, ("\n".join(lines) + "\n").encode())
+        except Exception as error:  # the bucket may be gone; the endpoint must not suffer, on AWS neither
+            logger.warning(
+                "capture of %s could not be written to %s: %s", endpoint, config["DestinationS3Uri"], error
+            )
 
     def _flush_regularly(self) -> None:
         waiter = threading.Event()
@@ -91,19 +111,6 @@ def _record(config: dict[str, Any], inference: Inference) -> dict[str, Any]:
     if inference.inference_id:
         metadata["inferenceId"] = inference.inference_id
     return {"captureData": captured, "eventMetadata": metadata, "eventVersion": "0"}
-
-
-def _write(config: dict[str, Any], endpoint: str, variant: str, lines: list[str]) -> None:
-    bucket, _, prefix = config["DestinationS3Uri"].removeprefix("s3://").partition("/")
-    now = datetime.now(UTC)
-    name = f"{now:%M-%S}-{now.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
-    parts = [prefix.rstrip("/"), endpoint, variant, f"{now:%Y/%m/%d/%H}", name]
-    try:
-        backends.s3().put_object(
-            bucket, "/".join(part for part in parts if part), ("\n".join(lines) + "\n").encode()
-        )
-    except Exception:  # the bucket may be gone; the endpoint must not suffer, on AWS neither
-        logger.warning("capture of %s could not be written to %s", endpoint, config["DestinationS3Uri"])
 
 
 def _captured(config: dict[str, Any], content_type: str, data: bytes, mode: str) -> dict[str, str]:

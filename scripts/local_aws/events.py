@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scripts.local_aws import backends
+from scripts.local_aws.authorisation import Caller
 from scripts.local_aws.background import Background
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.event_patterns import matches
@@ -31,6 +32,7 @@ NOT_RETRIED = (
     "QueueDoesNotExist",
     "NotFound",
     "AccessDenied",
+    "AuthorizationError",
 )
 DELETE_MARKER = "s3:ObjectRemoved:DeleteMarkerCreated"
 S3_DETAIL_TYPES = {"ObjectCreated": "Object Created", "ObjectRemoved": "Object Deleted"}
@@ -50,7 +52,7 @@ class EventBridge:
         self,
         background: Background,
         functions: LambdaService,
-        call_service: Callable[[str, dict[str, Any]], Any],
+        call_service: Callable[[str, dict[str, Any], Caller], Any],
     ) -> None:
         self._background = background
         self._functions = functions
@@ -155,11 +157,11 @@ class EventBridge:
     def _deliver(self, target: dict[str, Any], rule_arn: str, event: Event, attempt: int) -> None:
         text = target_input(target, event, rule_arn)
         try:
-            self._send(target, text)
+            self._send(target, text, Caller("events.amazonaws.com", target.get("RoleArn", ""), rule_arn))
         except Exception as error:
             retries = target.get("RetryPolicy", {}).get("MaximumRetryAttempts", DEFAULT_RETRIES)
             code = getattr(error, "code", None) or getattr(error, "error", type(error).__name__)
-            if attempt < retries and not any(name in str(code) for name in NOT_RETRIED):
+            if attempt < retries and not any(name in str(error) for name in NOT_RETRIED):
                 delay = min(2.0**attempt, LONGEST_RETRY_DELAY)
                 self._background.submit(self._deliver, target, rule_arn, event, attempt + 1, delay=delay)
                 return
@@ -173,26 +175,28 @@ class EventBridge:
             }
             self._send_dead_letter(target.get("DeadLetterConfig", {}).get("Arn"), text, facts)
 
-    def _send(self, target: dict[str, Any], text: str) -> None:
+    def _send(self, target: dict[str, Any], text: str, caller: Caller) -> None:
+        """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html"""
         arn = target["Arn"]
         service = arn.split(":")[2]
         if service == "states":
-            self._call("states:startExecution", {"StateMachineArn": arn, "Input": text})
+            self._call("states:startExecution", {"StateMachineArn": arn, "Input": text}, caller)
         elif service == "lambda":
-            self._functions.invoke_async(arn, text.encode())
+            self._functions.invoke_async(arn, text.encode(), caller=caller)
         elif service == "sns":
-            self._call("sns:publish", {"TopicArn": arn, "Message": text})
+            self._call("sns:publish", {"TopicArn": arn, "Message": text}, caller)
         elif service == "sqs":
             group = target.get("SqsParameters", {}).get("MessageGroupId")
             content = {"QueueUrl": queue_url(arn), "MessageBody": text}
-            self._call("sqs:sendMessage", {**content, "MessageGroupId": group} if group else content)
+            message = {**content, "MessageGroupId": group} if group else content
+            self._call("sqs:sendMessage", message, caller)
         elif service == "logs":
             self._write_log(arn.split(":")[6], text)
         else:
             raise ServiceError("ResourceNotFoundException", f"Targets of {service} are not emulated")
 
-    def _call(self, action: str, arguments: dict[str, Any]) -> None:
-        self._call_service(f"arn:aws:states:::{action}", arguments)
+    def _call(self, action: str, arguments: dict[str, Any], caller: Caller) -> None:
+        self._call_service(f"arn:aws:states:::{action}", arguments, caller)
 
     def _write_log(self, group: str, text: str) -> None:
         stream = str(uuid.uuid4())
@@ -206,7 +210,7 @@ class EventBridge:
             return
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in facts.items()}
         content = {"QueueUrl": queue_url(queue), "MessageBody": text, "MessageAttributes": attributes}
-        self._call("sqs:sendMessage", content)
+        self._call("sqs:sendMessage", content, Caller("events.amazonaws.com", source=facts["RULE_ARN"]))
 
 
 def target_input(target: dict[str, Any], event: Event, rule_arn: str) -> str:

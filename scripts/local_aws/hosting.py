@@ -27,6 +27,7 @@ from typing import Any
 import urllib3
 
 from scripts.local_aws import backends, children
+from scripts.local_aws.authorisation import Authorisation, Caller
 from scripts.local_aws.data_capture import DataCapture, Inference
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.faults import Call, Fault, Faults
@@ -48,11 +49,13 @@ class StartFailed(Exception):
 
 @dataclass
 class Variant:
-    """A production variant: its configuration, its model's containers and, once started, the server."""
+    """A production variant: its configuration, its model's containers and role and, once started, the server."""
 
     name: str
     config: dict[str, Any]
     containers: list[dict[str, Any]]
+    caller: Caller
+    volume_key: str | None = None
     weight: float = 1.0
     process: Any = None
     pool: urllib3.HTTPConnectionPool | None = None
@@ -101,24 +104,51 @@ class Hosting:
         state_dir: models and logs lie below it.
         images: start command per image repository name.
         faults: what fails on purpose.
+        authorisation: decides what a model's role may do.
     """
 
-    def __init__(self, state_dir: Path, images: dict[str, list[str]], faults: Faults) -> None:
+    def __init__(
+        self, state_dir: Path, images: dict[str, list[str]], faults: Faults, authorisation: Authorisation
+    ) -> None:
         self._folder = state_dir / "endpoints"
         self._images = images
         self._faults = faults
+        self._authorisation = authorisation
         self._reviving = threading.Lock()
         self._lock = threading.Lock()
         self._deployed: dict[str, list[Variant]] = {}
         self._started: set[Any] = set()
-        self._capture = DataCapture()
+        self._capture = DataCapture(authorisation)
 
     def serves(self, endpoint: str) -> bool:
         return endpoint in self._deployed
 
-    def check_model_data(self, url: str) -> bytes:
-        """The model archive. Raises ServiceError when it is not there."""
+    def check_model(self, container: dict[str, Any], caller: Caller) -> bytes:
+        """Reach a model's image and archive by its role; returns the archive, empty where there is none.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
+        Raises ServiceError when either may not be read or the archive is not there.
+        """
+        try:
+            self._authorisation.check(
+                caller, "sagemaker:PullImage", repository=repository_arn(container["Image"])
+            )
+        except ServiceError as error:
+            raise ServiceError("ValidationException", f"Access denied to image: {error.message}") from error
+        url = container.get("ModelDataUrl")
+        if not url:
+            return b""
         bucket, _, key = url.removeprefix("s3://").partition("/")
+        try:
+            self._authorisation.check(caller, "s3:ListObjects", Bucket=bucket, Prefix=key)
+            self._authorisation.check(caller, "s3:GetObject", Bucket=bucket, Key=key)
+        except ServiceError as error:
+            raise ServiceError(
+                "ValidationException",
+                f'Could not access model data at {url}. Please ensure that the role "{caller.role}" exists and that its '
+                'trust relationship policy allows the action "sts:AssumeRole" for the service principal '
+                f'"sagemaker.amazonaws.com". {error.message}',
+            ) from error
         try:
             found = backends.s3().get_object(bucket, key)
         except Exception:  # moto has no common class for a missing bucket and a missing key
@@ -134,14 +164,16 @@ class Hosting:
         if repository not in self._images:
             known = ", ".join(self._images) or "none"
             raise StartFailed(f"No --image says how to start {repository!r}; known repositories: {known}.")
+        model_dir = self._model_dir(container, variant.caller)
+        self._check_instance(endpoint, variant)
         port = _free_port()
         environment = {
             **os.environ,
             **{name: str(value) for name, value in (container.get("Environment") or {}).items()},
             "SAGEMAKER_BIND_TO_PORT": str(port),
         }
-        if container.get("ModelDataUrl"):
-            environment["SM_MODEL_DIR"] = str(self._model_dir(container["ModelDataUrl"]))
+        if model_dir is not None:
+            environment["SM_MODEL_DIR"] = str(model_dir)
         variant.weight = float(variant.config.get("InitialVariantWeight", 1.0))
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / f"{endpoint}-{variant.name}.log").open("ab") as log:
@@ -156,6 +188,24 @@ class Hosting:
         variant.pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=16, retries=False)
         with self._lock:
             self._started.add(variant.process)
+
+    def _check_instance(self, endpoint: str, variant: Variant) -> None:
+        """What an instance does with the model's role: its volume, its log, its metrics. Raises StartFailed.
+
+        Without the latter two it serves all the same.
+        """
+        caller, allows = variant.caller, self._authorisation.allows
+        name = f"/aws/sagemaker/Endpoints/{endpoint}"
+        if variant.volume_key:
+            try:
+                self._authorisation.check(caller, "sagemaker:EncryptVolume", key=variant.volume_key)
+            except ServiceError as error:
+                raise StartFailed(error.message) from error
+        allows(caller, "sagemaker:FindLogGroup", group=backends.arn("logs", f"log-group:{name}"))
+        stream = f"{variant.name}/{uuid.uuid4().hex[:8]}"
+        self._authorisation.may_log(caller, "sagemaker:WriteLogs", name, stream)
+        namespace = (("cloudwatch:namespace", ("/aws/sagemaker/Endpoints",)),)
+        allows(caller, "sagemaker:PutMetrics", context=namespace)
 
     def await_ping(self, variant: Variant) -> None:
         """Wait until the server answers /ping with 200. Raises StartFailed."""
@@ -176,7 +226,7 @@ class Hosting:
         with self._lock:
             former = self._deployed.get(endpoint, [])
             self._deployed[endpoint] = variants
-        self._capture.configure(endpoint, capture)
+        self._capture.configure(endpoint, capture, variants[0].caller)
         self._stop_soon(former)
 
     def reweigh(self, endpoint: str, weights: dict[str, float]) -> None:
@@ -188,7 +238,7 @@ class Hosting:
         with self._lock:
             variants = self._deployed.pop(endpoint, [])
         self._capture.flush()
-        self._capture.configure(endpoint, None)
+        self._capture.configure(endpoint, None, None)
         self._stop_soon(variants)
 
     def stop(self) -> None:
@@ -298,12 +348,14 @@ class Hosting:
             text = f"The connection to container primary broke: {error}"
         return urllib3.HTTPResponse(body=text.encode(), status=500)
 
-    def _model_dir(self, url: str) -> Path:
-        """The unpacked archive. Raises StartFailed when it is missing or would leave its folder."""
+    def _model_dir(self, container: dict[str, Any], caller: Caller) -> Path | None:
+        """The unpacked archive. Raises StartFailed when it cannot be had or would leave its folder."""
         try:
-            data = self.check_model_data(url)
+            data = self.check_model(container, caller)
         except ServiceError as error:
             raise StartFailed(error.message) from error
+        if not data:
+            return None
         folder = self._folder / "models" / hashlib.sha256(data).hexdigest()[:16]
         with self._lock:
             if not folder.exists():
@@ -313,7 +365,9 @@ class Hosting:
                     with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as archive:
                         archive.extractall(partial, filter="data")
                 except tarfile.TarError as error:
-                    raise StartFailed(f"The model data at {url} cannot be unpacked: {error}") from error
+                    raise StartFailed(
+                        f"The model data at {container['ModelDataUrl']} cannot be unpacked: {error}"
+                    ) from error
                 partial.rename(folder)
         return folder
 
@@ -343,6 +397,12 @@ def repository_name(image: str) -> str:
     path = image.split("@", 1)[0]
     host, _, rest = path.partition("/")
     return (rest if "." in host or ":" in host else path).split(":", 1)[0]
+
+
+def repository_arn(image: str) -> str | None:
+    """The repository that an image URI names, if it is one of ECR's."""
+    found = re.match(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[^.]+)\.", image)
+    return found and f"arn:aws:ecr:{found['region']}:{found['account']}:repository/{repository_name(image)}"
 
 
 def _resolved(image: str) -> str:

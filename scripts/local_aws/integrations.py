@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from moto.core.exceptions import ServiceException
 
 from scripts.local_aws import backends
+from scripts.local_aws.authorisation import Authorisation, Caller
 from scripts.local_aws.errors import ServiceError, StatesError
 from scripts.local_aws.faults import Call, Faults, resource_of
 from scripts.local_aws.lambda_service import LambdaService
@@ -39,6 +40,15 @@ ERROR_PREFIXES = {
     "sagemaker": "SageMaker",
     "sagemakerruntime": "SageMakerRuntime",
 }
+# What a task fails with when it is not authorised: SNS has an error of its own for that, elsewhere it is the base class
+# of the service's errors. Seen for Lambda (https://github.com/awslabs/aws-deployment-framework/issues/460).
+REFUSALS = {
+    "dynamodb": ("DynamoDB.AmazonDynamoDBException", "AmazonDynamoDBv2"),
+    "lambda": ("Lambda.AWSLambdaException", "AWSLambda"),
+    "sns": ("SNS.AuthorizationErrorException", "AmazonSNS"),
+    "sqs": ("SQS.AmazonSQSException", "AmazonSQS"),
+    "states": ("StepFunctions.AWSStepFunctionsException", "AWSStepFunctions"),
+}
 
 
 class Executions(Protocol):
@@ -54,13 +64,17 @@ class Integrations:
         moto: moto's WSGI application, for actions of JSON-protocol services.
         functions: Lambda.
         faults: what fails on purpose.
+        authorisation: decides what the caller may do.
     """
 
-    def __init__(self, moto: WsgiApplication, functions: LambdaService, faults: Faults) -> None:
+    def __init__(
+        self, moto: WsgiApplication, functions: LambdaService, faults: Faults, authorisation: Authorisation
+    ) -> None:
         self._moto = moto
         self._functions = functions
         self._faults = faults
-        self._clients: dict[str, Any] = {}
+        self._authorisation = authorisation
+        self._clients: dict[tuple[str, Caller], Any] = {}
         self._lock = threading.Lock()
         self.step_functions: Executions | None = None
         self._optimised: dict[str, Callable[[Arguments], Any]] = {
@@ -71,8 +85,8 @@ class Integrations:
             **{f"dynamodb:{action}": self._dynamodb(action) for action in DYNAMODB_ACTIONS},
         }
 
-    def call_service(self, resource_arn: str, arguments: Arguments) -> Any:
-        """Perform one task and return its result.
+    def call_service(self, resource_arn: str, arguments: Arguments, caller: Caller) -> Any:
+        """Perform one task for a caller and return its result.
 
         Args:
             resource_arn: e.g. `arn:aws:states:::lambda:invoke` or `arn:aws:states:::aws-sdk:s3:headObject`.
@@ -82,11 +96,21 @@ class Integrations:
         """
         if resource_arn.startswith(SDK):
             service, _, action = resource_arn.removeprefix(SDK).partition(":")
-            return self._call_sdk(service, action, arguments)
-        perform = self._optimised.get(resource_arn.removeprefix(OPTIMISED))
+            return self._call_sdk(service, action, arguments, caller)
+        task = resource_arn.removeprefix(OPTIMISED)
+        perform = self._optimised.get(task)
         if perform is None:
             raise StatesError("States.Runtime", f"The resource {resource_arn} is not emulated on one machine")
+        service, _, action = task.partition(":")
+        error, named = REFUSALS[service]
+        self._check(caller, f"{service}:{_pascal(action)}", arguments, error, named)
         return perform(arguments)
+
+    def _check(self, caller: Caller, request: str, arguments: Arguments, error: str, service: str) -> None:
+        try:
+            self._authorisation.check(caller, request, **arguments)
+        except ServiceError as refusal:
+            raise StatesError(error, _cause(refusal, service)) from refusal
 
     def _invoke_function(self, arguments: Arguments) -> Any:
         """https://docs.aws.amazon.com/step-functions/latest/dg/connect-lambda.html"""
@@ -168,13 +192,14 @@ class Integrations:
             ) from error
         return {_pascal(name): _sdk_member(name, value) for name, value in result.items()}
 
-    def _call_sdk(self, service: str, action: str, arguments: Arguments) -> Any:
+    def _call_sdk(self, service: str, action: str, arguments: Arguments, caller: Caller) -> Any:
         """https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html"""
         if service == "sfn":
+            self._check(caller, f"states:{_pascal(action)}", arguments, "Sfn.SfnException", "Sfn")
             return self._call_step_functions(action, arguments, "Sfn")
         prefix = ERROR_PREFIXES.get(service, _pascal(service))
         try:
-            result = getattr(self.client(service), xform_name(_pascal(action)))(**arguments)
+            result = getattr(self.client(service, caller), xform_name(_pascal(action)))(**arguments)
         except ClientError as error:
             details = error.response["Error"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
@@ -187,14 +212,26 @@ class Integrations:
         result.pop("ResponseMetadata", None)
         return _plain(result)
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of the one-machine AWS; `service` as in a resource ARN, e.g. `sagemakerruntime`."""
+    def s3(self, caller: Caller) -> Any:
+        """A boto3 client for the datasets and results of Distributed Maps."""
+        return self.client("s3", caller)
+
+    def client(self, service: str, caller: Caller) -> Any:
+        """A boto3 client that acts for the caller; `service` as in a resource ARN, e.g. `sagemakerruntime`."""
         with self._lock:
-            if service not in self._clients:
-                session = boto3.session.Session(region_name=backends.REGION)
+            if (service, caller) not in self._clients:
+                keys = self._authorisation.credentials(caller)
+                session = boto3.session.Session(
+                    keys["AWS_ACCESS_KEY_ID"],
+                    keys["AWS_SECRET_ACCESS_KEY"],
+                    keys["AWS_SESSION_TOKEN"],
+                    backends.REGION,
+                )
                 name = BOTO_NAMES.get(service, service)
-                self._clients[service] = session.client(name, endpoint_url=os.environ["AWS_ENDPOINT_URL"])
-            return self._clients[service]
+                self._clients[service, caller] = session.client(
+                    name, endpoint_url=os.environ["AWS_ENDPOINT_URL"]
+                )
+            return self._clients[service, caller]
 
 
 def _pascal(name: str) -> str:

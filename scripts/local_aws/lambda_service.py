@@ -27,6 +27,7 @@ from typing import Any
 from moto.awslambda.exceptions import LambdaClientError
 
 from scripts.local_aws import backends
+from scripts.local_aws.authorisation import Authorisation, Caller
 from scripts.local_aws.background import Background
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.faults import Call, Faults
@@ -64,7 +65,10 @@ class Result:
 class Sandbox:
     """A function process with its log stream."""
 
-    def __init__(self, function: Any, folder: Path, runtime: Path, logs: LogWriter) -> None:
+    def __init__(
+        self, function: Any, folder: Path, runtime: Path, logs: LogWriter, authorisation: Authorisation
+    ) -> None:
+        caller = role_of(function)
         day = datetime.now(UTC).strftime("%Y/%m/%d")
         self._stream = f"{day}/[{function.version}]{uuid.uuid4().hex}"
         self._group = function.logs_group_name
@@ -72,8 +76,13 @@ class Sandbox:
         self._version = str(function.version)
         self._memory = function.memory_size
         self._tail: deque[str] = deque(maxlen=200)
-        logs.open_stream(self._group, self._stream)
-        self.process = FunctionProcess(folder, self._environment(function, folder, runtime), self._write)
+        self._logged = authorisation.may_log(caller, "lambda:WriteLogs", self._group, self._stream)
+        if self._logged:
+            logs.open_stream(self._group, self._stream)
+        if function.tracing_config.get("Mode") == "Active":
+            authorisation.allows(caller, "lambda:SendTraces")
+        environment = self._environment(function, folder, runtime) | authorisation.credentials(caller)
+        self.process = FunctionProcess(folder, environment, self._write)
 
     def invoke(self, invocation: Invocation) -> tuple[Outcome, bytes]:
         """Run one invocation. Returns its outcome and the last 4 KB of its log."""
@@ -88,13 +97,13 @@ class Sandbox:
 
     def _write(self, lines: list[str]) -> None:
         self._tail.extend(lines)
-        self._logs.write(self._group, self._stream, lines)
+        if self._logged:
+            self._logs.write(self._group, self._stream, lines)
 
     def _environment(self, function: Any, folder: Path, runtime: Path) -> dict[str, str]:
         """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime"""
         reserved = {
             "_HANDLER": function.handler,
-            "AWS_ACCESS_KEY_ID": os.environ.get("AWS_ACCESS_KEY_ID", "local"),
             "AWS_DEFAULT_REGION": backends.REGION,
             "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"],
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
@@ -105,7 +114,6 @@ class Sandbox:
             "AWS_LAMBDA_LOG_GROUP_NAME": self._group,
             "AWS_LAMBDA_LOG_STREAM_NAME": self._stream,
             "AWS_REGION": backends.REGION,
-            "AWS_SECRET_ACCESS_KEY": os.environ.get("AWS_SECRET_ACCESS_KEY", "local"),
             "LAMBDA_RUNTIME_DIR": str(runtime),
             "LAMBDA_TASK_ROOT": str(folder),
             "LANG": "en_US.UTF-8",
@@ -182,19 +190,23 @@ class LambdaService:
         state_dir: packages are unpacked below it.
         background: runs asynchronous invocations and their retries.
         faults: what fails on purpose.
+        authorisation: decides what a function's role may do.
     """
 
-    def __init__(self, state_dir: Path, background: Background, faults: Faults) -> None:
+    def __init__(
+        self, state_dir: Path, background: Background, faults: Faults, authorisation: Authorisation
+    ) -> None:
         self._folder = state_dir / "functions"
         self._background = background
         self._faults = faults
+        self._authorisation = authorisation
         self._logs = LogWriter()
         self._lock = threading.Lock()
         self._runtime: Path | None = None
         self._pools: dict[tuple[str, str], Pool] = {}
         self._in_flight: dict[str, int] = {}
         self._invoke_configs: dict[tuple[str, str], dict[str, Any]] = {}
-        self.call_service: Callable[[str, dict[str, Any]], Any] | None = None
+        self.call_service: Callable[[str, dict[str, Any], Caller], Any] | None = None
 
     def answer(self, request: Request) -> Answer | None:
         """Answer an Invoke or an event-invoke-config call; None leaves the request to moto."""
@@ -239,12 +251,17 @@ class LambdaService:
         _check_payload(payload, SYNCHRONOUS_BYTES)
         return self._run(function, name, qualifier, payload, str(uuid.uuid4()))
 
-    def invoke_async(self, name: str, payload: bytes, qualifier: str | None = None) -> str:
+    def invoke_async(
+        self, name: str, payload: bytes, qualifier: str | None = None, caller: Caller | None = None
+    ) -> str:
         """Queue an event for a function and return the request's id. Raises like `invoke`.
 
-        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html; a caller inside the one-machine AWS must be
+        allowed to.
         """
         self._resolve(name, qualifier)
+        if caller is not None:
+            self._authorisation.check(caller, "lambda:Invoke", FunctionName=name, Qualifier=qualifier)
         _check_payload(payload, ASYNCHRONOUS_BYTES)
         request_id = str(uuid.uuid4())
         self._background.submit(self._attempt, name, payload, qualifier, request_id, 1)
@@ -357,10 +374,13 @@ class LambdaService:
         return pool
 
     def _start(self, function: Any) -> Sandbox:
+        if not self._authorisation.assumes(role_of(function)):
+            message = "The role defined for the function cannot be assumed by Lambda."
+            raise ServiceError("AccessDeniedException", message, 403)
         with self._lock:
             folder = self._unpack(function)
             self._runtime = self._runtime or link_runtime(self._folder / "runtime")
-        return Sandbox(function, folder, self._runtime, self._logs)
+        return Sandbox(function, folder, self._runtime, self._logs, self._authorisation)
 
     def _unpack(self, function: Any) -> Path:
         """The package's folder, one per content."""
@@ -397,26 +417,29 @@ class LambdaService:
         destination = config.get("DestinationConfig", {}).get(outcome, {}).get("Destination")
         if destination:
             arn = _invoked_arn(name, qualifier)
-            self._deliver(destination, json.dumps(_invocation_record(arn, payload, result, attempt)))
+            record = _invocation_record(arn, payload, result, attempt)
+            self._deliver(destination, json.dumps(record), role_of(function))
         if result.error and function.dead_letter_config.get("TargetArn"):
-            self._deliver_dead_letter(function.dead_letter_config["TargetArn"], payload, result)
+            self._deliver_dead_letter(
+                function.dead_letter_config["TargetArn"], payload, result, role_of(function)
+            )
 
-    def _deliver(self, destination: str, text: str) -> None:
+    def _deliver(self, destination: str, text: str, caller: Caller) -> None:
         """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
         assert self.call_service is not None
         service = destination.split(":")[2]
         if service == "sqs":
-            self.call_service(
-                "arn:aws:states:::sqs:sendMessage", {"QueueUrl": queue_url(destination), "MessageBody": text}
-            )
+            content = {"QueueUrl": queue_url(destination), "MessageBody": text}
+            self.call_service("arn:aws:states:::sqs:sendMessage", content, caller)
         elif service == "sns":
-            self.call_service("arn:aws:states:::sns:publish", {"TopicArn": destination, "Message": text})
+            content = {"TopicArn": destination, "Message": text}
+            self.call_service("arn:aws:states:::sns:publish", content, caller)
         elif service == "lambda":
-            self.invoke_async(destination, text.encode())
+            self.invoke_async(destination, text.encode(), caller=caller)
         else:
             logger.error("The destination %s is of a kind that is not emulated", destination)
 
-    def _deliver_dead_letter(self, destination: str, payload: bytes, result: Result) -> None:
+    def _deliver_dead_letter(self, destination: str, payload: bytes, result: Result, caller: Caller) -> None:
         """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq"""
         assert self.call_service is not None
         message = json.loads(result.payload).get("errorMessage", "")[:1024]
@@ -428,10 +451,10 @@ class LambdaService:
         content: dict[str, Any] = {"MessageAttributes": attributes}
         if destination.split(":")[2] == "sqs":
             content |= {"QueueUrl": queue_url(destination), "MessageBody": payload.decode()}
-            self.call_service("arn:aws:states:::sqs:sendMessage", content)
+            self.call_service("arn:aws:states:::sqs:sendMessage", content, caller)
         else:
             content |= {"TopicArn": destination, "Message": payload.decode()}
-            self.call_service("arn:aws:states:::sns:publish", content)
+            self.call_service("arn:aws:states:::sns:publish", content, caller)
 
     def _invoke_config(self, function: Any, name: str, qualifier: str | None) -> dict[str, Any]:
         used = qualifier or _qualifier_in(name) or "$LATEST"
@@ -457,6 +480,11 @@ class LambdaService:
             del self._invoke_configs[key]
             return Answer(status=204)
         return json_answer(self._invoke_configs[key])
+
+
+def role_of(function: Any) -> Caller:
+    """Lambda documents no SourceArn for the roles of functions, and names the session after the function."""
+    return Caller("lambda.amazonaws.com", function.role, session=function.function_name)
 
 
 def queue_url(arn: str) -> str:

@@ -28,7 +28,7 @@ class Answer:
 class Request:
     """The parts of a WSGI request that the services look at.
 
-    `service` and `region` come from the credential scope of the signature, as in
+    `access_key`, `service` and `region` come from the credential and its scope in the signature, as in
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-signing-elements.html
     """
 
@@ -37,7 +37,7 @@ class Request:
         self.method: str = environ["REQUEST_METHOD"]
         self.path = unquote(environ.get("REQUEST_URI", environ["PATH_INFO"]).split("?", 1)[0])
         self.query = {name: values[0] for name, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
-        self.region, self.service = _credential_scope(environ.get("HTTP_AUTHORIZATION", ""))
+        self.access_key, self.region, self.service = _credential(environ.get("HTTP_AUTHORIZATION", ""))
         self.action: str = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
 
     def header(self, name: str, default: str = "") -> str:
@@ -63,10 +63,10 @@ class Request:
         return payload
 
 
-def _credential_scope(authorization: str) -> tuple[str, str]:
+def _credential(authorization: str) -> tuple[str, str, str]:
     _, _, credential = authorization.partition("Credential=")
     parts = credential.partition(",")[0].split("/")
-    return (parts[-3], parts[-2]) if len(parts) >= 5 else ("", "")
+    return (parts[0], parts[-3], parts[-2]) if len(parts) >= 5 else ("", "", "")
 
 
 def json_answer(payload: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
@@ -84,6 +84,8 @@ def error_answer(request: Request, error: ServiceError) -> Answer:
     if request.action or request.service in ("lambda", "sagemaker"):
         headers = {"x-amzn-ErrorType": error.code}
         return json_answer({"__type": error.code, "message": error.message}, error.status, headers)
+    if request.method == "HEAD":
+        return Answer(status=error.status)
     inner = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
     if request.service == "s3":
         body = f"<Error>{inner}</Error>"

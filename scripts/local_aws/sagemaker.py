@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from scripts.local_aws import backends
+from scripts.local_aws.authorisation import Caller
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.hosting import Hosting, StartFailed, Variant, start_variants
 
@@ -62,9 +63,10 @@ class SageMaker:
 
     def create_model(self, payload: Payload) -> Payload:
         containers = payload.get("Containers") or [payload.get("PrimaryContainer")]
+        caller = _caller("model", payload["ModelName"], payload["ExecutionRoleArn"])
         for container in containers:
-            if container and container.get("ModelDataUrl"):
-                self._hosting.check_model_data(container["ModelDataUrl"])
+            if container:
+                self._hosting.check_model(container, caller)
         return self._create(
             "model", payload["ModelName"], payload, "ModelArn", {"EnableNetworkIsolation": False}
         )
@@ -178,14 +180,15 @@ class SageMaker:
 
     def _roll_out(self, endpoint: Payload, config: Payload) -> None:
         variants = [
-            Variant(each["VariantName"], each, self._containers(each["ModelName"]))
-            for each in config["ProductionVariants"]
+            self._variant(endpoint["EndpointName"], config, each) for each in config["ProductionVariants"]
         ]
         threading.Thread(target=self._start, args=(endpoint, config, variants), daemon=True).start()
 
-    def _containers(self, model_name: str) -> list[Payload]:
-        model = self._find("model", model_name)
-        return model.get("Containers") or [model["PrimaryContainer"]]
+    def _variant(self, endpoint: str, config: Payload, variant: Payload) -> Variant:
+        model = self._find("model", variant["ModelName"])
+        containers = model.get("Containers") or [model["PrimaryContainer"]]
+        caller = _caller("endpoint", endpoint, model["ExecutionRoleArn"])
+        return Variant(variant["VariantName"], variant, containers, caller, config.get("KmsKeyId"))
 
     def _start(self, endpoint: Payload, config: Payload, variants: list[Variant]) -> None:
         name = endpoint["EndpointName"]
@@ -215,6 +218,10 @@ class SageMaker:
                 endpoint["DataCaptureConfig"] = _capture_summary(capture)
             self._hosting.deploy(name, variants, capture)
             endpoint["EndpointStatus"] = "InService"
+
+
+def _caller(kind: str, name: str, role: str) -> Caller:
+    return Caller("sagemaker.amazonaws.com", role, backends.arn("sagemaker", f"{kind}/{name.lower()}"))
 
 
 def _capture_summary(capture: Payload) -> Payload:

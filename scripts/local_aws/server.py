@@ -21,7 +21,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import WSGITask
 
-from scripts.local_aws import backends, moto_repairs
+from scripts.local_aws import authorisation, backends, moto_repairs
+from scripts.local_aws.authorisation import Authorisation
 from scripts.local_aws.backends import ACCOUNT, REGION
 from scripts.local_aws.background import Background
 from scripts.local_aws.errors import AnswerLost, ServiceError
@@ -64,12 +65,13 @@ class LocalAws:
         self._locks: dict[str, threading.RLock] = defaultdict(threading.RLock)
         self.background = Background(workers=16, wait_scale=wait_scale)
         self.faults = Faults()
-        self.functions = LambdaService(state_dir, self.background, self.faults)
-        self.hosting = Hosting(state_dir, images, self.faults)
+        self.authorisation = Authorisation()
+        self.functions = LambdaService(state_dir, self.background, self.faults, self.authorisation)
+        self.hosting = Hosting(state_dir, images, self.faults, self.authorisation)
         self.sagemaker = SageMaker(self.hosting)
-        self.training = Training(state_dir, images, self.sagemaker.add_tags, wait_scale)
+        self.training = Training(state_dir, images, self.sagemaker.add_tags, self.authorisation, wait_scale)
         self.notifications = Notifications(state_dir / "outbox.jsonl", self.background, self.functions)
-        self.integrations = Integrations(self.moto, self.functions, self.faults)
+        self.integrations = Integrations(self.moto, self.functions, self.faults, self.authorisation)
         call_service = self.integrations.call_service
         self.functions.call_service = call_service
         self.events = EventBridge(self.background, self.functions, call_service)
@@ -79,7 +81,7 @@ class LocalAws:
         )
         self.schedules.start()
         self.step_functions = StepFunctions(
-            call_service, self.events.publish, lambda: self.integrations.client("s3"), wait_scale=wait_scale
+            call_service, self.events.publish, self.integrations.s3, self.authorisation, wait_scale=wait_scale
         )
         self.integrations.step_functions = self.step_functions
 
@@ -136,6 +138,7 @@ class LocalAws:
     def _own_answer(self, request: Request) -> Answer | None:
         if request.path.startswith("/_local/"):
             return self._local(request)
+        self.authorisation.check_request(request)
         if request.service == "states":
             with self.faults.during_request(request):
                 return json_answer(self.step_functions.handle(request.action, request.json()))
@@ -154,6 +157,8 @@ class LocalAws:
             return self.faults.answer(request)
         if path.startswith(SCHEDULES_PATH):
             return self.schedules.answer(request)
+        if path == authorisation.PATH:
+            return self.authorisation.answer()
         if path == "/_local/health":
             return json_answer({"status": "ok", "pending": self.background.pending()})
         if path == "/_local/outbox":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.local_aws import backends
+from scripts.local_aws.authorisation import Caller
 from scripts.local_aws.background import Background
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.lambda_service import LambdaService
@@ -86,7 +87,8 @@ class Notifications:
             },
         }
         event = json.dumps({"Records": [record]}).encode()
-        self._background.submit(self._functions.invoke_async, subscription.endpoint, event)
+        caller = Caller("sns.amazonaws.com", source=subscription.topic.arn)
+        self._background.submit(self._functions.invoke_async, subscription.endpoint, event, None, caller)
 
     def install(self) -> None:
         """Make moto's topics deliver through this object."""

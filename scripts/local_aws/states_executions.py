@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from scripts.local_aws.authorisation import Caller
 from scripts.local_aws.errors import StatesError
 from scripts.local_aws.states_datasets import read_dataset
 from scripts.local_aws.states_distributed_map import Children, MapSettings
@@ -31,7 +32,7 @@ PARALLEL_CALLS = 32
 NESTED_EXECUTIONS = ("states", "aws-sdk:sfn")
 ITEMS_AT_ONCE = 1000
 
-CallService = Callable[[str, Any], Any]
+CallService = Callable[[str, Any, Caller], Any]
 
 
 class Runtime:
@@ -40,7 +41,7 @@ class Runtime:
     A call that is given up (timeout, abort) makes room at once; its thread ends whenever the call returns.
     """
 
-    def __init__(self, call_service: CallService, s3: Callable[[], Any], wait_scale: float) -> None:
+    def __init__(self, call_service: CallService, s3: Callable[[Caller], Any], wait_scale: float) -> None:
         self.s3 = s3
         self._call_service = call_service
         self._wait_scale = wait_scale
@@ -52,13 +53,14 @@ class Runtime:
         )
         self._idle = threading.Semaphore(0)
 
-    async def call(
+    async def call(  # noqa: PLR0913, PLR0917 - what a task is, when it may start, and for whom
         self,
         priority: int,
         resource: str,
         arguments: Any,
         seconds: float | None,
         on_start: Callable[[], object],
+        caller: Caller,
     ) -> Any:
         """Raises StatesError, or TimeoutError when the call takes longer than `seconds` from its start.
 
@@ -71,7 +73,7 @@ class Runtime:
         try:
             on_start()
             async with asyncio.timeout(seconds):
-                return await self.on_thread(lambda: self._call(resource, arguments))
+                return await self.on_thread(lambda: self._call(resource, arguments, caller))
         finally:
             if bounded:
                 self._make_room()
@@ -112,9 +114,9 @@ class Runtime:
             threading.Thread(target=self._work, name="states-task", daemon=True).start()
         return answer
 
-    def _call(self, resource: str, arguments: Any) -> Any:
+    def _call(self, resource: str, arguments: Any, caller: Caller) -> Any:
         try:
-            return self._call_service(resource, arguments)
+            return self._call_service(resource, arguments, caller)
         except StatesError:
             raise
         except Exception as error:
@@ -236,13 +238,15 @@ class Execution:
     async def call(
         self, resource: str, arguments: Any, seconds: float | None, on_start: Callable[[], object]
     ) -> Any:
-        return await self.service.runtime.call(self.number, resource, arguments, seconds, on_start)
+        return await self.service.runtime.call(
+            self.number, resource, arguments, seconds, on_start, self.origin.caller
+        )
 
     async def sleep(self, seconds: float) -> None:
         await self.service.runtime.sleep(seconds)
 
     async def read_items(self, reader: dict[str, Any]) -> AsyncIterator[list[Any]]:
-        items = read_dataset(self.service.runtime.s3(), reader)
+        items = read_dataset(self.service.runtime.s3(self.origin.caller), reader)
         while piece := await self.service.runtime.on_thread(
             lambda: list(itertools.islice(items, ITEMS_AT_ONCE))
         ):

@@ -225,7 +225,7 @@ class MapRun:
     def _export(self) -> dict[str, Any]:
         while (child := self._backlog.take()) is not None:
             self._results.add_pending(child.text)
-        return self._results.upload(self._service.runtime.s3())
+        return self._results.upload(self._service.runtime.s3(self.origin.caller))
 
     def _tell_failed_delivery(self, delivery: "asyncio.Task[Any]") -> None:
         if not delivery.cancelled() and (failure := delivery.exception()):

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from scripts.local_aws.authorisation import Authorisation, Caller
 from scripts.local_aws.backends import ACCOUNT, REGION
-from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.errors import ServiceError, StatesError
 from scripts.local_aws.states_distributed_map import MAP_RUN_CONCURRENCY, ChildInput, MapSettings
 from scripts.local_aws.states_executions import CallService, Execution, Runtime
 from scripts.local_aws.states_map_runs import MapRun
@@ -92,15 +93,21 @@ class Origin(NamedTuple):
     map_run: MapRun | None = None
     items: int = 0
 
+    @property
+    def caller(self) -> Caller:
+        """Who makes the calls: the machine's role; the children of a Map Run act for the machine that has it."""
+        return Caller("states.amazonaws.com", self.revision.role_arn, self.machine.arn.partition("/")[0])
+
 
 class StepFunctions:
     """The service.
 
     Args:
-        call_service: performs one task, `(resource ARN, arguments) -> result`; runs on threads, may block and
-            raises StatesError. It must not change the arguments.
+        call_service: performs one task, `(resource ARN, arguments, caller) -> result`; runs on threads, may block
+            and raises StatesError. It must not change the arguments.
         publish_event: gets every EventBridge event, in order, on a thread of its own.
-        s3: a boto3 client, for the datasets and results of Distributed Maps.
+        s3: gives a boto3 client that acts for a caller, for the datasets and results of Distributed Maps.
+        authorisation: decides what a machine's role may do besides its tasks.
         wait_scale: factor on the time of Wait states and between attempts; nothing else is scaled.
     """
 
@@ -108,10 +115,12 @@ class StepFunctions:
         self,
         call_service: CallService,
         publish_event: Callable[[dict[str, Any]], object],
-        s3: Callable[[], Any],
+        s3: Callable[[Caller], Any],
+        authorisation: Authorisation,
         wait_scale: float = 1.0,
     ) -> None:
         self._publish_event = publish_event
+        self._authorisation = authorisation
         self.runtime = Runtime(call_service, s3, wait_scale)
         self._machines: dict[str, Machine] = {}
         self._executions: dict[str, Execution] = {}
@@ -164,6 +173,7 @@ class StepFunctions:
         _check_definition(payload["definition"], kind)
         settings = {setting: payload.get(setting, default) for setting, default in SETTINGS.items()}
         revision = Revision(payload["definition"], payload["roleArn"], settings)
+        self._check_logging(self._arn("stateMachine", name), revision)
         tags = {tag["key"]: tag["value"] for tag in payload.get("tags", [])}
         arn = self._arn("stateMachine", name)
         machine = self._machines.setdefault(arn, Machine(arn, name, kind, revision, tags))
@@ -183,11 +193,23 @@ class StepFunctions:
         _check_definition(definition, machine.kind)
         role_arn = payload.get("roleArn", old.role_arn)
         if (definition, role_arn, settings) != (old.definition, old.role_arn, old.settings):
-            machine.revision = Revision(definition, role_arn, settings)
+            revision = Revision(definition, role_arn, settings)
+            self._check_logging(machine.arn, revision)
+            machine.revision = revision
         answer = {"updateDate": machine.revision.date, "revisionId": machine.revision.revision_id}
         if payload.get("publish"):
             answer["stateMachineVersionArn"] = _publish(machine, payload.get("versionDescription", "")).arn
         return answer
+
+    def _check_logging(self, arn: str, revision: Revision) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html#cloudwatch-iam-policy"""
+        caller = Caller("states.amazonaws.com", revision.role_arn, arn)
+        logged = revision.settings["loggingConfiguration"].get("level", "OFF") != "OFF"
+        if logged and not self._authorisation.allows(caller, "states:DeliverLogs"):
+            raise ServiceError(
+                "AccessDeniedException",
+                "The state machine IAM Role is not authorized to access the Log Destination",
+            )
 
     def _describe_state_machine(self, payload: dict[str, Any]) -> dict[str, Any]:
         machine, revision, version_arn = self._origin(payload["stateMachineArn"])[:3]
@@ -322,6 +344,8 @@ class StepFunctions:
         }
         number = next(self._numbers)
         execution = Execution(self, arn, name, text, revision.parsed, context, number, standard, origin)
+        if revision.settings["tracingConfiguration"].get("enabled"):
+            self._authorisation.allows(origin.caller, "states:SendTraces")
         started = {"input": text, "inputDetails": {"truncated": False}, "roleArn": revision.role_arn}
         if version_arn:
             started["stateMachineVersionArn"] = version_arn
@@ -421,10 +445,29 @@ class StepFunctions:
         )
         arn = self._arn("mapRun", name, str(uuid.uuid4()))
         origin = Origin(children, children.revision, None)
+        self._check_map_run(origin.caller, machine, settings.writer)
         run = MapRun(arn, parent.arn, origin, settings, self)
         with self._lock:
             self._map_runs[arn] = run
         return run
+
+    def _check_map_run(self, caller: Caller, machine: Machine, writer: dict[str, Any]) -> None:
+        """A Distributed Map starts its children as executions of its own machine, by its own role.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html. What the error is called there
+        is not documented. Raises StatesError.
+        """
+        children = self._arn("execution", machine.name, str(uuid.uuid4()))
+        try:
+            self._authorisation.check(caller, "states:RunMap", machine=machine.arn, execution=children)
+        except ServiceError as error:
+            raise StatesError("StepFunctions.AWSStepFunctionsException", error.message) from error
+        if place := writer.get("Arguments"):
+            key = f"{place.get('Prefix', '')}/manifest.json".lstrip("/")
+            try:
+                self._authorisation.check(caller, "states:WriteResults", Bucket=place["Bucket"], Key=key)
+            except ServiceError as error:
+                raise StatesError("States.ResultWriterFailed", error.message) from error
 
     def begin_child(self, run: MapRun, child: ChildInput) -> Execution:
         """A new execution that has not started to run."""

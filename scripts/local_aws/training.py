@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from scripts.local_aws import backends, children
+from scripts.local_aws.authorisation import Authorisation, Caller
 from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.hosting import repository_name
+from scripts.local_aws.hosting import repository_arn, repository_name
 from scripts.local_aws.log_writer import LogWriter
-from scripts.local_aws.training_container import BASE, HOST, Container, JobFailed, objects
+from scripts.local_aws.training_container import BASE, HOST, Bucket, Container, JobFailed
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Job:
 
     description: Payload
     container: Container
+    caller: Caller
     stop_asked: threading.Event = field(default_factory=threading.Event)
     process: subprocess.Popen[bytes] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -101,6 +103,7 @@ class Training:
         state_dir: each job gets a folder below it, which stands for /opt/ml.
         images: the Python interpreter (a list of words) per image repository name.
         add_tags: SageMaker's AddTags.
+        authorisation: decides what a job's role may do.
         wait_scale: factor on the grace that a stopped job gets.
     """
 
@@ -109,9 +112,11 @@ class Training:
         state_dir: Path,
         images: dict[str, list[str]],
         add_tags: Callable[[Payload], Payload],
+        authorisation: Authorisation,
         wait_scale: float = 1.0,
     ) -> None:
         self._folder, self._images, self._add_tags = state_dir / "training", images, add_tags
+        self._authorisation = authorisation
         self._grace = STOP_SECONDS * wait_scale
         self._logs = LogWriter()
         self._lock = threading.Lock()
@@ -130,8 +135,10 @@ class Training:
 
     def create(self, payload: Payload) -> Payload:
         name = payload["TrainingJobName"]
-        self._check(payload)
         arn = backends.arn("sagemaker", f"training-job/{name.lower()}")
+        caller = Caller("sagemaker.amazonaws.com", payload["RoleArn"], arn)
+        bucket = Bucket(self._authorisation, caller)
+        self._check(payload, bucket)
         if name in self._jobs:
             raise ServiceError(
                 "ResourceInUse",
@@ -146,7 +153,7 @@ class Training:
             "FinalMetricDataList": [],
         }
         asked = {field: value for field, value in payload.items() if field != "Tags"}
-        job = Job(asked | facts, Container(self._folder / name, payload, arn))
+        job = Job(asked | facts, Container(self._folder / name, payload, arn, bucket), caller)
         job.enter("Starting")
         self._jobs[name] = job
         self._add_tags({"ResourceArn": arn, "Tags": payload.get("Tags", [])})
@@ -190,7 +197,7 @@ class Training:
                 children.stop(job.process)
         self._logs.stop()
 
-    def _check(self, payload: Payload) -> None:
+    def _check(self, payload: Payload, bucket: Bucket) -> None:
         """What SageMaker refuses before it starts anything."""
         specification = payload["AlgorithmSpecification"]
         image = specification.get("TrainingImage", "")
@@ -217,7 +224,7 @@ class Training:
             )
         for channel in payload.get("InputDataConfig") or ():
             uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
-            if not objects(uri):
+            if not bucket.objects(uri):
                 raise _invalid(
                     f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the '
                     f"bucket exists in the selected region ({backends.REGION}), that objects exist under that S3 "
@@ -242,6 +249,7 @@ class Training:
         name = job.description["TrainingJobName"]
         try:
             job.enter("Downloading")
+            self._check_image(job)
             job.container.prepare()
             if not job.stop_asked.is_set():
                 self._train(job)
@@ -254,6 +262,14 @@ class Training:
         except Exception as error:
             logger.exception("training job %s failed", name)
             job.end("Failed", FailureReason=f"InternalServerError: {type(error).__name__}: {error}")
+
+    def _check_image(self, job: Job) -> None:
+        """https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms"""
+        repository = repository_arn(job.description["AlgorithmSpecification"]["TrainingImage"])
+        try:
+            self._authorisation.check(job.caller, "sagemaker:PullImage", repository=repository)
+        except ServiceError as error:
+            raise JobFailed(f"ClientError: The image cannot be pulled: {error.message}") from error
 
     def _train(self, job: Job) -> None:
         job.enter("Training")
@@ -297,13 +313,24 @@ class Training:
 
     def _read(self, job: Job, output: IO[bytes]) -> None:
         stream = f"{job.description['TrainingJobName']}/{HOST}-{int(time.time())}"
-        self._logs.open_stream(LOG_GROUP, stream)
+        logged = self._may_log(job.caller, stream)
+        if logged:
+            self._logs.open_stream(LOG_GROUP, stream)
         for raw in output:
             line = raw.decode("utf-8", "replace").rstrip()
             if line:
                 job.last_words.append(line)
                 job.measure(line)
-                self._logs.write(LOG_GROUP, stream, [line])
+                if logged:
+                    self._logs.write(LOG_GROUP, stream, [line])
+
+    def _may_log(self, caller: Caller, stream: str) -> bool:
+        """The log of a job, and the metrics of its instance, are written by the job's role."""
+        group, allows = backends.arn("logs", f"log-group:{LOG_GROUP}"), self._authorisation.allows
+        namespace = (("cloudwatch:namespace", ("/aws/sagemaker/TrainingJobs",)),)
+        allows(caller, "sagemaker:PutMetrics", context=namespace)
+        found = allows(caller, "sagemaker:FindLogGroup", group=group, own_group=True)
+        return self._authorisation.may_log(caller, "sagemaker:WriteLogs", LOG_GROUP, stream) and found
 
 
 def _invalid(message: str) -> ServiceError:

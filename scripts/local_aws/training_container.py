@@ -17,6 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scripts.local_aws import backends
+from scripts.local_aws.authorisation import Authorisation, Caller
+from scripts.local_aws.errors import ServiceError
 
 BASE = PurePosixPath("/opt/ml")
 HOST = "algo-1"
@@ -34,10 +36,11 @@ class Container:
         folder: stands for /opt/ml; what a former run of the one-machine AWS left there is removed.
         request: the CreateTrainingJob request.
         arn: the job's ARN.
+        bucket: S3, by the job's role.
     """
 
-    def __init__(self, folder: Path, request: dict[str, Any], arn: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, request: dict[str, Any], arn: str, bucket: Bucket) -> None:
+        self._folder, self._bucket = folder, bucket
         self._request, self._arn = request, arn
         self.code = folder / "code"
         self.hyperparameters = {
@@ -52,9 +55,9 @@ class Container:
             (self._folder / name).mkdir(parents=True)
         for channel in self._channels():
             source = channel["DataSource"]["S3DataSource"]
-            _download(source["S3Uri"], self._folder / "input" / "data" / channel["ChannelName"])
+            self._bucket.download(source["S3Uri"], self._folder / "input" / "data" / channel["ChannelName"])
         if config := self._request.get("CheckpointConfig"):
-            _download(config["S3Uri"], self._checkpoints())
+            self._bucket.download(config["S3Uri"], self._checkpoints())
         self._unpack(self.hyperparameters["sagemaker_submit_directory"])
         self._configure("hyperparameters", self._request.get("HyperParameters") or {})
         self._configure("inputdataconfig", self._input_data())
@@ -114,7 +117,8 @@ class Container:
         if config := self._request.get("CheckpointConfig"):
             folder = self._checkpoints()
             for path in _files(folder):
-                _upload(f"{config['S3Uri'].rstrip('/')}/{path.relative_to(folder).as_posix()}", path)
+                target = f"{config['S3Uri'].rstrip('/')}/{path.relative_to(folder).as_posix()}"
+                self._bucket.upload(target, path)
 
     def save_output(self, name: str) -> str | None:
         """Pack model/ or output/data/ and upload it whole; returns its URI, None for an empty folder.
@@ -129,9 +133,9 @@ class Container:
         with packed.open("wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
             for path in files:
                 archive.add(path, path.relative_to(source).as_posix())
-        target = self._request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
-        uri = f"{target}/{self._request['TrainingJobName']}/output/{packed.name}"
-        _upload(uri, packed)
+        config = self._request["OutputDataConfig"]
+        uri = f"{config['S3OutputPath'].rstrip('/')}/{self._request['TrainingJobName']}/output/{packed.name}"
+        self._bucket.upload(uri, packed, config.get("KmsKeyId"))
         return uri
 
     def _channels(self) -> list[dict[str, Any]]:
@@ -161,55 +165,73 @@ class Container:
 
     def _unpack(self, uri: str) -> None:
         try:
-            with tarfile.open(fileobj=io.BytesIO(_read(uri)), mode="r:*") as archive:
+            with tarfile.open(fileobj=io.BytesIO(self._bucket.read(uri)), mode="r:*") as archive:
                 archive.extractall(self.code, filter="data")
         except tarfile.TarError as error:
             raise JobFailed(f"ClientError: The code at {uri} cannot be unpacked: {error}") from error
 
 
-def objects(uri: str) -> list[tuple[str, str]]:
-    """(key, path below the prefix) of the objects under an s3:// URI, which may also name a single object.
+class Bucket:
+    """S3 as a job sees it: by the job's role."""
 
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
-    """
-    bucket, prefix = _split(uri)
-    try:
-        found, *_ = backends.s3().list_objects(backends.s3().head_bucket(bucket), prefix, None, None, None)
-    except Exception:  # moto has no common class for what a bucket can lack
-        return []
-    keys = [each.name for each in found if not each.name.endswith("/")]
-    return [(key, key[len(prefix) :].lstrip("/") or key.rsplit("/", 1)[-1]) for key in keys]
+    def __init__(self, authorisation: Authorisation, caller: Caller) -> None:
+        self._authorisation, self._caller = authorisation, caller
 
+    def objects(self, uri: str) -> list[tuple[str, str]]:
+        """(key, path below the prefix) of the objects under an s3:// URI, which may also name a single object.
 
-def _download(uri: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    bucket, _ = _split(uri)
-    for key, name in objects(uri):
-        path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise JobFailed(f"ClientError: Data download failed: the key {key!r} leaves its channel's folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_read(f"s3://{bucket}/{key}"))
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
+        """
+        bucket, prefix = _split(uri)
+        try:
+            self._authorisation.check(self._caller, "s3:ListObjects", Bucket=bucket, Prefix=prefix)
+            found, *_ = backends.s3().list_objects(
+                backends.s3().head_bucket(bucket), prefix, None, None, None
+            )
+        except Exception:  # moto has no common class for what a bucket can lack
+            return []
+        keys = [each.name for each in found if not each.name.endswith("/")]
+        return [(key, key[len(prefix) :].lstrip("/") or key.rsplit("/", 1)[-1]) for key in keys]
 
+    def download(self, uri: str, folder: Path) -> None:
+        """Raises JobFailed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        bucket, _ = _split(uri)
+        for key, name in self.objects(uri):
+            path = folder / name
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise JobFailed(
+                    f"ClientError: Data download failed: the key {key!r} leaves its channel's folder"
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.read(f"s3://{bucket}/{key}"))
 
-def _read(uri: str) -> bytes:
-    bucket, key = _split(uri)
-    try:
-        found = backends.s3().get_object(bucket, key)
-    except Exception:  # as above
-        found = None
-    if found is None:
-        raise JobFailed(f"ClientError: Data download failed: there is no {uri}")
-    content: bytes = found.value
-    return content
+    def read(self, uri: str) -> bytes:
+        """Raises JobFailed."""
+        bucket, key = _split(uri)
+        try:
+            self._authorisation.check(self._caller, "s3:GetObject", Bucket=bucket, Key=key)
+            found = backends.s3().get_object(bucket, key)
+        except ServiceError as error:
+            raise JobFailed(f"ClientError: Data download failed: {uri}: {error.message}") from error
+        except Exception:  # as above
+            found = None
+        if found is None:
+            raise JobFailed(f"ClientError: Data download failed: there is no {uri}")
+        content: bytes = found.value
+        return content
 
-
-def _upload(uri: str, path: Path) -> None:
-    content = path.read_bytes()
-    try:
-        backends.s3().put_object(*_split(uri), content)
-    except Exception as error:  # as above
-        raise JobFailed(f"ClientError: Data upload failed: {uri} cannot be written: {error}") from error
+    def upload(self, uri: str, path: Path, key: str | None = None) -> None:
+        """Raises JobFailed. `key` is the KMS key that the job's request names, if it does."""
+        bucket, name = _split(uri)
+        content = path.read_bytes()
+        try:
+            self._authorisation.check(self._caller, "s3:UploadInParts", Bucket=bucket, Key=name)
+            if key:
+                self._authorisation.check(self._caller, "sagemaker:EncryptOutput", key=key)
+            backends.s3().put_object(bucket, name, content)
+        except Exception as error:  # as above
+            raise JobFailed(f"ClientError: Data upload failed: {uri} cannot be written: {error}") from error
 
 
 def _split(uri: str) -> tuple[str, str]:

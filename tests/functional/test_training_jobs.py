@@ -67,6 +67,13 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     }
     deployed = Deployment(outputs, variables)
     deployed.client("s3").create_bucket(Bucket=BUCKET)
+    sagemaker = {"Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust, rights = (
+        {"Statement": {"Effect": "Allow", **what}} for what in (sagemaker, {"Action": "*", "Resource": "*"})
+    )
+    iam, role = deployed.client("iam"), "scones-local-training"
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
+    iam.put_role_policy(RoleName=role, PolicyName="permissions", PolicyDocument=json.dumps(rights))
     yield deployed
     server.terminate()
     server.communicate(timeout=30)

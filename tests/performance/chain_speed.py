@@ -199,7 +199,7 @@ class Bench:
         ours = functions.get_function_configuration(
             FunctionName=f"{self.workflow.deployment.prefix}-classify-image"
         )
-        tasks: dict[str, Any] = {}
+        role, tasks = self._notebook_role(removals), dict[str, Any]()
         for name, following in zip(NOTEBOOK, (*NOTEBOOK[1:], None), strict=True):
             unique = f"notebook-{name}-{next(self.numbers)}"
             removals.callback(logs.delete_log_group, logGroupName=f"/aws/lambda/{unique}")
@@ -208,7 +208,7 @@ class Bench:
                 FunctionName=unique,
                 Runtime=ours["Runtime"],
                 Architectures=ours["Architectures"],
-                Role=ours["Role"],
+                Role=role,
                 Handler=f"{name}.lambda_handler",
                 Timeout=60,
                 MemorySize=ours["MemorySize"],
@@ -225,12 +225,27 @@ class Bench:
         machine = self.states.create_state_machine(
             name=f"notebook-{next(self.numbers)}",
             definition=json.dumps({"QueryLanguage": "JSONata", "StartAt": NOTEBOOK[0], "States": tasks}),
-            roleArn=self.states.describe_state_machine(
-                stateMachineArn=self.workflow.deployment.state_machine_arn
-            )["roleArn"],
+            roleArn=role,
         )
         removals.callback(self.states.delete_state_machine, stateMachineArn=machine["stateMachineArn"])
         return str(machine["stateMachineArn"])
+
+    def _notebook_role(self, removals: ExitStack) -> str:
+        """One role for everything, which may do everything."""
+        iam, name = self.workflow.deployment.client("iam"), f"notebook-{next(self.numbers)}"
+        services = {"Service": ["lambda.amazonaws.com", "states.amazonaws.com"]}
+        trust, rights = (
+            json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", **statement}})
+            for statement in (
+                {"Principal": services, "Action": "sts:AssumeRole"},
+                {"Action": "*", "Resource": "*"},
+            )
+        )
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        removals.callback(iam.delete_role, RoleName=name)
+        iam.put_role_policy(RoleName=name, PolicyName="everything", PolicyDocument=rights)
+        removals.callback(iam.delete_role_policy, RoleName=name, PolicyName="everything")
+        return str(role)
 
 
 def zipped(source: Path) -> bytes:

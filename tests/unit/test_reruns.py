@@ -3,6 +3,7 @@
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
@@ -33,11 +34,11 @@ class States:
     def __init__(self, workflow):
         self.workflow, self.inputs, self.gate, self.mute = workflow, [], threading.Event(), False
         self.gate.set()
-        self.service = StepFunctions(self.record, lambda event: None, s3=lambda: None)
+        self.service = StepFunctions(self.record, lambda event: None, lambda _: None, Mock())
         request = {"name": "classify", "definition": json.dumps(MACHINE), "roleArn": "arn:aws:iam::1:role/r"}
         self.arn = self.service.handle("CreateStateMachine", request)["stateMachineArn"]
 
-    def record(self, _resource, arguments):
+    def record(self, _resource, arguments, _caller):
         given = arguments["input"]
         self.inputs.append(given)
         assert self.gate.wait(20)

@@ -20,7 +20,13 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SERVING_PROGRAM = Path(__file__).with_name("serving_program.py")
-ROLE_POLICY = '{"Version": "2012-10-17", "Statement": []}'
+SERVICES = ["events", "lambda", "sagemaker", "states"]
+TRUST = {
+    "Effect": "Allow",
+    "Principal": {"Service": [f"{name}.amazonaws.com" for name in SERVICES]},
+    "Action": "sts:AssumeRole",
+}
+EVERYTHING = {"Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
 def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -71,10 +77,22 @@ class Server:
         config = boto3.session.Config(retries={"total_max_attempts": 1}, read_timeout=90)
         return session.client(service, endpoint_url=self.url, config=config)
 
-    def create_role(self) -> str:
-        name = f"role-{uuid.uuid4().hex[:8]}"
-        role = self.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=ROLE_POLICY)
+    def create_role(self, *statements: dict[str, Any]) -> str:
+        """A role that any service assumes, with these statements, or with leave to do everything; returns its ARN."""
+        iam, name = self.client("iam"), f"role-{uuid.uuid4().hex[:8]}"
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(TRUST))
+        document = policy(*(statements or (EVERYTHING,)))
+        iam.put_role_policy(RoleName=name, PolicyName="permissions", PolicyDocument=document)
         return str(role["Role"]["Arn"])
+
+    def let_invoke(self, function: str, service: str) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html"""
+        self.client("lambda").add_permission(
+            FunctionName=function,
+            StatementId=f"Let{service}",
+            Action="lambda:InvokeFunction",
+            Principal=f"{service}.amazonaws.com",
+        )
 
     def create_function(self, code: str, **more: Any) -> str:
         """Create a function whose module is `code`; returns its name."""
@@ -86,14 +104,21 @@ class Server:
             "Code": {"ZipFile": zipped({"handler.py": code})},
             **more,
         }
-        self.client("lambda").create_function(FunctionName=name, Role=self.create_role(), **configuration)
+        configuration = {"Role": self.create_role(), **configuration}
+        self.client("lambda").create_function(FunctionName=name, **configuration)
         return name
 
     def create_queue(self) -> tuple[str, str]:
-        """Create a queue; returns its URL and ARN."""
+        """Create a queue that events may be sent to; returns its URL and ARN."""
         sqs = self.client("sqs")
         url = sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:8]}")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        events = {
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+        }
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy({"Effect": "Allow", **events})})
         return url, arn
 
     def receive(self, queue_url: str, seconds: float = 20.0) -> dict[str, Any]:
@@ -116,6 +141,10 @@ class Server:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(30)
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def zipped(files: dict[str, str]) -> bytes:

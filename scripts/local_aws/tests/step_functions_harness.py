@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import pytest
 
@@ -50,14 +51,16 @@ class Harness:
         self.changed = threading.Condition()
         self._call = call
         self._names = itertools.count()
-        self.service = StepFunctions(self._record_call, self._record_event, lambda: s3, wait_scale=0.01)
+        self.service = StepFunctions(
+            self._record_call, self._record_event, lambda _: s3, Mock(), wait_scale=0.01
+        )
         self.running.append(self)
 
     def close(self) -> None:
         self.service.close()
         self.running.remove(self)
 
-    def _record_call(self, resource: str, arguments: Any) -> Any:
+    def _record_call(self, resource: str, arguments: Any, _caller: Any) -> Any:
         self.calls.append((resource, arguments))
         return self._call(resource, arguments)
 

@@ -193,6 +193,7 @@ def test_a_target_function_is_invoked(server: Server) -> None:
         FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": arn}}
     )
     function_arn = client.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+    server.let_invoke(name, "events")
     create_rule(server, {"source": ["to.lambda"]}, {"Arn": function_arn, "InputPath": "$.detail"})
     put_event(server, "to.lambda", a=1)
     assert json.loads(server.receive(url)["Body"])["responsePayload"] == {"a": 1}

@@ -18,15 +18,18 @@ def run(server: Server, resource: str, arguments: dict[str, Any]) -> dict[str, A
     return run_machine(server, {"Task": task})
 
 
-def run_machine(server: Server, machine_states: dict[str, Any]) -> dict[str, Any]:
-    """Run these states from the first on; returns DescribeExecution with the output as Python value."""
+def run_machine(server: Server, machine_states: dict[str, Any], role: str | None = None) -> dict[str, Any]:
+    """Run these states from the first on; returns DescribeExecution with the output as Python value.
+
+    A role that may do everything is made where none is given.
+    """
     states = server.client("stepfunctions")
     start = next(iter(machine_states))
     definition = {"QueryLanguage": "JSONata", "StartAt": start, "States": machine_states}
     machine = states.create_state_machine(
         name=f"machine-{uuid.uuid4().hex[:8]}",
         definition=json.dumps(definition),
-        roleArn=server.create_role(),
+        roleArn=role or server.create_role(),
     )["stateMachineArn"]
     execution = states.start_execution(stateMachineArn=machine, input='{"key": "k"}')["executionArn"]
 

@@ -118,6 +118,7 @@ def test_a_function_gets_a_record(server: Server) -> None:
         FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": arn}}
     )
     function_arn = client.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+    server.let_invoke(name, "sns")
     sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=function_arn)
     sns.publish(TopicArn=topic, Subject="s", Message="m", MessageAttributes=attribute("system"))
     record = json.loads(server.receive(url)["Body"])["requestPayload"]["Records"][0]

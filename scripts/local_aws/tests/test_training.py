@@ -29,7 +29,7 @@ class Jobs:
 
     def __init__(self, server: Server) -> None:
         self.server, self.sagemaker, self.s3 = server, server.client("sagemaker"), server.client("s3")
-        self.bucket = server.create_bucket()
+        self.bucket, self.role = server.create_bucket(), server.create_role()
         for key, text in {"data/a.txt": "a", "data/sub/b.txt": "b", "single.txt": "c"}.items():
             self.s3.put_object(Bucket=self.bucket, Key=key, Body=text.encode())
         self.s3.put_object(Bucket=self.bucket, Key="source.tar.gz", Body=source_archive())
@@ -52,7 +52,7 @@ class Jobs:
                 "TrainingInputMode": "File",
                 "MetricDefinitions": [{"Name": "train:loss", "Regex": "loss=([0-9.]+);"}],
             },
-            "RoleArn": "arn:aws:iam::123456789012:role/training",
+            "RoleArn": self.role,
             "InputDataConfig": [self.channel("training", "data/")],
             "OutputDataConfig": {"S3OutputPath": f"s3://{self.bucket}/out"},
             "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},

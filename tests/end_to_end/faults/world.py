@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import Mock
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
@@ -130,7 +131,7 @@ class World:
         self._ended = threading.Condition()
         self._over: set[str] = set()
         self._closing = threading.Event()
-        self._service = StepFunctions(self._perform, self._see, s3=lambda: None, wait_scale=0)
+        self._service = StepFunctions(self._perform, self._see, lambda _: None, Mock(), wait_scale=0)
         self._services: dict[str, Callable[[Case, dict[str, Any]], Any]] = {
             "lambda:invoke": self._invoke,
             "sqs:sendMessage": self._keep,
@@ -209,7 +210,7 @@ class World:
             self._over.add(detail["executionArn"])
             self._ended.notify_all()
 
-    def _perform(self, resource: str, arguments: dict[str, Any]) -> Any:
+    def _perform(self, resource: str, arguments: dict[str, Any], _caller: Any) -> Any:
         arguments = dict(arguments)
         state, execution = arguments.pop("State"), arguments.pop("Execution")
         case = self._case_of(execution)
