@@ -176,10 +176,16 @@ resource "aws_iam_policy" "deploy" {
         Sid    = "BuildTopics"
         Effect = "Allow"
         Action = [
-          "sns:CreateTopic", "sns:DeleteTopic", "sns:SetSubscriptionAttributes", "sns:SetTopicAttributes", "sns:Subscribe",
-          "sns:TagResource", "sns:Unsubscribe", "sns:UntagResource",
+          "sns:CreateTopic", "sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:UntagResource",
         ]
         Resource = [local.arns[each.key].topics]
+      },
+      {
+        # IAM knows no resource for subscriptions, not even their topic.
+        Sid      = "ChangeSubscriptions"
+        Effect   = "Allow"
+        Action   = ["sns:SetSubscriptionAttributes", "sns:Unsubscribe"]
+        Resource = ["*"]
       },
       {
         Sid      = "BuildQueues"

@@ -87,7 +87,7 @@ resource "aws_iam_policy" "read" {
       {
         Sid      = "ReadTopics"
         Effect   = "Allow"
-        Action   = ["sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListTagsForResource"]
+        Action   = ["sns:GetTopicAttributes", "sns:ListTagsForResource"]
         Resource = [local.arns.all.topics]
       },
       {
@@ -120,7 +120,7 @@ resource "aws_iam_policy" "read" {
         Effect = "Allow"
         Action = [
           "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
-          "kms:ListAliases", "logs:DescribeLogGroups", "states:ValidateStateMachineDefinition",
+          "kms:ListAliases", "logs:DescribeLogGroups", "sns:GetSubscriptionAttributes", "states:ValidateStateMachineDefinition",
         ]
         Resource = ["*"]
       },

@@ -132,8 +132,8 @@ def test_an_apply_role_changes_its_own_environment_alone(plan: dict[str, Any], e
         tagged = f'/environment": "{environment}"' in json.dumps(statement.get("Condition", {}))
         if not (own or tagged):
             unbound.append(statement["Sid"])
-    # Scaling targets have ids of their own, and the role that AWS makes for scaling is one for the account.
-    assert unbound == ["LetScalingBuildItsRole", "BuildScaling"]
+    # Scaling targets have ids of their own, subscriptions no resource, and the role for scaling is one for the account.
+    assert unbound == ["LetScalingBuildItsRole", "BuildScaling", "ChangeSubscriptions"]
 
 
 def test_applying_cannot_destroy_data_logs_or_keys(plan: dict[str, Any]) -> None:
