@@ -34,6 +34,12 @@ locals {
           actions   = ["s3:GetObject"]
           resources = ["${local.arns.bucket}/*"]
         },
+        {
+          # Without it S3 answers 403, not 404, for a missing picture.
+          sid       = "TellMissingFromForbidden"
+          actions   = ["s3:ListBucket"]
+          resources = [local.arns.bucket]
+        },
       ])
       trigger = {
         rule             = local.names.trigger_rule
@@ -61,7 +67,7 @@ locals {
         },
         {
           sid       = "FollowChildren"
-          actions   = ["states:DescribeExecution", "states:StopExecution"]
+          actions   = ["states:DescribeExecution"]
           resources = ["${local.arn_base.states}:execution:${local.names.state_machines["batch"]}:*"]
         },
         {

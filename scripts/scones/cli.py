@@ -18,6 +18,7 @@ from scripts.scones import (
     image,
     outbox,
     package,
+    permissions,
     plan,
     promote,
     report,
@@ -66,6 +67,7 @@ app.command("outbox")(outbox.outbox)
 app.command("forget")(forget.forget)
 app.command("destroy")(destroy.destroy)
 app.command("cleanup")(cleanup.cleanup)
+app.command("permissions")(permissions.permissions)
 app.command("demo")(demo.demo)
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ resource "aws_iam_policy" "boundary" {
           "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem", "lambda:InvokeFunction", "logs:CreateLogStream",
           "logs:DescribeLogStreams", "logs:PutLogEvents", "s3:AbortMultipartUpload", "s3:GetObject", "s3:GetObjectVersion",
           "s3:ListBucket", "s3:ListMultipartUploadParts", "s3:PutObject", "sagemaker:InvokeEndpoint", "sns:Publish",
-          "sqs:SendMessage", "states:DescribeExecution", "states:StartExecution", "states:StopExecution",
+          "sqs:SendMessage", "states:DescribeExecution", "states:StartExecution",
         ]
         Resource = concat(
           [for kind in ["buckets", "functions", "log_groups", "machines", "queues", "tables", "topics"] : local.arns.all[kind]],

@@ -68,7 +68,7 @@ def alerts_of(stack: LocalStack) -> Callable[[str], list[dict[str, Any]]]:
     return read
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def eventually() -> Callable[..., Any]:
     """Waits until a probe returns something true and returns that; fails with what it last returned."""
 

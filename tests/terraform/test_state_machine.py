@@ -148,7 +148,8 @@ def test_the_role_may_do_what_the_definition_asks_for_and_nothing_more(
                 table = arn.format("dynamodb", f"table/{state['Arguments']['TableName']}")
                 needed.add((f"dynamodb:{action[0].upper()}{action[1:]}", table))
             case "arn:aws:states:::aws-sdk:s3:headObject":
-                needed.add(("s3:GetObject", "arn:aws:s3:::scones-prod-123456789012-us-east-1/*"))
+                bucket = "arn:aws:s3:::scones-prod-123456789012-us-east-1"
+                needed |= {("s3:GetObject", f"{bucket}/*"), ("s3:ListBucket", bucket)}
             case "arn:aws:states:::sqs:sendMessage":
                 queue = arn.format("sqs", state["Arguments"]["QueueUrl"].rsplit("/", 1)[1])
                 needed.add(("sqs:SendMessage", queue))
@@ -165,7 +166,6 @@ def distributed_map_permissions(state: dict[str, Any], arn: str) -> set[tuple[st
     return {
         ("states:StartExecution", arn.format("states", "stateMachine:scones-prod-batch")),
         ("states:DescribeExecution", executions),
-        ("states:StopExecution", executions),
         ("s3:GetObject", f"arn:aws:s3:::{state['ItemReader']['Arguments']['Bucket']}/results/*"),
         *((action, results) for action in writing),
     }

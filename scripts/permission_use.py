@@ -1,0 +1,111 @@
+"""What the roles and policies of a running stack grant, and what was used: the one-machine AWS held every call against them."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from scripts.local_stack import LocalStack
+
+PATH = "/_local/permissions"
+
+
+class Grant(NamedTuple):
+    """One action that one statement allows; `owner` is the ARN of the role, or of the resource with the policy."""
+
+    owner: str
+    sid: str
+    action: str
+
+    @property
+    def who(self) -> str:
+        """The owner's name, for people."""
+        return self.owner.split(":", 5)[-1]
+
+
+class Exempt(NamedTuple):
+    """A grant that no run uses, and why it is granted nevertheless; patterns as in a shell."""
+
+    owner: str
+    sid: str
+    action: str
+    reason: str
+
+
+EXCEPTIONS = (
+    Exempt(
+        "arn:aws:kms:*",
+        "LetAccountAdminister",
+        "*",
+        "for the account's people and Terraform, which nothing restricts here",
+    ),
+    Exempt(
+        "arn:aws:kms:*",
+        "LetAccountDelegateUse",
+        "*",
+        "leaves the use of the key to the account's own policies; people may need what no role here does",
+    ),
+    Exempt("arn:aws:kms:*", "LetAlarmsPublish", "*", "alarms are stored, not evaluated, on one machine"),
+    Exempt("arn:aws:sns:*-alarms", "*", "*", "alarms are stored, not evaluated, on one machine"),
+)
+
+
+class Use(NamedTuple):
+    """What was granted and not used, what of it is excused, and what was denied, each call once."""
+
+    granted: list[Grant]
+    unused: list[Grant]
+    excused: list[tuple[Grant, str]]
+    denied: list[dict[str, Any]]
+
+
+def read(stack: LocalStack) -> dict[str, Any]:
+    """The decisions and policies of the one-machine AWS, see scripts/local_aws/README.md. Raises NotDeployed."""
+    with urllib.request.urlopen(f"{stack.server['endpoint_url']}{PATH}", timeout=30) as answer:
+        return json.load(answer)
+
+
+def use(decided: dict[str, Any], prefix: str, key_arn: str) -> Use:
+    """How the policies of one deployment were used; its resources begin with `prefix`."""
+    granted = [
+        grant for grant in grants(decided["policies"]) if prefix in grant.owner or grant.owner == key_arn
+    ]
+    used = {
+        Grant(owner, sid, each["call"]["action"])
+        for each in decided["decisions"]
+        for owner, sid in each["by"]
+        if each["allowed"]
+    }
+    unused, excused = [], []
+    for grant in granted:
+        if grant in used:
+            continue
+        if reason := reason_for(grant):
+            excused.append((grant, reason))
+        else:
+            unused.append(grant)
+    return Use(granted, unused, excused, [each for each in decided["decisions"] if not each["allowed"]])
+
+
+def grants(policies: list[tuple[str, str]]) -> Iterator[Grant]:
+    """Each action of each statement that allows something."""
+    for owner, text in policies:
+        for statement in statements(text):
+            if statement["Effect"] == "Allow":
+                for action in listed(statement["Action"]):
+                    yield Grant(owner, statement.get("Sid", ""), action)
+
+
+def statements(text: str) -> list[dict[str, Any]]:
+    return listed(json.loads(text)["Statement"])
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def reason_for(grant: Grant) -> str:
+    """Why a grant may lie idle; empty for all others."""
+    patterns = ((each[:3], each.reason) for each in EXCEPTIONS)
+    return next((reason for pattern, reason in patterns if all(map(fnmatchcase, grant, pattern))), "")

@@ -1,0 +1,46 @@
+"""scones permissions: what the roles of the running stack may do and never did."""
+
+import json
+from collections import Counter
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from scripts import permission_use
+from scripts.scones.console import SOME_REFUSED, err, errors_explained, local_stack, out
+
+
+def permissions(
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON, for scripts.")] = False,
+) -> None:
+    """Show which granted permissions the stack on this machine has not used yet, and which calls were denied.
+
+    The one-machine AWS holds every call of functions, state machines, event rules, the endpoint and training jobs against
+    their own policies. Exit code 3 if calls were denied or permissions lie idle that no exception names.
+    """
+    with errors_explained():
+        stack = local_stack()
+        deployed = stack.deployment()
+        found = permission_use.use(permission_use.read(stack), deployed.prefix, deployed.key_arn)
+    denied = [each["call"] | {"reason": each["reason"]} for each in found.denied]
+    if as_json:
+        excused = [{**grant._asdict(), "reason": reason} for grant, reason in found.excused]
+        unused = [grant._asdict() for grant in found.unused]
+        facts = {"granted": len(found.granted), "unused": unused, "excused": excused, "denied": denied}
+        out.print_json(json.dumps(facts))
+    else:
+        for call in denied:
+            out.print(
+                f"[red]denied[/]  {escape(call['principal'])}: {call['action']} on {escape(call['resource'])}"
+            )
+        for grant in found.unused:
+            out.print(f"unused  {escape(grant.who)}: {grant.sid}: {grant.action}")
+        statements = Counter((grant.who, grant.sid, reason) for grant, reason in found.excused)
+        for (who, sid, reason), number in statements.items():
+            out.print(f"excused {escape(who)}: {sid}, {number} of its actions: {escape(reason)}")
+        err.print(
+            f"{len(found.granted)} permissions are granted, {len(found.unused)} of them are unused and "
+            f"{len(found.excused)} excused; {len(denied)} kinds of calls were denied."
+        )
+    raise typer.Exit(SOME_REFUSED if found.unused or denied else 0)
