@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
+from scripts.local_aws import quick_updates
 from scripts.local_aws.backends import moto_module
 
 # What this endpoint can truly say about a request; a statement about any other key is left aside.
@@ -309,6 +310,7 @@ REPAIRS: dict[str, tuple[Callable[[], None], ...]] = {
         repair_version_listing,
         repair_delete_markers,
     ),
+    "dynamodb": (quick_updates.install,),
     "sqs": (repair_queue_attributes,),
     "awslambda": (repair_function_configuration,),
     "applicationautoscaling": (repair_scaling_tags,),

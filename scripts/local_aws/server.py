@@ -7,6 +7,7 @@ of it (see README.md), chosen by the credential scope of the request's signature
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -62,6 +63,8 @@ class LocalAws:
     def __init__(self, state_dir: Path, images: dict[str, list[str]], wait_scale: float = 1.0) -> None:
         self.state_dir = state_dir
         self._moto = DomainDispatcherApplication(self._create_app)
+        # moto lists its folder and tries hundreds of patterns to tell each request's service.
+        self._moto.get_backend_for_host = functools.lru_cache(1000)(self._moto.get_backend_for_host)  # type: ignore[method-assign]
         self._locks: dict[str, threading.RLock] = defaultdict(threading.RLock)
         self.background = Background(workers=16, wait_scale=wait_scale)
         self.faults = Faults()

@@ -1,6 +1,8 @@
 """Repairs of moto: each is seen through boto3, as Terraform's provider would see it."""
 
 import json
+import re
+import uuid
 from typing import Any
 from urllib.parse import unquote
 
@@ -204,3 +206,71 @@ def test_a_budget_keeps_its_tags_tells_its_subscribers_and_can_be_changed(server
     other = spent | {"Threshold": 100}
     assert budgets.describe_subscribers_for_notification(**named, Notification=other)["Subscribers"] == []
     assert budgets.describe_budget(**named)["Budget"]["BudgetLimit"]["Amount"] == "400"
+
+
+STORED = {"a": {"N": "1"}, "l": {"L": [{"S": text} for text in "vwxyz"]}, "m": {"M": {"k": {"S": "old"}}}}
+
+
+@pytest.mark.parametrize(
+    ("expression", "changed"),
+    [
+        ("SET #a = :n, b = :s REMOVE m", {"a": {"N": "5"}, "b": {"S": "new"}, "m": None}),
+        ("SET m.k = :s, l[1] = :s", {"m": {"M": {"k": {"S": "new"}}}, "l": ["v", "new", "x", "y", "z"]}),
+        ("REMOVE l[0], l[2], l[4]", {"l": ["w", "y"]}),
+        ("SET l = list_append(if_not_exists(gone, :e), l), #a = #a + :n", {"l": [*"vwxyz"], "a": {"N": "6"}}),
+        ("ADD #a :n, t :t", {"a": {"N": "6"}, "t": {"SS": ["q"]}}),
+    ],
+)
+def test_an_update_does_what_its_expression_says(
+    server: Server, expression: str, changed: dict[str, Any]
+) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html"""
+    lists = {
+        name: {"L": [{"S": each} for each in value]}
+        for name, value in changed.items()
+        if isinstance(value, list)
+    }
+    expected = {name: value for name, value in (STORED | changed | lists).items() if value is not None}
+    for _ in range(2):  # what is remembered of an expression stays as it was
+        assert updated(server, expression) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("SET #a = :n SET b = :s", 'The "SET" section can only be used once'),
+        ("SET b = :s, b = :s", "Two document paths overlap"),
+        ("SET m = :e, m.k = :s", "Two document paths overlap"),
+        ("SET id = :s", "Cannot update attribute id"),
+        ("SET b = gone", "refers to an attribute that does not exist"),
+        ("SET gone.k = :s", "document path provided in the update expression is invalid"),
+    ],
+)
+def test_an_update_that_cannot_be_is_refused(server: Server, expression: str, message: str) -> None:
+    for _ in range(2):
+        with pytest.raises(ClientError, match=message):
+            updated(server, expression)
+
+
+def updated(server: Server, expression: str) -> dict[str, Any]:
+    """An item like STORED after an update, without its key."""
+    dynamodb, table = server.client("dynamodb"), f"table-{uuid.uuid4()}"
+    dynamodb.create_table(
+        TableName=table,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    dynamodb.put_item(TableName=table, Item={"id": {"S": "1"}, **STORED})
+    values = {":n": {"N": "5"}, ":s": {"S": "new"}, ":e": {"L": []}, ":t": {"SS": ["q"]}}
+    names = {"ExpressionAttributeNames": {"#a": "a"}} if "#a" in expression else {}
+    used = {name: value for name, value in values.items() if re.search(rf"{name}\b", expression)}
+    dynamodb.update_item(
+        TableName=table,
+        Key={"id": {"S": "1"}},
+        UpdateExpression=expression,
+        **names,
+        **({"ExpressionAttributeValues": used} if used else {}),
+    )
+    item = dynamodb.get_item(TableName=table, Key={"id": {"S": "1"}})["Item"]
+    return {name: value for name, value in item.items() if name != "id"}
