@@ -16,11 +16,9 @@ from botocore.exceptions import ClientError
 
 from functions.common.batch_results import Summary, count_outcomes, folder, manifest_key, summarize
 from scripts.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION
-from scripts.workflow import NoSuchPicture, Picture, Workflow, execution_input
+from scripts.workflow import OWN_PREFIXES, NoSuchPicture, Picture, Workflow, execution_input
 from training_scripts import objects
 
-# What the project itself writes into the bucket holds no pictures to classify.
-OWN_PREFIXES = ("capture/", "models/", "results/", "reviewed/", "training/")
 MANIFESTS = (".csv", ".jsonl")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 MAX_KEY_BYTES = 1024

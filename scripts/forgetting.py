@@ -17,13 +17,12 @@ from functions.common.inference_id import picture_hash
 from scripts import buckets, reviews
 from scripts.ledger import UNKNOWN_VERSION, Row
 from scripts.local_stack import Progress
-from scripts.workflow import Workflow, bucket_and_key
+from scripts.workflow import CAPTURES, OWN_PREFIXES, RESULTS, Workflow, bucket_and_key
 
-CAPTURES, RESULTS = "capture/", "results/"
 # Reviewed pictures, and what was frozen of them for a training job, are copies under the picture's hash.
 COPIES = (f"{reviews.PREFIX}/", "training/data/")
-# What the deployment itself lives on is no picture.
-OWN_PREFIXES = (CAPTURES, RESULTS, "models/")
+# What the deployment itself lives on: of its own, only those copies are pictures.
+NO_PICTURES = tuple(own for own in OWN_PREFIXES if not any(copy.startswith(own) for copy in COPIES))
 READ_AT_ONCE = 8
 # A picture may be captured a little before the clock that stamped its version says that it was there.
 SLACK = timedelta(hours=1)
@@ -120,7 +119,7 @@ class Forgetting:
     def __init__(self, workflow: Workflow, uri: str):
         self.s3, self.ledger, self.bucket = workflow.s3, workflow.ledger, workflow.deployment.bucket
         self.uri, (self.in_bucket, self.key) = uri, bucket_and_key(uri)
-        if self.in_bucket == self.bucket and self.key.startswith(OWN_PREFIXES):
+        if self.in_bucket == self.bucket and self.key.startswith(NO_PICTURES):
             raise ForgetFailed(
                 f"{uri} is no picture but a file of the deployment itself; nothing was removed."
             )

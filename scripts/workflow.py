@@ -17,6 +17,9 @@ from scripts.deployment import Deployment, NotDeployed
 from scripts.ledger import Ledger, Row
 
 SUBMITTED = "submitted"
+# What the project itself writes into the bucket: nothing there is classified.
+CAPTURES, RESULTS = "capture/", "results/"
+OWN_PREFIXES = (CAPTURES, RESULTS, "models/", "reviewed/", "training/")
 POLL_SECONDS = (0.05, 1.0)
 
 

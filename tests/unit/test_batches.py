@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from scripts.batches import OWN_PREFIXES, Batches, InvalidManifest, NothingToClassify
+from scripts.batches import Batches, InvalidManifest, NothingToClassify
 from scripts.deployment import NotDeployed
-from scripts.workflow import Workflow
+from scripts.workflow import OWN_PREFIXES, Workflow
 from tests.unit.conftest import BUCKET
 
 ODD_KEYS = [
