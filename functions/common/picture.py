@@ -9,6 +9,7 @@ import io
 import re
 import struct
 from collections.abc import Callable
+from operator import mul
 from typing import NamedTuple, TypeVar
 
 from PIL import Image, ImageChops
@@ -55,6 +56,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+_GREYS = range(256)
+_GREYS_SQUARED = [grey**2 for grey in _GREYS]
 
 _Result = TypeVar("_Result")
 
@@ -147,10 +151,7 @@ def _moments(luma: Image.Image) -> tuple[float, float]:
     """Mean of the pixels and of their squares; zero for no pixels. Pillow counts several times faster than Python."""
     counts = luma.histogram()
     pixels = max(1, sum(counts))
-    return (
-        sum(value * number for value, number in enumerate(counts)) / pixels,
-        sum(value**2 * number for value, number in enumerate(counts)) / pixels,
-    )
+    return sum(map(mul, counts, _GREYS)) / pixels, sum(map(mul, counts, _GREYS_SQUARED)) / pixels
 
 
 def _format(data: bytes) -> tuple[str, Callable[[bytes], Image.Image]]:
