@@ -290,7 +290,7 @@ def _square(image: Image.Image, side: int, box: tuple[float, float, float, float
     elif image.has_transparency_data:
         image = image.convert("RGBA")
     elif image.mode in ("1", "P"):  # would be resized without interpolation
-        image = image.convert("RGB")
+        image = image.convert("L" if image.mode == "1" else "RGB")
     square = image.resize((side, side), Image.Resampling.LANCZOS, box, REDUCING_GAP)
     if not square.has_transparency_data:
         return square.convert("RGB")
