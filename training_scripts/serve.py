@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.h
 """
 
 import json
+import logging
 import math
 import os
 import signal
@@ -141,6 +142,8 @@ def main() -> int:
     port = os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
+    # A batch keeps more requests in flight than there are threads: each that waits would be a line in the log.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     try:
         model = Model(folder)
         server = waitress.create_server(

@@ -270,6 +270,16 @@ def test_concurrent_requests_each_get_their_own_answer(server):
     assert together == alone
 
 
+def test_requests_that_wait_for_a_thread_are_no_lines_in_the_log(model):
+    running = Server(model[0])
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(running.classify, [file_of("bicycle", 1, "PNG", 800)] * 32))
+
+    running.process.terminate()
+
+    assert running.process.communicate(timeout=SECONDS_BEFORE_SIGKILL)[1] == ""
+
+
 def test_sigterm_ends_it_cleanly_before_sagemaker_would_kill_it(model):
     running = Server(model[0])
     running.classify(file_of("bicycle", 1, "PNG"))
