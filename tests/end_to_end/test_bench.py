@@ -33,8 +33,11 @@ def test_the_kernel_s_accounts_name_every_part_of_the_chain(bench, stack):
     assert all(part.megabytes > 0 for part in used.values())
 
 
-def test_the_yardstick_classifies_the_same_pictures(bench):
-    ends = bench.notebook(bench.upload(chain_speed.small_pictures(None)[:6], 6))
+def test_the_yardstick_classifies_the_same_pictures_and_its_functions_are_in_the_table(bench):
+    with bench.notebook() as notebook:
+        line = bench.measure("notebook", bench.upload(chain_speed.small_pictures(None)[:6], 6), notebook)
 
-    assert ends["SUCCEEDED"] >= 2
-    assert ends.total() == 6
+    assert line.ends["SUCCEEDED"] >= 2
+    assert line.ends.total() == 6
+    functions = {name.replace("_", "-") for name in chain_speed.NOTEBOOK}
+    assert {chain_speed.column(part) for part in line.cpu} >= functions

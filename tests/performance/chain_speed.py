@@ -6,21 +6,22 @@ Beside them runs the yardstick: the workflow's three functions as notebooks publ
 the same machine, endpoint and pictures.
 
 Product CPU is what functions and endpoint use, read from the kernel's accounts of their processes; the one-machine
-AWS around them has a column of its own. PATH is a folder of pictures or an archive of one, such as CIFAR-10's; by
-default the pictures are drawn.
+AWS around them has a column of its own. PATH is a folder of pictures or an archive with a folder test/ of them, such
+as CIFAR-10's; by default the pictures are drawn.
 """
 
 import argparse
 import io
 import json
 import os
+import re
 import tarfile
 import time
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count as counting
 from itertools import cycle, islice
@@ -42,6 +43,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 EMULATOR = "one-machine AWS"
 NOTEBOOK = ("serialize_image_data", "classify_image", "filter_inferences")
+BATCH = "one batch"
+
+
+class NoPictures(Exception):
+    """Nothing to send; the message says where and what would do."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class Measured:
     seconds: float
     cpu: dict[str, float]  # part -> milliseconds for each picture
     megabytes: dict[str, float]
+    grown: dict[str, float]  # part -> megabytes for each 1,000 pictures
     ends: Counter[str]
 
     @property
@@ -105,18 +112,35 @@ def use(server: int) -> dict[str, Use]:
 
 
 def small_pictures(path: Path | None) -> list[tuple[str, bytes]]:
-    """(name, bytes) of a folder's or archive's files in a fixed mixture of its classes, or of drawn pictures."""
+    """(name, bytes) of a folder's or archive's files in a fixed mixture of its classes, or of drawn pictures.
+
+    Raises NoPictures.
+    """
     if path is None:
         labels = cycle(("bicycle", "motorcycle", "other"))
         return [(f"{n}.png", encoded(drawings.draw(next(labels), n, 32), "PNG")) for n in range(DRAWN)]
-    if path.is_dir():
-        found = [(p.name, p.read_bytes()) for p in sorted(path.rglob("*")) if p.is_file()]
-    else:
-        with tarfile.open(path) as archive:
-            members = [m for m in archive.getmembers() if m.isfile() and "/test/" in m.name]
-            found = [(Path(m.name).name, archive.extractfile(m).read()) for m in members]  # type: ignore[union-attr]
+    try:
+        found = list(_folder(path) if path.is_dir() else _archive(path))
+    except (OSError, tarfile.TarError) as error:
+        raise NoPictures(f"{path} can be read neither as a folder nor as an archive: {error}.") from error
+    if not found:
+        raise NoPictures(
+            f"{path} has no pictures to send: name a folder of pictures, or an archive with a folder test/ of them"
+            " (cifar-10-jpeg.tar.xz, not CIFAR-100's pickles)."
+        )
     step = max(1, len(found) // 10)
     return [found[n] for start in range(step) for n in range(start, len(found), step)]
+
+
+def _folder(path: Path) -> Iterator[tuple[str, bytes]]:
+    return ((file.name, file.read_bytes()) for file in sorted(path.rglob("*")) if file.is_file())
+
+
+def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(path) as archive:
+        for member in archive.getmembers():
+            if "/test/" in f"/{member.name}" and (file := archive.extractfile(member)):
+                yield Path(member.name).name, file.read()
 
 
 def photos() -> list[tuple[str, bytes]]:
@@ -130,6 +154,11 @@ def encoded(picture: Any, kind: str) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, kind, quality=92)
     return buffer.getvalue()
+
+
+# Counts how pictures ended, after their time was taken.
+Ends = Callable[[], Counter[str]]
+Sender = Callable[[list[Picture]], Ends]
 
 
 class Bench:
@@ -151,38 +180,47 @@ class Bench:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(put, enumerate(islice(cycle(files), number))))
 
-    def measure(
-        self, what: str, pictures: list[Picture], send: Callable[[list[Picture]], Counter[str]]
-    ) -> Measured:
+    def measure(self, what: str, pictures: list[Picture], send: Sender) -> Measured:
         server = self.stack.server["pid"]
         before, began = use(server), time.monotonic()
-        ends = send(pictures)
+        count_ends = send(pictures)
         seconds, after = time.monotonic() - began, use(server)
         each = {
             part: (now.seconds - before[part].seconds) / len(pictures) * 1000 for part, now in after.items()
         }
         used = {part: spent for part, spent in each.items() if spent}
-        return Measured(
-            what, len(pictures), seconds, used, {part: after[part].megabytes for part in used}, ends
-        )
+        grown = {
+            part: (after[part].megabytes - before[part].megabytes) / len(pictures) * 1000 for part in used
+        }
+        megabytes = {part: after[part].megabytes for part in used}
+        return Measured(what, len(pictures), seconds, used, megabytes, grown, count_ends())
 
-    def batch(self, pictures: list[Picture]) -> Counter[str]:
+    def batch(self, pictures: list[Picture]) -> Ends:
         batches = Batches(self.workflow)
         started = batches.start((execution_input(picture, 0) for picture in pictures), lambda _: None)
         assert started
         batches.wait(started, lambda _: None)
-        rows = self.workflow.ledger.rows([(each.uri, each.s3_version_id) for each in pictures])
-        return Counter(row["status"] for row in rows)
+        return lambda: self._statuses(pictures)
 
-    def one_by_one(self, pictures: list[Picture]) -> Counter[str]:
+    def one_by_one(self, pictures: list[Picture]) -> Ends:
         self._executions(self.workflow.deployment.state_machine_arn, pictures)
+        return lambda: self._statuses(pictures)
+
+    @contextmanager
+    def notebook(self) -> Iterator[Sender]:
+        """The yardstick, which is there until the end of the block. It has no ledger: its executions' ends count."""
+        with ExitStack() as removals:
+            machine = self._notebook_machine(removals)
+
+            def send(pictures: list[Picture]) -> Ends:
+                ends = self._executions(machine, pictures)
+                return lambda: ends
+
+            yield send
+
+    def _statuses(self, pictures: list[Picture]) -> Counter[str]:
         rows = self.workflow.ledger.rows([(each.uri, each.s3_version_id) for each in pictures])
         return Counter(row["status"] for row in rows)
-
-    def notebook(self, pictures: list[Picture]) -> Counter[str]:
-        """The yardstick, which has no ledger: what counts is how its executions end."""
-        with ExitStack() as removals:
-            return self._executions(self._notebook_machine(removals), pictures)
 
     def _executions(self, machine: str, pictures: list[Picture]) -> Counter[str]:
         def run(picture: Picture) -> str:
@@ -201,7 +239,7 @@ class Bench:
         )
         role, tasks = self._notebook_role(removals), dict[str, Any]()
         for name, following in zip(NOTEBOOK, (*NOTEBOOK[1:], None), strict=True):
-            unique = f"notebook-{name}-{next(self.numbers)}"
+            unique = f"notebook-{next(self.numbers)}-{name.replace('_', '-')}"
             removals.callback(logs.delete_log_group, logGroupName=f"/aws/lambda/{unique}")
             removals.callback(functions.delete_function, FunctionName=unique)
             created = functions.create_function(
@@ -265,13 +303,32 @@ def show(lines: list[Measured]) -> None:
             f"| {line.what} | {line.pictures:,} | {line.seconds:.1f} | {line.pictures / line.seconds:.1f} "
             f"| {line.product:.1f} | {line.cpu[EMULATOR]:.1f} | {ends} |"
         )
-    names = list(dict.fromkeys(part for line in lines for part in line.cpu))
-    print("\n| CPU ms each (resident MB) | " + " | ".join(names) + " |\n|---" * 1 + "|---" * len(names) + "|")
-    for line in lines:
+    parts_of = [{column(part): part for part in line.cpu} for line in lines]
+    names = list(dict.fromkeys(name for found in parts_of for name in found))
+    print("\n| CPU ms each (resident MB) | " + " | ".join(names) + " |\n|---" + "|---" * len(names) + "|")
+    for line, found in zip(lines, parts_of, strict=True):
         cells = [
-            f"{line.cpu[name]:.1f} ({line.megabytes[name]:.0f})" if name in line.cpu else "" for name in names
+            f"{line.cpu[found[name]]:.1f} ({line.megabytes[found[name]]:.0f})" if name in found else ""
+            for name in names
         ]
         print(f"| {line.what}, {line.pictures:,} | " + " | ".join(cells) + " |")
+    show_growth([line for line in lines if line.what == BATCH])
+
+
+def show_growth(batches: list[Measured]) -> None:
+    """What becomes of time and memory with the number of pictures."""
+    first = batches[0]
+    for line in batches[1:]:
+        ratio = (line.seconds / line.pictures) / (first.seconds / first.pictures)
+        print(f"\nTime per picture with {line.pictures:,}: {ratio:.2f} times that with {first.pictures:,}.")
+    last = batches[-1]
+    grown = ", ".join(f"{column(part)} {megabytes:+.1f}" for part, megabytes in last.grown.items())
+    print(f"\nMemory, MB for each 1,000 pictures, over {last.pictures:,}: {grown}.")
+
+
+def column(part: str) -> str:
+    """A function's name without the deployment's, or the yardstick's, before it."""
+    return re.sub(r"^(scones-[a-z]+|notebook-\d+)-", "", part)
 
 
 def main() -> None:
@@ -281,28 +338,30 @@ def main() -> None:
     parser.add_argument("counts", metavar="COUNT", type=int, nargs="*", default=[300])
     parser.add_argument("--pictures", type=Path, metavar="PATH")
     options = parser.parse_args()
-    files, large = small_pictures(options.pictures), photos()
+    try:
+        files, large = small_pictures(options.pictures), photos()
+    except NoPictures as error:
+        parser.error(str(error))
     stack = LocalStack(terraform_cli.WORK / "bench")
     with steps() as progress:
         stack.bring_up(progress)
         try:
             bench, lines = Bench(stack), []
 
-            def run(
-                what: str, files: Any, number: int, send: Callable[[list[Picture]], Counter[str]]
-            ) -> None:
+            def run(what: str, files: Any, number: int, send: Sender) -> None:
                 progress(f"{number:,} pictures, {what}", None)
                 lines.append(bench.measure(what, bench.upload(files, number), send))
 
-            # What starts cold is no part of the figures.
-            for send in (bench.batch, bench.one_by_one):
-                send(bench.upload(files, 50))
             few = min(options.counts)
-            run("notebook's three functions, one execution each", files, few, bench.notebook)
+            with bench.notebook() as notebook:
+                # What starts cold is no part of the figures.
+                for send in (notebook, bench.batch, bench.one_by_one):
+                    send(bench.upload(files, 50))
+                run("notebook's three functions, one execution each", files, few, notebook)
             run("one execution each", files, few, bench.one_by_one)
             run("one batch, 12 megapixels", large, PHOTOS, bench.batch)
             for number in options.counts:
-                run("one batch", files, number, bench.batch)
+                run(BATCH, files, number, bench.batch)
         finally:
             stack.stop_server()
     show(lines)
