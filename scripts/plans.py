@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,7 @@ def var_files(environment: str) -> list[str]:
     return [f"-var-file={path}" for path in (own, model_file(environment)) if path.exists()]
 
 
+@cache
 def settings(environment: str) -> Settings:
     """The root's variables that SETTINGS names, as Terraform reads them for an environment, defaults included.
 

@@ -73,3 +73,26 @@ def test_without_a_stack_the_next_command_is_named(monkeypatch, tmp_path, bicycl
 
     assert result.exit_code == 1
     assert "scones up" in result.stderr
+
+
+def test_cost_tells_idle_the_month_and_what_this_month_has_cost_so_far(scones, workflow, bicycle):
+    workflow.classify(str(bicycle))
+
+    result = scones("cost", "--this-month", "--json")
+
+    told = json.loads(result.stdout)
+    assert 0 < told["idle_usd"] <= 3
+    assert told["month_usd"] > 10 * told["idle_usd"]
+    assert "Endpoint" in {line["item"] for line in told["lines"]}
+    pictures, *_ = told["this_month"]
+    assert int(pictures["formula"].split()[0].replace(",", "")) >= 1
+    assert pictures["usd"] > 0
+
+
+def test_doctor_finds_nothing_wrong_with_a_running_stack(scones):
+    result = scones("doctor", "--json")
+
+    assert result.exit_code == 0, result.stdout
+    told = {check["what"]: check for check in json.loads(result.stdout)["checks"]}
+    assert {"python", "terraform", "provider", "stack"} <= told.keys()
+    assert "it runs at http://127.0.0.1" in told["stack"]["why"]
