@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -27,12 +28,12 @@ def images(number: int, seed: int) -> list[Image.Image]:
     return [Image.open(io.BytesIO(it.make())).convert("RGB") for it in stream]
 
 
-def check(workflow: Workflow, time: str) -> dict[str, Any]:
+def check(workflow: Workflow, until: str) -> dict[str, Any]:
     """What the function says of the day before a time."""
     answer = workflow.deployment.client("lambda").invoke(
         FunctionName=workflow.deployment.function_names["report_drift"],
         Qualifier="live",
-        Payload=json.dumps({"check": "drift", "hours": 24, "time": time}),
+        Payload=json.dumps({"check": "drift", "hours": 24, "time": until}),
     )
     told = json.load(answer["Payload"])
     assert "FunctionError" not in answer, told
@@ -71,6 +72,7 @@ def test_a_stream_that_turns_dark_and_blurred_is_told_within_one_window(
         blurred(dark(image)).save(path, quality=90)
     list(workflow.classify_all(map(str, paths), at_once=8))
     before = len(stack.outbox())
+    time.sleep(1)  # a schedule tells its time in whole seconds, and looks back from there
     stack.fire("drift")
 
     [message] = eventually(lambda: stack.outbox()[before:])
