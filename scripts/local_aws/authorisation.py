@@ -26,6 +26,7 @@ PATH = "/_local/permissions"
 WRITES = ("BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems", "UpdateItem")
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html: no permission is required.
 FREE = ("sts:GetCallerIdentity",)
+KEPT_RECORDS = 10_000
 SCOPES = {"monitoring": "cloudwatch"}
 # How services word it: code and HTTP status; where another service's key is meant, SNS has a code of its own.
 REFUSALS = {
@@ -188,8 +189,9 @@ class Authorisation:
             decision = decide(call, policies)
         except UnknownPolicy as error:
             raise ServiceError("MalformedPolicyDocument", str(error)) from error
-        kind = (call.principal, call.action, decision.by)
-        if kind not in self._records:
+        # What nothing allowed is told for each resource: one refusal must not hide another.
+        kind = (call.principal, call.action, decision.by or call.resource)
+        if kind not in self._records and len(self._records) < KEPT_RECORDS:
             with self._lock:
                 self._records[kind] = {
                     "call": {**call._asdict(), "context": dict(call.context)},
@@ -415,7 +417,10 @@ def _function_facts(_operation: str, parameters: dict[str, Any]) -> Facts:
 
 def _execution_facts(_operation: str, parameters: dict[str, Any]) -> Facts:
     given = {name[0].upper() + name[1:]: value for name, value in parameters.items()}
-    return {"machine": given.get("StateMachineArn"), "execution": given.get("ExecutionArn")}
+    return {
+        "machine": given.get("StateMachineArn"),
+        "execution": given.get("ExecutionArn") or given.get("MapRunArn"),
+    }
 
 
 def _endpoint_facts(_operation: str, parameters: dict[str, Any]) -> Facts:

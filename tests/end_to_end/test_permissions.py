@@ -6,6 +6,7 @@ import re
 import tarfile
 import uuid
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,8 @@ import os, pathlib
 pathlib.Path(os.environ["SM_MODEL_DIR"], "model").write_text("a model")
 pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"], "checkpoints", "next").write_text("a checkpoint")
 """
+# What other tests ask for that nobody may: a picture in a foreign bucket, a state machine that is gone.
+PROVOKED = ("arn:aws:s3:::somebody-elses/*", "arn:aws:states:*-gone")
 UNREACHABLE = {"error": "AuthorizationError", "status": 403}
 
 
@@ -209,7 +212,12 @@ def use(decided: dict[str, Any], stack: LocalStack) -> Use:
 
 
 def test_no_call_was_denied(use: Use) -> None:
-    assert [(each["call"], each["reason"]) for each in use.denied] == []
+    unforeseen = [
+        (each["call"], each["reason"])
+        for each in use.denied
+        if not any(fnmatchcase(each["call"]["resource"], pattern) for pattern in PROVOKED)
+    ]
+    assert unforeseen == []
 
 
 def test_whatever_was_granted_was_used_or_is_a_named_exception(use: Use) -> None:

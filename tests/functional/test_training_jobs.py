@@ -42,6 +42,10 @@ print("cross_validation accuracy=0.9700")
 """
 
 
+def allowing(what: dict[str, object]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", **what}})
+
+
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A one-machine AWS with what a training job needs of a deployment: the bucket."""
@@ -67,13 +71,11 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     }
     deployed = Deployment(outputs, variables)
     deployed.client("s3").create_bucket(Bucket=BUCKET)
-    sagemaker = {"Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    trust, rights = (
-        {"Statement": {"Effect": "Allow", **what}} for what in (sagemaker, {"Action": "*", "Resource": "*"})
-    )
     iam, role = deployed.client("iam"), "scones-local-training"
-    iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
-    iam.put_role_policy(RoleName=role, PolicyName="permissions", PolicyDocument=json.dumps(rights))
+    sagemaker = {"Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=allowing(sagemaker))
+    everything = allowing({"Action": "*", "Resource": "*"})
+    iam.put_role_policy(RoleName=role, PolicyName="permissions", PolicyDocument=everything)
     yield deployed
     server.terminate()
     server.communicate(timeout=30)
