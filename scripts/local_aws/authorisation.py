@@ -371,6 +371,8 @@ def _object_facts(operation: str, parameters: dict[str, Any]) -> Facts:
     elif operation.startswith(("Get", "Head")):
         found = _object(bucket, key, parameters.get("VersionId"))
         facts["missing"] = found is None
+        if found is None:  # a listing of this very key is asked for: https://github.com/ceph/ceph/pull/68577
+            facts["context"] = (("s3:prefix", (str(key),)),)
         facts["key"] = getattr(found, "kms_key_id", None)
     elif bucket is not None and bucket.encryption:
         facts["key"] = bucket.encryption["Rule"]["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from functions.common import baseline
 from scripts import permission_use, training_jobs
 from scripts.batches import Batches
 from scripts.local_aws.policies import Call, Document, Policies, decide
@@ -53,6 +54,7 @@ class Scenario:
         self.settle_what_is_stopped()
         self.keep_undelivered_events()
         self.digest()
+        self.drift()
         self.train()
 
     def drawn(self, kind: str) -> Path:
@@ -135,6 +137,37 @@ class Scenario:
         self.stack.fire("digest")
         self.eventually(lambda: self._sent("digest") > before)
 
+    def drift(self) -> None:
+        """A check of a model without a baseline, one that finds a change, and one that fails."""
+        model, day = f"scenario-{uuid.uuid4().hex[:8]}", "2026-01-15"
+        for number, each in enumerate(_pictures(brightness=0.1)):
+            texts = {"picture": f"s3://b/{model}/{number}.jpg", "version": "v", "label": each["label"]}
+            texts |= {"model": model, "time": f"{day}T12:00:00.000Z"}
+            row = {name: {"S": text} for name, text in texts.items()}
+            row["confidence"] = {"N": str(each["confidence"])}
+            row["image"] = {"M": {name: {"N": str(value)} for name, value in each["image"].items()}}
+            self.workflow.dynamodb.put_item(TableName=self.workflow.deployment.ledger_table, Item=row)
+        self._check_drift(day)
+        made = baseline.describe(_pictures(brightness=0.6), ["bicycle"], 0.9)
+        self.workflow.s3.put_object(Bucket=self.bucket, Key=baseline.key(model), Body=json.dumps(made))
+        told = self._sent("drift")
+        self._check_drift(day)
+        self.eventually(lambda: self._sent("drift") > told)
+        kept = self._waiting("alert-dead-letters")
+        self.stack.inject({"error": "ValidationException"}, service="dynamodb", operation="Scan")
+        try:
+            self.stack.fire("drift")
+            self.eventually(lambda: self._waiting("alert-dead-letters") > kept)
+        finally:
+            self.stack.heal()
+
+    def _check_drift(self, day: str) -> None:
+        event = {"check": "drift", "hours": 24, "time": f"{day}T18:00:00Z"}
+        name = self.workflow.deployment.function_names["report_drift"]
+        functions = self.workflow.deployment.client("lambda")
+        answer = functions.invoke(FunctionName=name, Qualifier="live", Payload=json.dumps(event))
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
     def _sent(self, category: str) -> int:
         return sum(message["attributes"].get("category") == category for message in self.stack.outbox())
 
@@ -185,6 +218,15 @@ class Scenario:
         url = sqs.get_queue_url(QueueName=f"{self.workflow.deployment.prefix}-{queue}")["QueueUrl"]
         asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
         return int(asked["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def _pictures(brightness: float) -> list[dict[str, Any]]:
+    """60 pictures that the model is sure of, about as bright as is said."""
+    image = {"width": 640, "height": 480, "contrast": 0.5, "sharpness": 0.5}
+    return [
+        {"label": "bicycle", "confidence": 0.99, "image": image | {"brightness": brightness + number / 1000}}
+        for number in range(60)
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -119,10 +119,12 @@ def test_an_encrypted_object_takes_its_key_through_s3(server: Server) -> None:
 def test_only_who_may_list_a_bucket_is_told_that_a_key_is_missing(server: Server) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
     bucket = server.create_bucket()
-    blind, seeing = Function(server, allow("s3:Get*")), Function(server, allow("s3:Get*", "s3:ListBucket"))
+    listing = allow("s3:ListBucket", condition={"StringLike": {"s3:prefix": "no*"}})
+    blind, seeing = Function(server, allow("s3:Get*")), Function(server, allow("s3:Get*"), listing)
 
     assert blind.call("s3", "get_object", Bucket=bucket, Key="none")["Code"] == "AccessDenied"
     assert seeing.call("s3", "get_object", Bucket=bucket, Key="none")["Code"] == "NoSuchKey"
+    assert seeing.call("s3", "get_object", Bucket=bucket, Key="elsewhere")["Code"] == "AccessDenied"
     assert blind.call("s3", "head_object", Bucket=bucket, Key="none")["Code"] == "403"
     assert seeing.call("s3", "head_object", Bucket=bucket, Key="none")["Code"] == "404"
 
