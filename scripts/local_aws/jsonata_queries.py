@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ EVALUATION_SECONDS = 5.0
 HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
 # JavaScript, and so JSONata, writes whole numbers out in full below this bound and as 1e21 from there.
 WHOLE_NUMBER_BOUND = 1e21
+PLAIN_PATH = re.compile(r"\$[A-Za-z]\w*(\.[A-Za-z]\w*)*", re.ASCII)
 
 
 class QueryError(Exception):
@@ -85,6 +87,9 @@ def _json_number(value: float) -> int | float:
 
 
 def _result(text: str, names: Mapping[str, Any], location: str) -> Any:
+    found = _scalar_at(text, names)
+    if found is not None:
+        return to_json(found)
     about = f"The JSONata expression '{text}' specified for the field '{location}'"
     try:
         compiled = compile_expression(text)
@@ -100,6 +105,18 @@ def _result(text: str, names: Mapping[str, Any], location: str) -> Any:
     except Exception as error:  # the library lets out whatever Python raises, for 1/0 for one
         raise QueryError(f"{about} threw an error during evaluation. {error}", location) from error
     raise QueryError(f"{about} returned nothing (undefined).", location)
+
+
+def _scalar_at(text: str, names: Mapping[str, Any]) -> str | int | float | None:
+    """What a mere path such as `$states.input.label` leads to, if it passes objects alone and ends at a scalar.
+
+    Half of all expressions are such paths, and the library takes seven times as long for one.
+    """
+    path = PLAIN_PATH.fullmatch(text)
+    value: Any = names
+    for name in path[0][1:].split(".") if path else ():
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, str | int | float) else None
 
 
 def _time_limit() -> Callable[..., None]:

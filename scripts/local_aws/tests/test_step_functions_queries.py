@@ -167,3 +167,17 @@ def test_threads_do_not_disturb_each_other() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@given(JSON)
+def test_a_plain_path_means_what_it_means_as_a_part_of_an_expression(value: Any) -> None:
+    for stored in ({"a": value}, {"a": {"b": value}}, [{"a": value}], {"a": [{"b": value}]}, value):
+        for path in ("$v", "$v.a", "$v.a.b"):
+            assert outcome(path, stored) == outcome(f"({path})", stored)
+
+
+def outcome(expression: str, stored: Any) -> Any:
+    try:
+        return query(expression, v=stored)
+    except QueryError:
+        return QueryError
