@@ -27,6 +27,7 @@ locals {
     trigger_rule         = "${local.prefix}-object-created"
     unfinished_rule      = "${local.prefix}-unfinished-execution"
     unsettled_rule       = "${local.prefix}-unsettled-execution"
+    alarms_rule          = "${local.prefix}-alarm"
     schedules            = { for name in ["digest", "drift"] : name => "${local.prefix}-${name}" }
     functions            = { for folder in local.folders : folder => "${local.prefix}-${replace(folder, "_", "-")}" }
     state_machines       = { for name in ["classify", "batch", "unfinished"] : name => "${local.prefix}-${name}" }
@@ -53,6 +54,7 @@ locals {
     trigger_rule         = "${local.arn_base.events}:rule/${local.names.trigger_rule}"
     unfinished_rule      = "${local.arn_base.events}:rule/${local.names.unfinished_rule}"
     unsettled_rule       = "${local.arn_base.events}:rule/${local.names.unsettled_rule}"
+    alarms_rule          = "${local.arn_base.events}:rule/${local.names.alarms_rule}"
     schedules            = { for key, name in local.names.schedules : key => "${local.arn_base.events}:rule/${name}" }
     live_functions       = { for folder, name in local.names.functions : folder => "${local.arn_base.lambda}:function:${name}:${local.live}" }
     state_machines       = { for key, name in local.names.state_machines : key => "${local.arn_base.states}:stateMachine:${name}" }

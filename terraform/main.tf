@@ -137,6 +137,9 @@ module "alerts" {
   unfinished_rule_arn = local.arns.unfinished_rule
   unsettled_rule      = local.names.unsettled_rule
   unsettled_rule_arn  = local.arns.unsettled_rule
+  alarms_rule         = local.names.alarms_rule
+  alarms_rule_arn     = local.arns.alarms_rule
+  alarm_arns          = [for name, alarm in local.alarms : "${local.arn_base.cloudwatch}:alarm:${local.prefix}-${name}" if !try(alarm.alert_path, false)]
   schedule_arns       = values(local.arns.schedules)
   alarms_arn_pattern  = local.arns.alarms
   state_machine_arns  = [for name, arn in local.arns.state_machines : arn if name != "unfinished"]
@@ -174,4 +177,19 @@ module "schedule" {
 
   # What it cannot deliver must be kept from the first call on.
   depends_on = [module.alerts]
+}
+
+module "monitoring" {
+  source = "./modules/monitoring"
+
+  prefix             = local.prefix
+  region             = var.region
+  alarms             = local.alarms
+  alarms_arn_base    = "${local.arn_base.cloudwatch}:alarm"
+  alarms_topic_arn   = local.arns.alarms_topic
+  runbook_url        = var.runbook_url
+  functions          = local.names.functions
+  state_machine_arns = local.arns.state_machines
+  queues             = [local.names.alert_dead_letters, local.names.trigger_dead_letters]
+  endpoint           = local.served_model == null ? null : local.names.endpoint
 }

@@ -221,6 +221,17 @@ variable "runbook_url" {
   }
 }
 
+variable "stale_after_hours" {
+  type        = number
+  default     = null
+  description = "Hours without a new picture after which an alarm says that the stream has run dry. null, the default, sets no such alarm: many deployments sleep at night or get their pictures in batches. Without an endpoint there is none either."
+
+  validation {
+    condition     = var.stale_after_hours == null || try(var.stale_after_hours >= 1 && var.stale_after_hours <= 168 && floor(var.stale_after_hours) == var.stale_after_hours, false)
+    error_message = "stale_after_hours is ${coalesce(var.stale_after_hours, 0)}: CloudWatch looks back a week at most, so use a whole number of 1 to 168 hours, or null for no such alarm."
+  }
+}
+
 variable "monthly_budget_usd" {
   type        = number
   default     = null

@@ -9,7 +9,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from functions.common import batch_results, settings
 from functions.common.aws import client, named_error
 from functions.common.errors import AlertUnavailable
-from functions.common.telemetry import logger, observed
+from functions.common.telemetry import count, logger, observed
 from functions.common.times import ledger_time, moment
 from functions.send_alert.message import compose
 from functions.send_alert.occurrence import Occurrence, understand
@@ -33,12 +33,15 @@ def lambda_handler(event: Any) -> dict[str, Any]:
     logger.append_keys(category=occurrence.category, execution=occurrence.execution, s3_key=occurrence.key)
     if occurrence.batch:
         occurrence = _with_summary(occurrence)
-        if occurrence.summary and not occurrence.summary.has_news and not occurrence.error:
-            return {"message_id": None}
     if occurrence.category == "digest":
         occurrence = _with_waiting(occurrence)
-        if occurrence.waiting and not occurrence.waiting.total:
-            return {"message_id": None}
+    # Before anything is published: they count whether or not somebody can be told of them.
+    if occurrence.system_failures:
+        count("SystemFailures", occurrence.system_failures)
+    if occurrence.summary and not occurrence.summary.has_news and not occurrence.error:
+        return {"message_id": None}
+    if occurrence.waiting and not occurrence.waiting.total:
+        return {"message_id": None}
     message = compose(occurrence, topic, settings.text("ENVIRONMENT"), settings.text("RUNBOOK_URL"))
     try:
         response = client("sns", READ_TIMEOUT_SECONDS).publish(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from functions.send_alert.occurrence import Occurrence
+from functions.send_alert.occurrence import Alarm, Occurrence
 from functions.send_alert.waiting import Waiting
 
 # SNS: ASCII, no line break, under 100 characters: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
@@ -39,11 +39,7 @@ def compose(occurrence: Occurrence, topic_arn: str, environment: str, runbook_ur
         "environment": environment,
         "error": _printable(occurrence.error, 60) or "UnknownError",
         "verdict": _batch_verdict(occurrence) if occurrence.category == "batch" else _verdict(occurrence),
-        "alarm": _printable(occurrence.alarm.removeprefix(f"{environment}-"), 60) or "an unnamed alarm",
-        "state": {"OK": "Alarm over", "INSUFFICIENT_DATA": "Alarm without data"}.get(
-            occurrence.alarm_state, "Alarm"
-        ),
-        "description": _printable(occurrence.alarm_description, MAX_REASON),
+        **_alarm_fields(occurrence.alarm or Alarm(), environment),
         "links": _links(occurrence, topic_arn, runbook_url),
         "batch": _printable(occurrence.batch, 60) or "without a name",
         "headline": _headline(occurrence),
@@ -51,9 +47,16 @@ def compose(occurrence: Occurrence, topic_arn: str, environment: str, runbook_ur
         "hours": str(occurrence.hours),
         "longest": _longest(occurrence),
     }
-    subject, text = _template(occurrence.category)
+    subject, text = _template(_template_name(occurrence))
     name = _printable(occurrence.key, 1024).rsplit("/", 1)[-1] or "an unnamed picture"
-    return Message(_subject(subject, fields, name), _text(text, fields, name, occurrence.reason))
+    reason = _breach(occurrence.alarm) or occurrence.reason
+    return Message(_subject(subject, fields, name), _text(text, fields, name, reason))
+
+
+def _template_name(occurrence: Occurrence) -> str:
+    if occurrence.alarm is None:
+        return occurrence.category
+    return "alarm_over" if occurrence.alarm.state == "OK" else "alarm"
 
 
 @functools.cache
@@ -85,6 +88,35 @@ def _verdict(occurrence: Occurrence) -> str:
     if occurrence.confidence < occurrence.threshold:
         return f"{label} {confidence} < {occurrence.threshold:g}"
     return f"{label} {confidence}, not looked for"
+
+
+def _alarm_fields(alarm: Alarm, environment: str) -> dict[str, str]:
+    name = _printable(alarm.name.removeprefix(f"{environment}-").replace("-", " "), 60)
+    return {
+        "alarm": name or "without a name",
+        "measured": f" - {measured}" if (measured := _measured(alarm)) else "",
+        "what": _printable(alarm.what, MAX_REASON),
+        "advice": _printable(alarm.advice, MAX_REASON) or "look at the alarm's metric around that time.",
+    }
+
+
+def _measured(alarm: Alarm) -> str:
+    """Such as "7 pictures failed in 5 minutes"; empty where data were missing, or the alarm knows no unit."""
+    if alarm.value is None or not alarm.label:
+        return ""
+    return f"{_number(alarm.value)} {_printable(alarm.label, 60)}"
+
+
+def _breach(alarm: Alarm | None) -> str:
+    """CloudWatch's reason in plain words, where it is about a value."""
+    if alarm is None or alarm.limit is None or not (measured := _measured(alarm)):
+        return ""
+    return f"{measured}; the alarm's limit is {_number(alarm.limit)}."
+
+
+def _number(value: float) -> str:
+    """With one digit after the point, if any."""
+    return f"{value:,.1f}".removesuffix(".0")
 
 
 def _batch_verdict(occurrence: Occurrence) -> str:
@@ -162,8 +194,8 @@ def _links(occurrence: Occurrence, topic_arn: str, runbook_url: str) -> str:
         "Execution": occurrence.execution
         and f"{console}/states/home?region={region}#/v2/executions/details/{quote(occurrence.execution, ':/')}",
         "Alarm": occurrence.alarm
-        and f"{console}/cloudwatch/home?region={region}#alarmsV2:alarm/{quote(occurrence.alarm, safe='')}",
-        "Help": f"{runbook_url}#{occurrence.category}",
+        and f"{console}/cloudwatch/home?region={region}#alarmsV2:alarm/{quote(occurrence.alarm.name, safe='')}",
+        "Help": (occurrence.alarm and occurrence.alarm.help) or f"{runbook_url}#{occurrence.category}",
         "Time": _printable(occurrence.time, 40),
     }
     return "\n".join(f"{name}: {link}" for name, link in links.items() if link and len(link) <= MAX_LINK)

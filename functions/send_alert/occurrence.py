@@ -6,6 +6,7 @@ missing or of another type than promised becomes empty.
 
 import dataclasses
 import json
+import math
 import re
 from typing import Any
 
@@ -15,6 +16,25 @@ from functions.send_alert.waiting import Waiting
 
 CATEGORIES = ("low_confidence", "rejected", "system", "alarm", "batch", "drift", "digest")
 MAX_HOURS = 8784  # a year
+# What an alarm means, what to do, and the runbook's section.
+DESCRIPTION = re.compile(r"(?P<what>.*) What to do: (?P<advice>.*) (?P<help>\S+#\S+)", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Alarm:
+    """An alarm that changed its state, as terraform/modules/monitoring wrote it.
+
+    `value` in `label`'s unit broke the `limit`; None where data were missing. `help` is the runbook's section.
+    """
+
+    name: str = ""
+    state: str = ""
+    what: str = ""
+    advice: str = ""
+    help: str = ""
+    value: float | None = None
+    label: str = ""
+    limit: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +50,7 @@ class Occurrence:
     confidence: float | None = None
     threshold: float | None = None
     time: str = ""
-    alarm: str = ""
-    alarm_state: str = ""
-    alarm_description: str = ""
+    alarm: Alarm | None = None
     batch: str = ""
     pictures: int = 0
     was_stopped: bool = False
@@ -40,6 +58,13 @@ class Occurrence:
     manifest: str = ""
     hours: int = 24
     waiting: Waiting | None = None
+
+    @property
+    def system_failures(self) -> int:
+        """Pictures that the system failed; those that are doubtful or rejected are none of them."""
+        if self.summary:
+            return self.summary.failed + self.summary.without_row
+        return int(self.category == "system" or self.was_stopped)
 
 
 def understand(event: Any) -> Occurrence:
@@ -82,7 +107,7 @@ def _execution_status(detail: dict[str, Any], time: str) -> Occurrence:
         ),
         "ABORTED": ("ABORTED", "Somebody stopped the execution before its end."),
     }.get(status, (_text(detail, "error") or status, plain(_text(detail, "cause"))))
-    given = _input(_text(detail, "input"))
+    given = _json(_text(detail, "input"))
     bucket, key, version = _picture_of(given)
     batch = _text(given, "batch")
     return Occurrence(
@@ -100,9 +125,10 @@ def _execution_status(detail: dict[str, Any], time: str) -> Occurrence:
     )
 
 
-def _input(text: str) -> Any:
-    """An execution's input: S3's event, {s3_bucket, s3_key, ...}, {batch, pictures}, or the event about another
-    execution, which this one should have settled."""
+def _json(text: str) -> Any:
+    """What stands in an event as text: an alarm's data, or an execution's input, which is S3's event,
+    {s3_bucket, s3_key, ...}, {batch, pictures}, or the event about another execution, which it should have settled.
+    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError):  # long inputs are left out of the event
@@ -113,7 +139,7 @@ def _picture_of(given: Any) -> tuple[str, str, str]:
     """Bucket, key and version of the picture that an execution's input names."""
     detail = given.get("detail") if isinstance(given, dict) else None
     if isinstance(detail, dict) and "executionArn" in detail:
-        return _picture_of(_input(_text(detail, "input")))
+        return _picture_of(_json(_text(detail, "input")))
     if isinstance(detail, dict):
         stored = detail.get("object")
         return _text(detail.get("bucket"), "name"), _text(stored, "key"), _text(stored, "version-id")
@@ -122,15 +148,42 @@ def _picture_of(given: Any) -> tuple[str, str, str]:
 
 def _alarm(detail: dict[str, Any], time: str) -> Occurrence:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html"""
-    state = detail.get("state")
+    state, configuration, name = detail.get("state"), detail.get("configuration"), _text(detail, "alarmName")
+    measured = _json(_text(state, "reasonData"))
+    told = DESCRIPTION.fullmatch(_text(configuration, "description"))
     return Occurrence(
-        category="alarm",
+        category="drift" if name.endswith("-drift") else "alarm",
         reason=_text(state, "reason"),
         time=time,
-        alarm=_text(detail, "alarmName"),
-        alarm_state=_text(state, "value"),
-        alarm_description=_text(detail.get("configuration"), "description"),
+        alarm=Alarm(
+            name=name,
+            state=_text(state, "value"),
+            what=told["what"] if told else _text(configuration, "description"),
+            advice=told["advice"] if told else "",
+            help=told["help"] if told else "",
+            value=_latest(measured),
+            label=_returned_label(configuration),
+            limit=_amount(measured.get("threshold")) if isinstance(measured, dict) else None,
+        ),
     )
+
+
+def _latest(measured: Any) -> float | None:
+    points = measured.get("recentDatapoints") if isinstance(measured, dict) else None
+    return _amount(points[-1]) if isinstance(points, list) and points else None
+
+
+def _returned_label(configuration: Any) -> str:
+    """The label of the one metric or expression that is held against the threshold."""
+    queries = configuration.get("metrics") if isinstance(configuration, dict) else None
+    for query in queries if isinstance(queries, list) else []:
+        if isinstance(query, dict) and query.get("returnData"):
+            return _text(query, "label")
+    return ""
+
+
+def _amount(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _text(source: Any, name: str) -> str:

@@ -199,7 +199,54 @@ def test_an_alarm_that_is_over_says_so(event):
     given = event("alarm_state_change")
     given["detail"]["state"]["value"] = "OK"
 
-    assert message(given).subject == "[scones-test] Alarm over: system-failures"
+    made = message(given)
+    assert made.subject == "[scones-test] Alarm over: endpoint errors"
+    assert "Nothing is to be done." in made.text
+
+
+def test_an_alarm_without_a_value_or_with_words_of_another_hand_still_tells_what_is_known(event):
+    silent, foreign = event("alarm_state_change"), event("alarm_state_change")
+    silent["detail"]["state"] |= {"reasonData": json.dumps({"recentDatapoints": [], "threshold": 1.0})}
+    foreign["detail"]["configuration"] = {"description": "Somebody else's alarm."}
+
+    assert message(silent).subject == "[scones-test] Alarm: endpoint errors"
+    assert "Why: Threshold Crossed: 1 out of" in message(silent).text
+    made = message(foreign).text
+    assert made.startswith("Somebody else's alarm.\n")
+    assert "What to do: look at the alarm's metric around that time." in made
+    assert "Help: https://example.org/docs/operations.md#alarm" in made
+
+
+def test_the_alarm_of_drift_goes_to_whoever_hears_of_drift(event):
+    given = event("alarm_state_change")
+    given["detail"]["alarmName"] = "scones-test-drift"
+
+    assert understand(given).category == "drift"
+    assert message(given).subject.startswith("[scones-test] Alarm: drift")
+
+
+def test_failures_of_the_system_are_counted_without_doubtful_and_rejected_pictures(
+    inbox, event, context, capsys
+):
+    counted = {}
+    for stem in (
+        "alert_system",
+        "execution_timed_out",
+        "alert_batch",
+        "alert_low_confidence",
+        "alert_rejected",
+    ):
+        lambda_handler(event(stem), context)
+        records = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        counted[stem] = sum(sum(record.get("SystemFailures", [])) for record in records)
+
+    assert counted == {
+        "alert_system": 1,
+        "execution_timed_out": 1,
+        "alert_batch": 31 + 41,  # failed, and without a row
+        "alert_low_confidence": 0,
+        "alert_rejected": 0,
+    }
 
 
 def test_an_execution_whose_input_is_left_out_of_the_event_still_alerts(event):

@@ -13,7 +13,7 @@ resource "aws_sqs_queue" "dead_letters" {
         Principal = { Service = "events.amazonaws.com" }
         Action    = "sqs:SendMessage"
         Resource  = var.dead_letters_arn
-        Condition = { ArnEquals = { "aws:SourceArn" = concat([var.unfinished_rule_arn, var.unsettled_rule_arn], var.schedule_arns) } }
+        Condition = { ArnEquals = { "aws:SourceArn" = concat([var.alarms_rule_arn, var.unfinished_rule_arn, var.unsettled_rule_arn], var.schedule_arns) } }
       },
       {
         # A denial must cover every action and principal to mean anything.

@@ -55,6 +55,21 @@ variable "schedule_arns" {
   description = "ARNs of the scheduled rules whose calls the queue keeps when they cannot be delivered."
 }
 
+variable "alarms_rule" {
+  type        = string
+  description = "Name of the rule for alarms that are told as alerts."
+}
+
+variable "alarms_rule_arn" {
+  type        = string
+  description = "ARN of that rule."
+}
+
+variable "alarm_arns" {
+  type        = list(string)
+  description = "ARNs of the alarms that are told as alerts: all but those on the alert path itself."
+}
+
 variable "alarms_arn_pattern" {
   type        = string
   description = "ARN pattern of the alarms that may publish to the alarms topic."
