@@ -101,6 +101,13 @@ class LocalStack:
         """Makes requests fail on purpose until `heal`; see "Faults on purpose" in scripts/local_aws/README.md."""
         self._administer_faults("POST", json.dumps({**rule, "fault": fault}).encode())
 
+    def alarm_state(self, name: str, seconds_later: float = 0) -> str:
+        """The state of an alarm, evaluated as if it were later; whoever is to hear of a change does."""
+        wanted = json.dumps({"name": name, "ahead": seconds_later}).encode()
+        url = f"{self.server['endpoint_url']}/_local/alarms"
+        with urllib.request.urlopen(urllib.request.Request(url, wanted), timeout=10) as answer:
+            return json.load(answer)[name]
+
     def heal(self) -> None:
         """Ends every fault; what hung goes on."""
         self._administer_faults("DELETE")

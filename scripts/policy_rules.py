@@ -492,16 +492,32 @@ def alarms_reach_somebody(plan: Plan) -> Iterator[str]:
 
 
 def _covers(pattern: dict[str, Any], name: str) -> bool:
-    """Whether an event pattern matches an alarm's state change (by the resource's ARN or the alarm's name)."""
-    arn = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:{name}"
-    states = pattern.get("detail", {}).get("state", {}).get("value", ["ALARM"])
-    named = [*pattern.get("resources", []), *pattern.get("detail", {}).get("alarmName", [])]
-    return "ALARM" in states and (not named or any(_matches(it, arn) or _matches(it, name) for it in named))
+    """Whether an event pattern matches an alarm's going off (by the resource's ARN or the alarm's name)."""
+    event = {
+        "source": "aws.cloudwatch",
+        "detail-type": "CloudWatch Alarm State Change",
+        "resources": f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:{name}",
+        "detail": {"alarmName": name, "state": {"value": "ALARM"}},
+    }
+    return _meets(event, pattern)
+
+
+def _meets(event: dict[str, Any], pattern: dict[str, Any]) -> bool:
+    for field, wanted in pattern.items():
+        if field == "$or":
+            met = any(_meets(event, either) for either in wanted)
+        elif isinstance(wanted, dict):
+            met = _meets(event.get(field, {}), wanted)
+        else:
+            met = any(_matches(test, event.get(field, "")) for test in wanted)
+        if not met:
+            return False
+    return True
 
 
 def _matches(test: Any, value: str) -> bool:
     if isinstance(test, dict):
-        return value.startswith(test.get("prefix", "\0"))
+        return value.startswith(test["prefix"]) if "prefix" in test else value not in test["anything-but"]
     return value == test
 
 

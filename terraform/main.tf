@@ -139,7 +139,7 @@ module "alerts" {
   unsettled_rule_arn  = local.arns.unsettled_rule
   alarms_rule         = local.names.alarms_rule
   alarms_rule_arn     = local.arns.alarms_rule
-  alarm_arns          = [for name, alarm in local.alarms : "${local.arn_base.cloudwatch}:alarm:${local.prefix}-${name}" if !try(alarm.alert_path, false)]
+  alert_path_alarms   = [for name, alarm in local.alarms : "${local.prefix}-${name}" if try(alarm.alert_path, false)]
   schedule_arns       = values(local.arns.schedules)
   alarms_arn_pattern  = local.arns.alarms
   state_machine_arns  = [for name, arn in local.arns.state_machines : arn if name != "unfinished"]

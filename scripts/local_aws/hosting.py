@@ -31,6 +31,7 @@ from scripts.local_aws.authorisation import Authorisation, Caller
 from scripts.local_aws.data_capture import DataCapture, Inference
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.faults import Call, Fault, Faults
+from scripts.local_aws.metrics import Metrics
 from scripts.local_aws.protocol import Answer, Request
 
 INVOCATIONS = re.compile(r"^/endpoints/(?P<name>[^/]+)/invocations$")
@@ -105,12 +106,19 @@ class Hosting:
         images: start command per image repository name.
         faults: what fails on purpose.
         authorisation: decides what a model's role may do.
+        metrics: counts requests.
     """
 
     def __init__(
-        self, state_dir: Path, images: dict[str, list[str]], faults: Faults, authorisation: Authorisation
+        self,
+        state_dir: Path,
+        images: dict[str, list[str]],
+        faults: Faults,
+        authorisation: Authorisation,
+        metrics: Metrics,
     ) -> None:
         self._folder = state_dir / "endpoints"
+        self._metrics = metrics
         self._images = images
         self._faults = faults
         self._authorisation = authorisation
@@ -271,8 +279,10 @@ class Hosting:
                 "ValidationError", f"The body has {len(body)} bytes; at most {limit} are accepted.", 413
             )
         inference_id = request.header("X-Amzn-SageMaker-Inference-Id")
+        started = time.monotonic()
         with self._faults.during(Call("sagemaker", "InvokeEndpoint", name, inference_id.encode())) as fault:
             reply = self._reply(request, name, variant, body, fault)
+        self._count(name, variant.name, reply.status, time.monotonic() - started)
         if reply.status >= 400:
             return _model_error(variant, reply.status, reply.data)
         answered_type = reply.headers.get("Content-Type", "application/octet-stream")
@@ -293,6 +303,16 @@ class Hosting:
         if CUSTOM_ATTRIBUTES in reply.headers:
             headers[CUSTOM_ATTRIBUTES] = reply.headers[CUSTOM_ATTRIBUTES]
         return Answer(reply.data, 200, headers)
+
+    def _count(self, endpoint: str, variant: str, status: int, seconds: float) -> None:
+        """https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html; the latency in tenths of ms."""
+        values = {
+            "Invocations": 1.0,
+            "Invocation4XXErrors": float(400 <= status < 500),
+            "Invocation5XXErrors": float(status >= 500),
+            "ModelLatency": round(seconds * 1e4) * 100.0,
+        }
+        self._metrics.add("AWS/SageMaker", values, {"EndpointName": endpoint, "VariantName": variant})
 
     def _choose(self, endpoint: str, target: str) -> Variant:
         variants = self._deployed.get(endpoint)

@@ -33,6 +33,7 @@ from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.faults import Call, Faults
 from scripts.local_aws.lambda_runtime import FunctionProcess, Invocation, Outcome, error_payload, link_runtime
 from scripts.local_aws.log_writer import LogWriter
+from scripts.local_aws.metrics import Metrics
 from scripts.local_aws.protocol import Answer, Request, json_answer
 
 logger = logging.getLogger(__name__)
@@ -66,13 +67,20 @@ class Sandbox:
     """A function process with its log stream."""
 
     def __init__(
-        self, function: Any, folder: Path, runtime: Path, logs: LogWriter, authorisation: Authorisation
+        self,
+        function: Any,
+        folder: Path,
+        runtime: Path,
+        logs: LogWriter,
+        authorisation: Authorisation,
+        metrics: Metrics,
     ) -> None:
         caller = role_of(function)
         day = datetime.now(UTC).strftime("%Y/%m/%d")
         self._stream = f"{day}/[{function.version}]{uuid.uuid4().hex}"
         self._group = function.logs_group_name
         self._logs = logs
+        self._metrics = metrics
         self._version = str(function.version)
         self._memory = function.memory_size
         self._tail: deque[str] = deque(maxlen=200)
@@ -98,6 +106,8 @@ class Sandbox:
     def _write(self, lines: list[str]) -> None:
         self._tail.extend(lines)
         if self._logged:
+            for line in lines:
+                self._metrics.embed(line)
             self._logs.write(self._group, self._stream, lines)
 
     def _environment(self, function: Any, folder: Path, runtime: Path) -> dict[str, str]:
@@ -191,12 +201,19 @@ class LambdaService:
         background: runs asynchronous invocations and their retries.
         faults: what fails on purpose.
         authorisation: decides what a function's role may do.
+        metrics: counts invocations, and what functions count themselves.
     """
 
     def __init__(
-        self, state_dir: Path, background: Background, faults: Faults, authorisation: Authorisation
+        self,
+        state_dir: Path,
+        background: Background,
+        faults: Faults,
+        authorisation: Authorisation,
+        metrics: Metrics,
     ) -> None:
         self._folder = state_dir / "functions"
+        self._metrics = metrics
         self._background = background
         self._faults = faults
         self._authorisation = authorisation
@@ -314,16 +331,32 @@ class LambdaService:
         self, function: Any, name: str, qualifier: str | None, payload: bytes, request_id: str
     ) -> Result:
         invocation = Invocation(request_id, _invoked_arn(name, qualifier), payload, float(function.timeout))
-        with self._faults.during(Call("lambda", "Invoke", function.function_name, payload)) as fault:
-            self._enter(function)
-            try:
-                outcome, tail = self._invoke_sandbox(function, invocation, fault.get("crash"))
-            finally:
-                self._leave(function)
+        try:
+            with self._faults.during(Call("lambda", "Invoke", function.function_name, payload)) as fault:
+                self._enter(function)
+                try:
+                    outcome, tail = self._invoke_sandbox(function, invocation, fault.get("crash"))
+                finally:
+                    self._leave(function)
+                self._count(function, outcome)
+        except ServiceError as error:
+            if error.status == 429:
+                self._metrics.add("AWS/Lambda", {"Throttles": 1.0}, {"FunctionName": function.function_name})
+            raise
         if len(outcome.payload) > SYNCHRONOUS_BYTES + 100:
             message = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
             outcome = Outcome(error_payload("Function.ResponseSizeTooLarge", message), error=True)
         return Result(outcome.payload, outcome.error, str(function.version), tail, request_id)
+
+    def _count(self, function: Any, outcome: Outcome) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"""
+        values = {
+            "Invocations": 1.0,
+            "Errors": float(outcome.error),
+            "Throttles": 0.0,
+            "Duration": float(round(outcome.seconds * 1000)),
+        }
+        self._metrics.add("AWS/Lambda", values, {"FunctionName": function.function_name})
 
     def _invoke_sandbox(
         self, function: Any, invocation: Invocation, crash: str | None
@@ -380,7 +413,7 @@ class LambdaService:
         with self._lock:
             folder = self._unpack(function)
             self._runtime = self._runtime or link_runtime(self._folder / "runtime")
-        return Sandbox(function, folder, self._runtime, self._logs, self._authorisation)
+        return Sandbox(function, folder, self._runtime, self._logs, self._authorisation, self._metrics)
 
     def _unpack(self, function: Any) -> Path:
         """The package's folder, one per content."""

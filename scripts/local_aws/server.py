@@ -23,6 +23,8 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import WSGITask
 
 from scripts.local_aws import authorisation, backends, moto_repairs
+from scripts.local_aws.alarms import PATH as ALARMS_PATH
+from scripts.local_aws.alarms import Alarms
 from scripts.local_aws.authorisation import Authorisation
 from scripts.local_aws.backends import ACCOUNT, REGION
 from scripts.local_aws.background import Background
@@ -33,6 +35,7 @@ from scripts.local_aws.faults import Faults, perform_cut
 from scripts.local_aws.hosting import Hosting
 from scripts.local_aws.integrations import Integrations
 from scripts.local_aws.lambda_service import LambdaService
+from scripts.local_aws.metrics import Metrics
 from scripts.local_aws.outbox_page import page
 from scripts.local_aws.protocol import Answer, Request, error_answer, json_answer, send
 from scripts.local_aws.repeated_attempts import RepeatedAttempts
@@ -69,11 +72,16 @@ class LocalAws:
         self.background = Background(workers=16, wait_scale=wait_scale)
         self.faults = Faults()
         self.authorisation = Authorisation()
-        self.functions = LambdaService(state_dir, self.background, self.faults, self.authorisation)
-        self.hosting = Hosting(state_dir, images, self.faults, self.authorisation)
+        self.metrics = Metrics()
+        self.functions = LambdaService(
+            state_dir, self.background, self.faults, self.authorisation, self.metrics
+        )
+        self.hosting = Hosting(state_dir, images, self.faults, self.authorisation, self.metrics)
         self.sagemaker = SageMaker(self.hosting)
         self.training = Training(state_dir, images, self.sagemaker.add_tags, self.authorisation, wait_scale)
-        self.notifications = Notifications(state_dir / "outbox.jsonl", self.background, self.functions)
+        self.notifications = Notifications(
+            state_dir / "outbox.jsonl", self.background, self.functions, self.metrics
+        )
         self.integrations = Integrations(self.moto, self.functions, self.faults, self.authorisation)
         call_service = self.integrations.call_service
         self.functions.call_service = call_service
@@ -84,9 +92,17 @@ class LocalAws:
         )
         self.schedules.start()
         self.step_functions = StepFunctions(
-            call_service, self.events.publish, self.integrations.s3, self.authorisation, wait_scale=wait_scale
+            call_service,
+            self._publish_execution,
+            self.integrations.s3,
+            self.authorisation,
+            wait_scale=wait_scale,
         )
         self.integrations.step_functions = self.step_functions
+        self.alarms = Alarms(self.metrics, call_service, self.events.publish)
+        # Where time is compressed, minutes mean nothing: there, whoever compresses it says when to look.
+        if wait_scale == 1:
+            self.alarms.evaluate_regularly()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
@@ -127,6 +143,10 @@ class LocalAws:
             self.functions.sweep()
         return answer
 
+    def _publish_execution(self, event: dict[str, Any]) -> None:
+        self.metrics.count_execution(event)
+        self.events.publish(event)
+
     def _create_app(self, service: str) -> Any:
         if service == "s3":
             self.events.install_object_events()
@@ -134,6 +154,9 @@ class LocalAws:
             self.events.install_put_events()
         elif service == "sns":
             self.notifications.install()
+        elif service == "cloudwatch":
+            self.alarms.install()
+            self.metrics.install()
         elif service == "awslambda":
             self.functions.install()
         return moto_repairs.create_app(service)
@@ -158,6 +181,8 @@ class LocalAws:
         path = request.path
         if path.startswith(FAULTS_PATH):
             return self.faults.answer(request)
+        if path == ALARMS_PATH:
+            return self.alarms.answer(request)
         if path.startswith(SCHEDULES_PATH):
             return self.schedules.answer(request)
         if path == authorisation.PATH:
@@ -174,6 +199,7 @@ class LocalAws:
         self.faults.end()
         self.schedules.stop()
         self.background.stop()
+        self.alarms.stop()
         self.step_functions.close()
         self.functions.stop()
         self.training.stop()

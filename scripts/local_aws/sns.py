@@ -18,6 +18,7 @@ from scripts.local_aws.authorisation import Caller
 from scripts.local_aws.background import Background
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.lambda_service import LambdaService
+from scripts.local_aws.metrics import Metrics
 
 # One line of printable ASCII that starts with no blank; at most 100 characters.
 SUBJECT = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,99}")
@@ -31,9 +32,13 @@ class Notifications:
         path: the outbox file, one JSON object per line.
         background: runs deliveries to functions.
         functions: receives messages for Lambda subscriptions.
+        metrics: counts messages and deliveries.
     """
 
-    def __init__(self, path: Path, background: Background, functions: LambdaService) -> None:
+    def __init__(
+        self, path: Path, background: Background, functions: LambdaService, metrics: Metrics
+    ) -> None:
+        self._metrics = metrics
         self._path = path
         self._background = background
         self._functions = functions
@@ -58,10 +63,15 @@ class Notifications:
             "message": message,
             "attributes": {name: value["Value"] for name, value in attributes.items()},
         }
+        self._count(subscription.topic.arn, "NumberOfNotificationsDelivered")
         with self._lock:
             self._sent.append(entry)
             with self._path.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
+
+    def _count(self, topic_arn: str, name: str) -> None:
+        """https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html"""
+        self._metrics.add("AWS/SNS", {name: 1.0}, {"TopicName": topic_arn.rpartition(":")[2]})
 
     def invoke(
         self,
@@ -111,7 +121,9 @@ class Notifications:
 
         def check_and_publish(self: Any, message: str, **more: Any) -> str:
             check_subject(more.get("subject"))
-            return publish(self, message, **more)
+            message_id = publish(self, message, **more)
+            notifications._count(more.get("arn") or "", "NumberOfMessagesPublished")
+            return message_id
 
         models.Subscription.publish = deliver_or_record
         models.SNSBackend.publish = check_and_publish

@@ -1,5 +1,5 @@
-# Alarms read like alerts: this rule hands them to send_alert. It leaves out those on the alert path itself, and
-# changes that nobody waits for: an alarm that is over is told to whoever was told of it.
+# Alarms read like alerts: this rule hands them to send_alert, and their end. Alarms on the alert path itself go off by
+# the alarms topic; that one of them is over can be told by the path that works again.
 resource "aws_cloudwatch_event_rule" "alarms" {
   name        = var.alarms_rule
   description = "Alerts for alarms and for their end"
@@ -7,10 +7,10 @@ resource "aws_cloudwatch_event_rule" "alarms" {
   event_pattern = jsonencode({
     source      = ["aws.cloudwatch"]
     detail-type = ["CloudWatch Alarm State Change"]
-    resources   = var.alarm_arns
+    resources   = [{ prefix = trimsuffix(var.alarms_arn_pattern, "*") }]
     detail = {
       "$or" = [
-        { state = { value = ["ALARM"] } },
+        { state = { value = ["ALARM"] }, alarmName = [{ anything-but = var.alert_path_alarms }] },
         { state = { value = ["OK"] }, previousState = { value = ["ALARM"] } },
       ]
     }

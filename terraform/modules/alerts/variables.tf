@@ -65,14 +65,14 @@ variable "alarms_rule_arn" {
   description = "ARN of that rule."
 }
 
-variable "alarm_arns" {
+variable "alert_path_alarms" {
   type        = list(string)
-  description = "ARNs of the alarms that are told as alerts: all but those on the alert path itself."
+  description = "Names of the alarms on the alert path itself, which publish to the alarms topic when they go off."
 }
 
 variable "alarms_arn_pattern" {
   type        = string
-  description = "ARN pattern of the alarms that may publish to the alarms topic."
+  description = "ARN pattern of this deployment's alarms."
 }
 
 variable "state_machine_arns" {

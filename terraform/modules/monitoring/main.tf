@@ -10,7 +10,6 @@ resource "aws_cloudwatch_metric_alarm" "this" {
 
   # The others reach send_alert by an event rule (modules/alerts), because a topic's filter would drop them.
   alarm_actions = each.value.alert_path ? [var.alarms_topic_arn] : []
-  ok_actions    = each.value.alert_path ? [var.alarms_topic_arn] : []
 
   dynamic "metric_query" {
     for_each = each.value.metrics
