@@ -13,6 +13,7 @@ from typing import Any
 
 TABLE = Path(__file__).with_name("prices.json")
 HOURS_PER_MONTH = 730
+FREE_DASHBOARDS = 3  # of up to 50 metrics, for every account and for good
 
 # What one accepted picture uses. Seconds are assumed, not measured on AWS; the rest is counted in this repository.
 TRANSITIONS = 9
@@ -89,14 +90,13 @@ def _values(by_type: dict[str, list[dict[str, Any]]], kind: str) -> list[dict[st
 
 def _monthly(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[Line]:
     """What is billed by the month, whether anything happens or not."""
-    for kind, item, name in (
-        ("aws_kms_key", "Keys", "key"),
-        ("aws_cloudwatch_metric_alarm", "Alarms", "alarm"),
-        ("aws_cloudwatch_composite_alarm", "Composite alarms", "composite_alarm"),
-        ("aws_cloudwatch_dashboard", "Dashboards", "dashboard"),
+    for count, item, name in (
+        (len(by_type.get("aws_kms_key", [])), "Keys", "key"),
+        (sum(map(_watched, _values(by_type, "aws_cloudwatch_metric_alarm"))), "Alarms", "alarm"),
+        (len(by_type.get("aws_cloudwatch_composite_alarm", [])), "Composite alarms", "composite_alarm"),
+        (len(by_type.get("aws_cloudwatch_dashboard", [])) - FREE_DASHBOARDS, "Dashboards", "dashboard"),
     ):
-        count = len(by_type.get(kind, []))
-        if count:
+        if count > 0:
             yield Line(item, f"{count} x ${price(name):.2f}", count * price(name))
 
 
@@ -110,6 +110,11 @@ def _drift_checks(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[Line]:
                 (DRIFT_METRICS, "metrics", "custom_metric_hour"),
             )
             yield _times("Drift checks", round(HOURS_PER_MONTH / hours), [reads, metrics])
+
+
+def _watched(alarm: dict[str, Any]) -> int:
+    """An alarm is billed by the metrics that it watches; an expression over them costs nothing."""
+    return sum(bool(query.get("metric")) for query in alarm.get("metric_query") or []) or 1
 
 
 def _endpoint(by_type: dict[str, list[dict[str, Any]]]) -> tuple[list[Line], list[str]]:

@@ -70,7 +70,7 @@ locals {
         period_seconds = 300
       } }
       threshold = 1
-      label     = "executions timed out"
+      label     = "stopped in 5 minutes"
     } },
     { for folder, name in local.names.functions : "throttled-${replace(folder, "_", "-")}" => {
       what    = "Lambda turns calls of ${name} away, because the account runs too many functions at once."
@@ -126,11 +126,11 @@ locals {
         period_seconds = 300
       } }
       threshold = 1
-      label     = "messages not delivered"
+      label     = "not delivered in 5 minutes"
     }
   }
 
-  dead_letter_alarm = { threshold = 1, missing_data = "ignore", label = "messages in the queue" }
+  dead_letter_alarm = { threshold = 1, missing_data = "ignore", label = "waiting in the queue" }
   queue_depth = {
     namespace      = "AWS/SQS"
     name           = "ApproximateNumberOfMessagesVisible"
@@ -142,7 +142,7 @@ locals {
     {
       endpoint-errors = {
         what       = "The endpoint answers requests with errors."
-        do         = "read the endpoint's log; after a new model, go back by reverting its tfvars file."
+        do         = "read the endpoint's log; after a new model, go back with \"scones rollback\"."
         section    = "endpoint-errors"
         metrics    = { for id in ["Invocation4XXErrors", "Invocation5XXErrors", "Invocations"] : lower(id) => merge(local.endpoint_metric, { name = id, statistic = "Sum" }) }
         expression = "100 * (invocation4xxerrors + invocation5xxerrors) / invocations"
@@ -186,7 +186,7 @@ locals {
       periods      = 24
       missing_data = "breaching"
     } if var.endpoint.serverless == null },
-    { for hours in var.stale_after_hours[*] : "stale-stream" => {
+    { for hours in var.schedules.stale_after_hours[*] : "stale-stream" => {
       what    = "No picture has come in for ${hours} hours."
       do      = "ask whoever sends the pictures; then see whether the bucket's events start the workflow."
       section = "stale-stream"

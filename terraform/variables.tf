@@ -193,8 +193,9 @@ variable "subscribers" {
 
 variable "schedules" {
   type = object({
-    digest_hours = optional(number, 24)
-    drift_hours  = optional(number, 24)
+    digest_hours      = optional(number, 24)
+    drift_hours       = optional(number, 24)
+    stale_after_hours = optional(number)
   })
   default     = {}
   nullable    = false
@@ -202,11 +203,16 @@ variable "schedules" {
     How often the deployment looks at itself.
     digest_hours: hours between two digests of what waits, counted from the apply that made the schedule. 24, the default, is one message a day; there is none while nothing waits.
     drift_hours: hours between two comparisons of the pictures decided in them with the model's baseline. 24 by default; use 168 where fewer than 50 pictures come in a day, which are too few to judge.
+    stale_after_hours: hours without a new picture after which an alarm says that the stream has run dry, 1 to 168. null, the default, sets no such alarm: many deployments sleep at night or get their pictures in batches.
   EOT
 
   validation {
-    condition     = alltrue([for hours in values(var.schedules) : hours >= 1 && hours <= 744 && floor(hours) == hours])
+    condition     = alltrue([for hours in values(var.schedules) : hours >= 1 && hours <= 744 && floor(hours) == hours if hours != null])
     error_message = "schedules is ${jsonencode(var.schedules)}: use whole hours, 1 to 744 (a month)."
+  }
+  validation {
+    condition     = try(var.schedules.stale_after_hours <= 168, true)
+    error_message = "schedules.stale_after_hours is ${coalesce(var.schedules.stale_after_hours, 0)}: CloudWatch's alarms look back a week at most, so use up to 168 hours, or null for no such alarm."
   }
 }
 
@@ -218,17 +224,6 @@ variable "runbook_url" {
   validation {
     condition     = length(trimspace(var.runbook_url)) > 0 && !strcontains(var.runbook_url, "#")
     error_message = "runbook_url is \"${var.runbook_url}\": give the page's address without \"#...\"; each alert adds its own section."
-  }
-}
-
-variable "stale_after_hours" {
-  type        = number
-  default     = null
-  description = "Hours without a new picture after which an alarm says that the stream has run dry. null, the default, sets no such alarm: many deployments sleep at night or get their pictures in batches. Without an endpoint there is none either."
-
-  validation {
-    condition     = var.stale_after_hours == null || try(var.stale_after_hours >= 1 && var.stale_after_hours <= 168 && floor(var.stale_after_hours) == var.stale_after_hours, false)
-    error_message = "stale_after_hours is ${coalesce(var.stale_after_hours, 0)}: CloudWatch looks back a week at most, so use a whole number of 1 to 168 hours, or null for no such alarm."
   }
 }
 

@@ -8,7 +8,7 @@ log_retention_days    = 1
 ledger_retention_days = 7
 
 # So that the tests can drive this alarm too.
-stale_after_hours = 24
+schedules = { stale_after_hours = 24 }
 
 subscribers = {
   "operations@example.com" = ["system", "alarm", "batch", "drift"]

@@ -37,7 +37,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
         },
         "training_image_uri": "pytorch:latest",
         "subscribers": {"nobody": ["sytem"]},
-        "schedules": {"digest_hours": 0.5},
+        "schedules": {"digest_hours": 0.5, "stale_after_hours": 200},
         "runbook_url": "https://example.com/operations#top",
         "log_retention_days": 31,
         "ledger_retention_days": 0,
@@ -119,6 +119,7 @@ EXAMPLES = [
         ['"sytem"', "never be delivered", "needs at least one of low_confidence"],
     ),
     ("schedules", "everything wrong", ['"digest_hours":0.5', "whole hours", "a month"]),
+    ("schedules", "everything wrong", ["stale_after_hours is 200", "a week at most", "null"]),
     (
         "monthly_budget_usd",
         "a Graviton type, and a budget that nobody hears of",

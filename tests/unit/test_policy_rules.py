@@ -54,6 +54,10 @@ def test_an_alarm_must_reach_somebody(change, findings):
     )
 
 
+EITHER = """{"detail-type": ["CloudWatch Alarm State Change"], "detail": {"$or": [
+    {"state": {"value": ["ALARM"]}, "alarmName": [{"anything-but": [%s]}]},
+    {"state": {"value": ["OK"]}}
+]}}"""
 ARN = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:scones-dev-"
 
 
@@ -64,16 +68,8 @@ ARN = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:scones-dev-"
         (f'{{"detail-type": ["CloudWatch Alarm State Change"], "resources": [{{"prefix": "{ARN}"}}]}}', True),
         ('{"detail-type": ["CloudWatch Alarm State Change"], "resources": [{"prefix": "arn:other"}]}', False),
         ('{"detail-type": ["CloudWatch Alarm State Change"], "detail": {"state": {"value": ["OK"]}}}', False),
-        (
-            '{"detail-type": ["CloudWatch Alarm State Change"], "detail": {"$or": [{"state": {"value": ["ALARM"]}, '
-            '"alarmName": [{"anything-but": ["scones-dev-alert-failures"]}]}]}}',
-            True,
-        ),
-        (
-            '{"detail-type": ["CloudWatch Alarm State Change"], "detail": {"$or": [{"state": {"value": ["ALARM"]}, '
-            '"alarmName": [{"anything-but": ["scones-dev-errors"]}]}, {"state": {"value": ["OK"]}}]}}',
-            False,
-        ),
+        (EITHER % '"scones-dev-alert-failures"', True),
+        (EITHER % '"scones-dev-errors"', False),
         ('{"detail-type": ["Object Created"]}', False),
     ],
 )

@@ -80,6 +80,16 @@ def test_nothing_costs_nothing():
     assert estimate([], "us-east-1", Volume()).usd == 0
 
 
+def test_an_alarm_costs_by_the_metrics_that_it_watches_and_three_dashboards_nothing():
+    share = {"metric_query": [{"metric": [{}]}, {"metric": [{}]}, {"metric": [], "expression": "a / b"}]}
+    kinds = [("aws_cloudwatch_metric_alarm", share), ("aws_cloudwatch_metric_alarm", {"metric_query": []})]
+    kinds += [("aws_cloudwatch_dashboard", {})] * 4
+    resources = [{"type": kind, "address": f"{kind}.this", "values": values} for kind, values in kinds]
+    assert line(resources, "Alarms").formula == "3 x $0.10"
+    assert line(resources, "Dashboards").formula == "1 x $3.00"
+    assert [it.item for it in estimate(resources[:-1], "us-east-1", Volume()).lines] == ["Alarms"]
+
+
 def test_without_an_endpoint_pictures_are_only_kept():
     idle = estimate([BUCKET, KEY], "us-east-1", Volume(pictures=1000, megabytes=2))
     assert {it.item for it in idle.lines} == {"Keys", "Pictures kept", "S3 requests"}

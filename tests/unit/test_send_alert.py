@@ -226,9 +226,9 @@ def test_the_alarm_of_drift_goes_to_whoever_hears_of_drift(event):
 
 
 def test_failures_of_the_system_are_counted_without_doubtful_and_rejected_pictures(
-    inbox, event, context, capsys
+    inbox, counted, event, context, capsys
 ):
-    counted = {}
+    failures = {}
     for stem in (
         "alert_system",
         "execution_timed_out",
@@ -238,9 +238,9 @@ def test_failures_of_the_system_are_counted_without_doubtful_and_rejected_pictur
     ):
         lambda_handler(event(stem), context)
         records = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-        counted[stem] = sum(sum(record.get("SystemFailures", [])) for record in records)
+        failures[stem] = sum(sum(record.get("SystemFailures", [])) for record in records)
 
-    assert counted == {
+    assert failures == {
         "alert_system": 1,
         "execution_timed_out": 1,
         "alert_batch": 31 + 41,  # failed, and without a row

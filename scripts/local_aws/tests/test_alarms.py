@@ -15,7 +15,7 @@ from scripts.local_aws.alarms import judged
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.metric_math import evaluate
 from scripts.local_aws.metrics import Metrics, Series
-from scripts.local_aws.tests.conftest import Server
+from scripts.local_aws.tests.conftest import Server, eventually
 
 COUNTING = """
 import json
@@ -217,6 +217,43 @@ def test_functions_are_counted_with_what_they_count_themselves(server: Server) -
     assert total("AWS/Lambda", "Invocations", "FunctionName", name) == 2
     assert total("AWS/Lambda", "Errors", "FunctionName", name) == 1
     assert total(namespace, "Pictures", "service", "counter") == 10
+
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
+def test_executions_are_counted_by_their_ends_and_timed(server: Server) -> None:
+    states_client = server.client("stepfunctions")
+    definition = {
+        "QueryLanguage": "JSONata",
+        "TimeoutSeconds": 1,
+        "StartAt": "Hang",
+        "States": {"Hang": {"Type": "Wait", "Seconds": 1000, "End": True}},
+    }
+    machine = states_client.create_state_machine(
+        name=f"machine-{uuid.uuid4().hex[:8]}",
+        definition=json.dumps(definition),
+        roleArn=server.create_role(),
+    )["stateMachineArn"]
+    states_client.start_execution(stateMachineArn=machine, name="hangs")
+
+    def alarm(metric: str, statistic: str, threshold: float) -> str:
+        return put_alarm(
+            server,
+            Namespace="AWS/States",
+            MetricName=metric,
+            Dimensions=[{"Name": "StateMachineArn", "Value": machine}],
+            Statistic=statistic,
+            Threshold=threshold,
+        )
+
+    started, stopped, slow, slower = (
+        alarm("ExecutionsStarted", "Sum", 1),
+        alarm("ExecutionsTimedOut", "Sum", 1),
+        alarm("ExecutionTime", "Maximum", 1000),
+        alarm("ExecutionTime", "Maximum", 9000),
+    )
+    eventually(lambda: states(server, stopped)[stopped] == "ALARM")
+    found = [states(server, name)[name] for name in (started, slow, slower)]
+    assert found == ["ALARM", "ALARM", "OK"]
 
 
 def test_calls_that_a_function_turns_away_are_throttles(server: Server) -> None:

@@ -33,3 +33,13 @@ Feature: Alerts arrive, nobody else reads them, and what could not be delivered 
     Given I have aws_s3_bucket_notification defined
     Then it must have eventbridge
     And its value must be true
+
+  Scenario: Alarms lead to the section of the runbook that is about them
+    Given I have aws_cloudwatch_metric_alarm defined
+    Then it must have alarm_description
+    And its value must match the "^.+[.] What to do: .+ [^ ]+#[a-z-]+$" regex
+
+  Scenario: Alarms say what silence means
+    Given I have aws_cloudwatch_metric_alarm defined
+    Then it must have treat_missing_data
+    And its value must match the "^(breaching|ignore|notBreaching)$" regex
