@@ -1,7 +1,7 @@
 # What distinguishes the alarms. Each can fire and come back: where a metric is silent as long as all is well, missing
 # data is fine; where silence is the fault, missing data breaches; a queue's metric may fall silent while messages lie
 # in it, so there missing data changes nothing. One alarm asks one machine, function or queue, because a sum over
-# metrics of which one is missing has no value.
+# metrics of which one is missing may have no value.
 
 locals {
   alarms = merge(local.standing_alarms, { for name, alarm in local.endpoint_alarms : name => alarm if local.served_model != null })
@@ -58,6 +58,7 @@ locals {
       }
     },
     local.alert_path_alarms,
+    # That the settling machine hangs is told by its own rule (modules/alerts), and each alarm costs by the month.
     { for key, name in local.names.state_machines : "timed-out-${key}" => {
       what    = "Executions of ${name} took longer than the machine allows and were stopped."
       do      = "see where they hung; run the pictures again that the system alerts name."
@@ -71,7 +72,8 @@ locals {
       } }
       threshold = 1
       label     = "stopped in 5 minutes"
-    } },
+    } if key != "unfinished" },
+    # The functions that every picture passes; calls of send_alert that are lost show in its dead letters.
     { for folder, name in local.names.functions : "throttled-${replace(folder, "_", "-")}" => {
       what    = "Lambda turns calls of ${name} away, because the account runs too many functions at once."
       do      = "raise the account's quota of concurrent executions, or send fewer pictures at a time."
@@ -85,7 +87,7 @@ locals {
       } }
       threshold = 10
       label     = "calls turned away in 15 minutes"
-    } },
+    } if contains(["serialize_image_data", "classify_image", "filter_inferences"], folder) },
   )
 
   # Alarms on the alert path itself: they must not go the way that is broken.
@@ -175,16 +177,21 @@ locals {
         label      = "% of an hour's pictures are doubtful"
       }
     },
-    # Serverless endpoints cost nothing while they wait.
+    # Serverless endpoints cost nothing while they wait. Others count only while they run, so that a new one is not idle
+    # at once: without the load of an instance the expression has no value, or 1.
     { for reason in ["idle-endpoint"] : reason => {
-      what         = "The endpoint costs by the hour and has had no request for a day."
-      do           = "switch it off with endpoint = { enabled = false }, or find out why no pictures come."
-      section      = "idle-endpoint"
-      metrics      = { requests = merge(local.endpoint_metric, { name = "Invocations", statistic = "Sum", period_seconds = 3600 }) }
-      comparison   = "LessThanThreshold"
-      threshold    = 1
-      periods      = 24
-      missing_data = "breaching"
+      what    = "The endpoint costs by the hour and has had no request for a day."
+      do      = "switch it off with endpoint = { enabled = false }, or find out why no pictures come."
+      section = "idle-endpoint"
+      metrics = {
+        requests = merge(local.endpoint_metric, { name = "Invocations", statistic = "Sum", period_seconds = 3600 })
+        load     = merge(local.endpoint_metric, { namespace = "/aws/sagemaker/Endpoints", name = "CPUUtilization", statistic = "Maximum", period_seconds = 3600 })
+      }
+      expression = "IF(load > 0, FILL(requests, 0), 1)"
+      comparison = "LessThanThreshold"
+      threshold  = 1
+      periods    = 24
+      label      = "requests in each of 24 hours"
     } if var.endpoint.serverless == null },
     { for hours in var.schedules.stale_after_hours[*] : "stale-stream" => {
       what    = "No picture has come in for ${hours} hours."

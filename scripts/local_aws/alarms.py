@@ -58,6 +58,7 @@ class Alarms:
         metrics: what was measured.
         call_service: performs `sns:publish`.
         publish_event: gets EventBridge's events.
+        sample_endpoints: counts what instances that run report each minute.
     """
 
     def __init__(
@@ -65,10 +66,12 @@ class Alarms:
         metrics: Metrics,
         call_service: Callable[[str, dict[str, Any]], Any],
         publish_event: Callable[[dict[str, Any]], object],
+        sample_endpoints: Callable[[float], None],
     ) -> None:
         self._metrics = metrics
         self._call_service = call_service
         self._publish_event = publish_event
+        self._sample_endpoints = sample_endpoints
         self._evaluating = threading.Lock()
         self._stopped = threading.Event()
 
@@ -90,13 +93,15 @@ class Alarms:
 
     def evaluate(self, pattern: str, at: float) -> dict[str, str]:
         """Evaluate the alarms whose names match as if it were `at`; returns the state of each."""
-        known = [
-            it for it in list(backends.cloudwatch().alarms.values()) if it.rule is None
-        ]  # composite ones have one
-        alarms = [it for it in known if fnmatchcase(it.name, pattern)]
+        alarms = [
+            alarm
+            for alarm in list(backends.cloudwatch().alarms.values())
+            if fnmatchcase(alarm.name, pattern) and alarm.rule is None  # only composite ones have a rule
+        ]
         with self._evaluating:
             if alarms:
                 self._metrics.sample_queues(at)
+                self._sample_endpoints(at)
             for alarm in alarms:
                 try:
                     self._evaluate(alarm, at)

@@ -304,6 +304,17 @@ class Hosting:
             headers[CUSTOM_ATTRIBUTES] = reply.headers[CUSTOM_ATTRIBUTES]
         return Answer(reply.data, 200, headers)
 
+    def sample_load(self, at: float) -> None:
+        """Count that instances run, as CloudWatch does each minute; how busy they are is not measured here.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+        """
+        for endpoint, variants in list(self._deployed.items()):
+            for variant in variants:
+                if not variant.serverless:
+                    dimensions = {"EndpointName": endpoint, "VariantName": variant.name}
+                    self._metrics.add("/aws/sagemaker/Endpoints", {"CPUUtilization": 1.0}, dimensions, at)
+
     def _count(self, endpoint: str, variant: str, status: int, seconds: float) -> None:
         """https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html; the latency in tenths of ms."""
         values = {

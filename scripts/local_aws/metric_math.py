@@ -1,4 +1,4 @@
-"""Expressions over metrics, as far as alarms here use them: arithmetic, comparisons and IF.
+"""Expressions over metrics, as far as alarms here use them: arithmetic, comparisons, IF and FILL.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 """
@@ -34,7 +34,7 @@ class _Missing(Exception):
 def evaluate(expression: str, values: dict[str, float | None]) -> float | None:
     """The expression's value at one point in time; None where a value that it needs is missing.
 
-    Raises ServiceError ValidationError for what is not emulated, such as SUM or FILL.
+    Raises ServiceError ValidationError for what is not emulated, such as SUM.
     """
     try:
         tree = ast.parse(expression, mode="eval").body
@@ -62,6 +62,8 @@ def _value(node: ast.AST, values: dict[str, float | None]) -> Any:
         ):
             if type(sign) in ARITHMETIC:
                 return ARITHMETIC[type(sign)](_value(left, values), _value(right, values))
+        case ast.Call(func=ast.Name(id="FILL"), args=[ast.Name(id=name), filler]) if name in values:
+            return _value(filler, values) if values[name] is None else values[name]
         case ast.Call(func=ast.Name(id="IF"), args=[condition, met, otherwise]):
             return _value(met if _value(condition, values) else otherwise, values)
     raise ServiceError(

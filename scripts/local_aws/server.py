@@ -99,7 +99,7 @@ class LocalAws:
             wait_scale=wait_scale,
         )
         self.integrations.step_functions = self.step_functions
-        self.alarms = Alarms(self.metrics, call_service, self.events.publish)
+        self.alarms = Alarms(self.metrics, call_service, self.events.publish, self.hosting.sample_load)
         # Where time is compressed, minutes mean nothing: there, whoever compresses it says when to look.
         if wait_scale == 1:
             self.alarms.evaluate_regularly()

@@ -7,9 +7,6 @@ protect_data = false
 log_retention_days    = 1
 ledger_retention_days = 7
 
-# So that the tests can drive this alarm too.
-schedules = { stale_after_hours = 24 }
-
 subscribers = {
   "operations@example.com" = ["system", "alarm", "batch", "drift"]
   "pictures@example.com"   = ["low_confidence", "rejected"]

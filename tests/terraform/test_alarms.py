@@ -27,16 +27,14 @@ MEASURED = {
     "throttled-classify-image": 140,
     "timed-out-classify": 2,
     "trigger-dead-letters": 41,
-    "idle-endpoint": None,
+    "idle-endpoint": 0,
     "stale-stream": None,
 }
 # Their texts differ from those by the name of a function or machine only.
 LIKE_THE_OTHERS = {
     "throttled-filter-inferences",
-    "throttled-send-alert",
     "throttled-serialize-image-data",
     "timed-out-batch",
-    "timed-out-unfinished",
 }
 # CloudWatch tells of them in words of its own.
 ON_THE_ALERT_PATH = {"alert-dead-letters", "alert-failures", "undelivered-alerts"}

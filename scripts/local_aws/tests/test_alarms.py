@@ -107,6 +107,8 @@ def test_missing_data_are_treated_as_awss_tables_say(
         ("IF(c >= 20, 100 * a / c, 0)", 0.0),
         ("a / (b - 2)", None),
         ("a + d", None),
+        ("a + FILL(d, 0)", 3.0),
+        ("IF(d > 0, FILL(a, 0), 1)", None),
     ],
 )
 def test_expressions_are_arithmetic_and_what_is_missing_makes_the_result_missing(
@@ -115,7 +117,7 @@ def test_expressions_are_arithmetic_and_what_is_missing_makes_the_result_missing
     assert evaluate(expression, {"a": 3.0, "b": 2.0, "c": 10.0, "d": None}) == value
 
 
-@pytest.mark.parametrize("expression", ["SUM([a, b])", "FILL(a, 0)", "IF(a, b)", "a ^ 2", "unknown"])
+@pytest.mark.parametrize("expression", ["SUM([a, b])", "IF(a, b)", "a ^ 2", "unknown"])
 def test_an_expression_beyond_that_is_named_and_not_guessed(expression: str) -> None:
     with pytest.raises(ServiceError, match="no metric math that is emulated"):
         evaluate(expression, {"a": 3.0, "b": 2.0})
