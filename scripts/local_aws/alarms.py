@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from scripts.local_aws import backends, metric_math
+from scripts.local_aws.authorisation import Caller
 from scripts.local_aws.metrics import MINUTE, Metrics, Series
 from scripts.local_aws.protocol import Answer, Request, json_answer
 
@@ -64,7 +65,7 @@ class Alarms:
     def __init__(
         self,
         metrics: Metrics,
-        call_service: Callable[[str, dict[str, Any]], Any],
+        call_service: Callable[[str, dict[str, Any], Caller], Any],
         publish_event: Callable[[dict[str, Any]], object],
         sample_endpoints: Callable[[float], None],
     ) -> None:
@@ -178,9 +179,11 @@ class Alarms:
             "OK": alarm.ok_actions,
             "INSUFFICIENT_DATA": alarm.insufficient_data_actions,
         }[alarm.state_value]
+        caller = Caller("cloudwatch.amazonaws.com", source=alarm.alarm_arn)
         for action in actions if alarm.actions_enabled else []:
             if action.split(":")[2] == "sns":
-                self._call_service("arn:aws:states:::sns:publish", _notification(alarm, previous, action))
+                message = _notification(alarm, previous, action)
+                self._call_service("arn:aws:states:::sns:publish", message, caller)
             else:
                 logger.error("The action %s of the alarm %s is not emulated", action, alarm.name)
 

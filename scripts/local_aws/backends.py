@@ -68,11 +68,6 @@ def events() -> Any:
 
 
 @cache
-def queues() -> Any:
-    return moto_module("sqs.models").sqs_backends[ACCOUNT][REGION].queues
-
-
-@cache
 def cloudwatch() -> Any:
     return moto_module("cloudwatch.models").cloudwatch_backends[ACCOUNT][REGION]
 

@@ -67,20 +67,13 @@ class Sandbox:
     """A function process with its log stream."""
 
     def __init__(
-        self,
-        function: Any,
-        folder: Path,
-        runtime: Path,
-        logs: LogWriter,
-        authorisation: Authorisation,
-        metrics: Metrics,
+        self, function: Any, folder: Path, runtime: Path, logs: LogWriter, authorisation: Authorisation
     ) -> None:
         caller = role_of(function)
         day = datetime.now(UTC).strftime("%Y/%m/%d")
         self._stream = f"{day}/[{function.version}]{uuid.uuid4().hex}"
         self._group = function.logs_group_name
         self._logs = logs
-        self._metrics = metrics
         self._version = str(function.version)
         self._memory = function.memory_size
         self._tail: deque[str] = deque(maxlen=200)
@@ -106,8 +99,6 @@ class Sandbox:
     def _write(self, lines: list[str]) -> None:
         self._tail.extend(lines)
         if self._logged:
-            for line in lines:
-                self._metrics.embed(line)
             self._logs.write(self._group, self._stream, lines)
 
     def _environment(self, function: Any, folder: Path, runtime: Path) -> dict[str, str]:
@@ -217,7 +208,7 @@ class LambdaService:
         self._background = background
         self._faults = faults
         self._authorisation = authorisation
-        self._logs = LogWriter()
+        self._logs = LogWriter(metrics.embed)
         self._lock = threading.Lock()
         self._runtime: Path | None = None
         self._pools: dict[tuple[str, str], Pool] = {}
@@ -413,7 +404,7 @@ class LambdaService:
         with self._lock:
             folder = self._unpack(function)
             self._runtime = self._runtime or link_runtime(self._folder / "runtime")
-        return Sandbox(function, folder, self._runtime, self._logs, self._authorisation, self._metrics)
+        return Sandbox(function, folder, self._runtime, self._logs, self._authorisation)
 
     def _unpack(self, function: Any) -> Path:
         """The package's folder, one per content."""

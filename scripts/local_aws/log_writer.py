@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 from scripts.local_aws import backends
 
@@ -12,9 +13,10 @@ FLUSH_SECONDS = 0.5
 
 
 class LogWriter:
-    """Collects lines per log stream and writes them a few times a second."""
+    """Collects lines per log stream and writes them a few times a second; `observe` sees each of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, observe: Callable[[str], None] | None = None) -> None:
+        self._observe = observe
         self._lock = threading.Lock()
         self._lines: dict[tuple[str, str], list[dict[str, object]]] = defaultdict(list)
         self._stopped = threading.Event()
@@ -25,6 +27,9 @@ class LogWriter:
         now = int(time.time() * 1000)
         with self._lock:
             self._lines[group, stream].extend({"timestamp": now, "message": line} for line in lines if line)
+        if self._observe:
+            for line in lines:
+                self._observe(line)
 
     def open_stream(self, group: str, stream: str) -> None:
         """Make the stream, and the group where Terraform has not made it."""

@@ -15,7 +15,7 @@ from scripts.local_aws.alarms import judged
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.metric_math import evaluate
 from scripts.local_aws.metrics import Metrics, Series
-from scripts.local_aws.tests.conftest import Server, eventually
+from scripts.local_aws.tests.conftest import Server, eventually, policy
 
 COUNTING = """
 import json
@@ -163,8 +163,18 @@ def test_an_alarm_goes_into_alarm_and_back_and_an_event_tells_of_both(server: Se
 
 
 def test_an_action_publishes_what_cloudwatch_says_to_a_topic(server: Server) -> None:
-    topic = server.client("sns").create_topic(Name=f"topic-{uuid.uuid4().hex[:8]}")["TopicArn"]
-    server.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html"""
+    sns = server.client("sns")
+    topic = sns.create_topic(Name=f"topic-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    cloudwatch = {
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic,
+    }
+    sns.set_topic_attributes(
+        TopicArn=topic, AttributeName="Policy", AttributeValue=policy({"Effect": "Allow", **cloudwatch})
+    )
+    sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
     name = put_alarm(server, AlarmActions=[topic])
 
     put_metric(server, name, Values=[1, 2], Counts=[1, 1])
