@@ -28,6 +28,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from scripts import terraform_cli
 from scripts.batches import Batches
 from scripts.local_stack import LocalStack
@@ -144,9 +146,11 @@ def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def photos() -> list[tuple[str, bytes]]:
-    """Drawn pictures enlarged to 12 megapixels, as a camera's JPEG."""
+    """Drawn pictures of 12 megapixels with the grain, and so the 4 megabytes, of a camera's JPEG."""
+    grain = Image.effect_noise(PHOTO, 40).convert("RGB")
+    drawn = (drawings.draw("bicycle", n, 400).resize(PHOTO) for n in range(4))
     return [
-        (f"photo-{n}.jpg", encoded(drawings.draw("bicycle", n, 400).resize(PHOTO), "JPEG")) for n in range(4)
+        (f"photo-{n}.jpg", encoded(Image.blend(each, grain, 0.2), "JPEG")) for n, each in enumerate(drawn)
     ]
 
 
