@@ -428,7 +428,13 @@ class Sweep:
 
     def _made_for_this(self, kms: Any, key: str) -> bool:
         """Whether a key, which has no name, was made for the deployment; one that was handed to it was not."""
-        described = kms.describe_key(KeyId=key)["KeyMetadata"]
+        try:
+            described = kms.describe_key(KeyId=key)["KeyMetadata"]
+        except ClientError as error:
+            # Whoever may look at a deployment's keys may not look at everybody's.
+            if error.response["Error"]["Code"] == "AccessDeniedException":
+                return False
+            raise
         return bool(described["Description"].endswith(f"(alias/{self.account.prefix})"))
 
     def _told_by_tag(self, swept: Swept) -> None:

@@ -63,19 +63,15 @@ resource "aws_iam_policy" "destroy" {
         Resource = ["${local.arn_base.sagemaker}:training-job/${local.prefixes[each.key]}-training-*"]
       },
       {
-        # `scones cleanup` looks through the account: lists have no resource to name, and what is left may have any name.
+        # `scones cleanup` looks through the account: lists have no resource to name. The policy "read" lets it look closer.
         Sid    = "FindLeftovers"
         Effect = "Allow"
         Action = [
-          "application-autoscaling:DescribeScalableTargets", "budgets:ListTagsForResource", "budgets:ViewBudget",
-          "cloudwatch:DescribeAlarms", "cloudwatch:ListDashboards", "cloudwatch:ListTagsForResource", "dynamodb:DescribeTable",
-          "dynamodb:ListTables", "dynamodb:ListTagsOfResource", "ecr:DescribeImages", "ecr:DescribeRepositories",
-          "ecr:ListTagsForResource", "events:ListRules", "events:ListTagsForResource", "iam:ListRoleTags", "iam:ListRoles",
-          "kms:DescribeKey", "kms:ListAliases", "kms:ListKeys", "kms:ListResourceTags", "lambda:ListFunctions", "lambda:ListTags",
-          "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:ListTagsForResource", "s3:GetBucketTagging",
-          "s3:ListAllMyBuckets", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints", "sagemaker:ListModels",
-          "sagemaker:ListTags", "sagemaker:ListTrainingJobs", "sns:ListTagsForResource", "sns:ListTopics", "sqs:ListQueueTags",
-          "sqs:ListQueues", "states:ListStateMachines", "states:ListTagsForResource", "tag:GetResources",
+          "cloudwatch:ListDashboards", "dynamodb:ListTables", "ecr:DescribeImages",
+          "events:ListRules", "iam:ListRoleTags", "iam:ListRoles", "kms:ListKeys", "lambda:ListFunctions",
+          "logs:DescribeLogStreams", "s3:ListAllMyBuckets", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
+          "sagemaker:ListModels", "sagemaker:ListTrainingJobs", "sns:ListTopics", "sqs:ListQueues", "states:ListStateMachines",
+          "tag:GetResources",
         ]
         Resource = ["*"]
       },
