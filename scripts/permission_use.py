@@ -46,8 +46,6 @@ EXCEPTIONS = (
         "*",
         "leaves the use of the key to the account's own policies; people may need what no role here does",
     ),
-    Exempt("arn:aws:kms:*", "LetAlarmsPublish", "*", "alarms are stored, not evaluated, on one machine"),
-    Exempt("arn:aws:sns:*-alarms", "*", "*", "alarms are stored, not evaluated, on one machine"),
 )
 
 

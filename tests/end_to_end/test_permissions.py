@@ -55,6 +55,7 @@ class Scenario:
         self.keep_undelivered_events()
         self.digest()
         self.drift()
+        self.alarm()
         self.train()
 
     def drawn(self, kind: str) -> Path:
@@ -167,6 +168,15 @@ class Scenario:
         functions = self.workflow.deployment.client("lambda")
         answer = functions.invoke(FunctionName=name, Qualifier="live", Payload=json.dumps(event))
         assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def alarm(self) -> None:
+        """An alarm on the alert path, which publishes by itself, and its end, which is told as an alert."""
+        cloudwatch = self.workflow.deployment.client("cloudwatch")
+        name = f"{self.workflow.deployment.prefix}-alert-failures"
+        before = self._sent("alarm")
+        for state in ("ALARM", "OK"):
+            cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="the scenario")
+        self.eventually(lambda: self._sent("alarm") > before)
 
     def _sent(self, category: str) -> int:
         return sum(message["attributes"].get("category") == category for message in self.stack.outbox())
