@@ -75,12 +75,11 @@ def main() -> None:
         model = Model(Path(folder))
     picture = encode_png(drawings.draw("bicycle", 1, description["input_size"]))
     pixels = np.asarray(read_picture(picture, description["input_size"]).image)
-    both = model.views(pixels)
+    views = model.views(pixels)
     steps = {
         "decode the PNG": lambda: read_picture(picture, description["input_size"]),
         "normalise, mirror": lambda: model.views(pixels),
-        "network, one view": lambda: model.logits(both[:1]),
-        "network, both views": lambda: model.logits(both),
+        "network, both views": lambda: model.logits(views),
         "PNG to probabilities": lambda: model.classify(picture),
     }
     print(
