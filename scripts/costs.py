@@ -14,7 +14,7 @@ from scripts.deployment import Deployment
 from scripts.ledger import Ledger
 from scripts.prices import HOURS_PER_MONTH, Estimate, Line, Volume
 
-# What `endpoint.enabled = false` takes away. Alarms may go with it, too, so that idle costs at most what is said.
+# What `endpoint.enabled = false` takes away, beside the alarms on the endpoint's own metrics.
 WITH_ENDPOINT = (
     "aws_sagemaker_endpoint",
     "aws_sagemaker_endpoint_configuration",
@@ -46,7 +46,7 @@ class Costs:
 
 def estimate(resources: Resources, region: str, volume: Volume) -> Costs:
     """The costs of resources as Terraform's JSON lists them."""
-    without = [it for it in resources if it["type"] not in WITH_ENDPOINT]
+    without = [it for it in resources if not _goes_with_endpoint(it)]
     idle, month = prices.estimate(without, region, Volume(0, 0)), prices.estimate(resources, region, volume)
     off = (
         ["no endpoint: no model is promoted yet, or endpoint.enabled = false"]
@@ -54,6 +54,13 @@ def estimate(resources: Resources, region: str, volume: Volume) -> Costs:
         else []
     )
     return Costs(idle, month, volume, month.notes + off)
+
+
+def _goes_with_endpoint(resource: dict[str, Any]) -> bool:
+    if resource["type"] in WITH_ENDPOINT:
+        return True
+    watched = [it for query in resource["values"].get("metric_query") or [] for it in query["metric"]]
+    return any("EndpointName" in (metric["dimensions"] or {}) for metric in watched)
 
 
 def so_far(deployment: Deployment, costs: Costs, now: datetime) -> list[Line]:

@@ -80,7 +80,8 @@ def estimate(resources: list[dict[str, Any]], region: str, volume: Volume) -> Es
     if by_type and region not in table()["regions"]:
         notes.append(f"prices are those of {table()['regions'][0]}: the table has none for {region}")
     endpoint, endpoint_notes = _endpoint(by_type)
-    standing = [*_monthly(by_type), *_drift_checks(by_type), *endpoint]
+    checks = _drift_checks(by_type) if volume.pictures else ()  # a check of no pictures reads none
+    standing = [*_monthly(by_type), *checks, *endpoint]
     return Estimate(standing, list(_pictures(by_type, volume)), notes + endpoint_notes)
 
 
