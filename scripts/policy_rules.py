@@ -387,11 +387,12 @@ def calls_that_fail_are_kept(plan: Plan) -> Iterator[str]:
 
 
 def rules_of_events_are_on(plan: Plan) -> Iterator[str]:
-    """Event rules are switched on, but for the trigger while there is no endpoint."""
+    """Event rules are switched on, but for the trigger and the check of drift while there is no endpoint."""
     endpoint = any(True for _ in resources(plan, "aws_sagemaker_endpoint"))
     for address, after in resources(plan, "aws_cloudwatch_event_rule"):
         on = after.get("state") in (None, "ENABLED") and after.get("is_enabled") is not False
-        if not on and (endpoint or "object_created" not in address):
+        needs_endpoint = "object_created" in address or '"drift"' in address
+        if not on and (endpoint or not needs_endpoint):
             yield f"{address}: it is {after.get('state')}"
     for address, after in resources(plan, "aws_s3_bucket_notification"):
         if after.get("eventbridge") is not True:

@@ -104,7 +104,7 @@ def _monthly(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[Line]:
 def _drift_checks(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[Line]:
     """The scheduled comparisons, on a ledger so large that each reads its most."""
     for rule in by_type.get("aws_cloudwatch_event_rule", []):
-        if 'schedule["drift"]' in rule["address"]:
+        if 'schedule["drift"]' in rule["address"] and rule["values"]["state"] == "ENABLED":
             hours = int(rule["values"]["schedule_expression"].removeprefix("rate(").split()[0])
             reads, metrics = (
                 (DRIFT_READS, "reads", "ledger_read"),

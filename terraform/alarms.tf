@@ -52,9 +52,10 @@ locals {
           name           = "Drift"
           dimensions     = { service = "report_drift" }
           statistic      = "Maximum"
-          period_seconds = 86400 # a report a day
+          period_seconds = 86400
         } }
         threshold = 1
+        periods   = ceil(var.schedules.drift_hours / 24) # so many days until the next report
       }
     },
     local.alert_path_alarms,

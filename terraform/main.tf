@@ -165,6 +165,7 @@ module "schedule" {
   arn              = local.arns.schedules[each.key]
   description      = each.value.description
   hours            = each.value.hours
+  enabled          = each.value.enabled
   input            = each.value.input
   dead_letters_arn = local.arns.alert_dead_letters
   keep_failed      = each.value.function != "send_alert"

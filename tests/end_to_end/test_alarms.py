@@ -186,18 +186,15 @@ def heard(stack, eventually):
 
 
 @pytest.fixture(scope="module")
-def stale_stream_alarm(stack):
+def stale_stream_alarm(stack, workflow):
     """The alarm that is off by default, switched on for the tests that need it."""
-    options = [
-        "-auto-approve",
-        "-no-color",
-        "-refresh=false",
-        "-target=module.monitoring",
-        *stack.var_files(),
-    ]
-    stack.terraform("apply", f"-var=schedules={{stale_after_hours={DAY}}}", *options)
+    address = 'module.monitoring.aws_cloudwatch_metric_alarm.this["stale-stream"]'
+    schedules = f"-var=schedules={{stale_after_hours={DAY}}}"
+    options = ["-auto-approve", "-no-color", "-refresh=false", f"-target={address}"]
+    stack.terraform("apply", schedules, *options, *stack.var_files())
     yield
-    stack.terraform("apply", *options)
+    workflow.deployment.client("cloudwatch").delete_alarms(AlarmNames=[f"{PREFIX}-stale-stream"])
+    stack.terraform("state", "rm", address)
 
 
 def test_every_alarm_has_a_driver(workflow):

@@ -9,8 +9,6 @@ import pytest
 
 from functions.send_alert.message import Message, compose
 from functions.send_alert.occurrence import understand
-from scripts import plan_summary
-from scripts.prices import Volume, estimate
 from scripts.terraform_cli import ROOT
 
 EVENTS = ROOT / "tests" / "events"
@@ -130,10 +128,3 @@ def test_the_dashboard_shows_every_alarm_and_stays_free(
     metrics = [tuple(map(str, it)) for widget in widgets for it in widget["properties"].get("metrics", [])]
     # https://aws.amazon.com/cloudwatch/pricing/: three dashboards of up to 50 metrics are free.
     assert 20 < len(metrics) <= 50
-
-
-def test_an_idle_month_with_the_endpoint_off_costs_three_dollars_at_most(
-    without_model: dict[str, Any],
-) -> None:
-    month = estimate(plan_summary.resources(without_model["planned_values"]), "us-east-1", Volume(pictures=0))
-    assert 2 < month.usd <= 3

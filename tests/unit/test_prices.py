@@ -109,7 +109,7 @@ def test_drift_checks_cost_what_each_reads_of_a_large_ledger_as_often_as_they_ru
         rule = {
             "type": "aws_cloudwatch_event_rule",
             "address": 'module.schedule["drift"].aws_cloudwatch_event_rule.this',
-            "values": {"schedule_expression": f"rate({hours} hours)"},
+            "values": {"schedule_expression": f"rate({hours} hours)", "state": "ENABLED"},
         }
         return line([rule], "Drift checks")
 

@@ -2,6 +2,7 @@ resource "aws_cloudwatch_event_rule" "this" {
   name                = var.name
   description         = var.description
   schedule_expression = var.hours == 1 ? "rate(1 hour)" : "rate(${var.hours} hours)"
+  state               = var.enabled ? "ENABLED" : "DISABLED"
 }
 
 resource "aws_cloudwatch_event_target" "function" {

@@ -18,6 +18,11 @@ variable "hours" {
   description = "Hours between two calls."
 }
 
+variable "enabled" {
+  type        = bool
+  description = "Whether the calls are made."
+}
+
 variable "input" {
   type        = string
   description = "What the function is called with: JSON in which <time> stands for the schedule's time."
