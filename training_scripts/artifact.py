@@ -82,7 +82,6 @@ def _first_fault(description: Any) -> str | None:
         and set(get("classes_of_interest")) <= set(labels),
         "mean": _are_numbers(get("mean")),
         "std": _are_numbers(get("std")) and all(get("std")),
-        "mirrors": isinstance(get("mirrors", False), bool),
         "input_size": type(get("input_size")) is int and get("input_size") > 0,
         "temperature": _is_number(get("temperature")) and get("temperature") > 0,
         "threshold": _is_number(get("threshold")) and 0 < get("threshold") <= 1,

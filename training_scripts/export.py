@@ -5,15 +5,15 @@ import io
 import numpy as np
 import onnxruntime
 import torch
-from torch import nn
 
 from training_scripts.fit import TrainingError
+from training_scripts.network import Network
 
 OPSET = 17
 _LARGEST_DIFFERENCE = 1e-3
 
 
-def to_onnx(network: nn.Module, side: int) -> bytes:
+def to_onnx(network: Network, side: int) -> bytes:
     """Export with input `pixels` float32 [N, 3, side, side] and output `logits` [N, classes].
 
     Raises:
@@ -41,7 +41,7 @@ def to_onnx(network: nn.Module, side: int) -> bytes:
 
 
 @torch.no_grad()
-def largest_difference(network: nn.Module, exported: bytes, pixels: torch.Tensor) -> float:
+def largest_difference(network: Network, exported: bytes, pixels: torch.Tensor) -> float:
     """The largest absolute difference of any logit between torch and ONNX Runtime."""
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     answers = session.run(["logits"], {"pixels": pixels.numpy()})[0]

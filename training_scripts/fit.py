@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from training_scripts.augment import augment
@@ -48,6 +48,8 @@ class Course:
 
     pixels: uint8 [N, 3, S, S]. targets: float32 [N, labels + kinds], distributions. sample: draws the row numbers
     of one epoch. seed: each epoch has a random stream of its own, so a resumed run sees what another one sees.
+    teachers: networks whose mean answer to the very same changed pictures is half of the target
+    (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
     """
 
     pixels: Tensor
@@ -55,6 +57,7 @@ class Course:
     sample: Callable[[Generator], Tensor]
     schedule: Schedule
     seed: int
+    teachers: tuple[Network, ...] = ()
 
 
 class Run:
@@ -121,12 +124,19 @@ class Run:
         pixels, targets = normalise(pixels), targets.to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type != "mps"):
             answers = self._network.fine(pixels)
+            if self._course.teachers:
+                targets = (targets + self._taught(pixels)) / 2
         loss = functional.cross_entropy(answers.float(), targets)
         self._network.zero_grad()
         loss.backward()
         for optimiser in self._optimisers:
             optimiser.step()
         return loss.item()
+
+    @torch.no_grad()
+    def _taught(self, pixels: Tensor) -> Tensor:
+        answers = [teacher.fine(pixels).float().softmax(1) for teacher in self._course.teachers]
+        return torch.stack(answers).mean(0)
 
     @torch.no_grad()
     def _follow(self, decay: float) -> None:
@@ -158,10 +168,13 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def logits(network: nn.Module, pixels: Tensor, device: torch.device) -> np.ndarray:
-    """Logits of pictures uint8 [N, 3, S, S]: float32 [N, classes]."""
+def logits(network: Network, pixels: Tensor, device: torch.device) -> np.ndarray:
+    """Mean logits of pictures uint8 [N, 3, S, S] and their mirror images: float32 [N, classes]."""
     network.eval()
-    parts = [network(normalise(batch.to(device).float() / 255)) for batch in pixels.split(500)]
+    parts = []
+    for batch in pixels.split(500):
+        straight = normalise(batch.to(device).float() / 255)
+        parts.append((network(straight) + network(straight.flip(3))) / 2)
     return torch.cat(parts).float().cpu().numpy()
 
 

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-# Channels of the three blocks. A wide network is as large as a pair of small ones.
 WIDTHS = {"small": (48, 96, 192), "wide": (64, 128, 256)}
 _BATCH_NORM_MOMENTUM = 0.1
 
@@ -81,23 +80,3 @@ class Network(nn.Module):
         filters = (vectors / (values + 5e-4).sqrt()).T.reshape(12, 3, 2, 2).float()
         self.whiten.weight.data.copy_(torch.cat((filters, -filters)))
         nn.init.zeros_(self.whiten.bias)
-
-
-class Pair(nn.Module):
-    """Two networks that answer together: the first sees the picture, the second its mirror image.
-
-    It costs what one network costs that is asked for both views, and two that were trained differently correct
-    each other more than two views of one. Input and output are those of a Network.
-    """
-
-    def __init__(self, first: Network, second: Network) -> None:
-        super().__init__()
-        self.first, self.second = first, second
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return (self.first(pixels) + self.second(pixels.flip(3))) / 2
-
-    def lower_neither(self, shift: float) -> None:
-        """Lower the last label's logit by `shift`."""
-        for network in {self.first, self.second}:  # one and the same may answer for both views
-            network.lower_neither(shift)

@@ -47,7 +47,6 @@ class Model:
         mean, std = (np.array(self.description[k]).reshape(3, 1, 1) for k in ("mean", "std"))
         # (value / 255 - mean) / std in one multiplication and one addition
         self._scale, self._offset = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
-        self._views = 1 if self.description.get("mirrors") else 2
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
@@ -72,19 +71,16 @@ class Model:
         return self._probabilities(np.asarray(picture.image))
 
     def views(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network's input [V, 3, S, S] for pixels [S, S, 3]: normalised, as it is and mirrored.
+        """The network's input [2, 3, S, S] for pixels [S, S, 3]: normalised, the picture and its mirror image."""
+        both = np.empty((2, 3, *pixels.shape[:2]), np.float32)
+        np.multiply(pixels.transpose(2, 0, 1), self._scale, out=both[0])
+        both[0] += self._offset
+        both[1] = both[0, :, :, ::-1]
+        return both
 
-        V is 1 for a network that mirrors the picture itself, which its description tells.
-        """
-        views = np.empty((self._views, 3, *pixels.shape[:2]), np.float32)
-        np.multiply(pixels.transpose(2, 0, 1), self._scale, out=views[0])
-        views[0] += self._offset
-        views[1:] = views[0, :, :, ::-1]
-        return views
-
-    def logits(self, views: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's answers [V, C]."""
-        return self._session.run(["logits"], {"pixels": views})[0]
+    def logits(self, both: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's answers [2, C] to both views."""
+        return self._session.run(["logits"], {"pixels": both})[0]
 
     def _probabilities(self, pixels: NDArray[np.uint8]) -> list[float]:
         logits = self.logits(self.views(pixels)).astype(np.float64).mean(0)

@@ -84,7 +84,6 @@ def train(
         "input_size": stage.SIDE,
         "mean": list(MEAN),
         "std": list(STD),
-        "mirrors": True,
         "temperature": point.temperature,
         "threshold": point.threshold,
         "neither_shift": point.shift,

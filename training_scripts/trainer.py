@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from training_scripts import data
 from training_scripts.data import AMBIGUOUS, NEITHER, Rows
 from training_scripts.fit import Course, Run, Schedule, logits, normalise
-from training_scripts.network import WIDTHS, Network, Pair
+from training_scripts.network import WIDTHS, Network
 
 _SMOOTHING = 0.1
 _PRETRAINING_BATCH = 250
@@ -36,14 +36,15 @@ class Settings:
 
     classes: str = "bicycle,motorcycle"
     architecture: str = "small"
-    epochs: int = 60
-    pretrain_epochs: int = 14
+    teachers: str = ""
+    epochs: int = 50
+    pretrain_epochs: int = 8
     batch_size: int = 125
     muon_lr: float = 0.05
     strength: float = 0.8
-    damage: float = 1.0
+    damage: float = 0.8
     neither_per_epoch: int = 300
-    drawn_per_epoch: int = 40
+    drawn_per_epoch: int = 80
     drawn: int = 1600
     folds: int = 5
     seed: int = 0
@@ -95,38 +96,38 @@ class Trainer:
             answers[judged] = self.answers(network, real.only(judged))
         return answers
 
-    def network(self, run: str, used: np.ndarray) -> Pair:
-        """Train a pair on the chosen real rows [N] (bool), the drawn rows and the pretraining rows.
+    def network(self, run: str, used: np.ndarray) -> Network:
+        """Train one network on the chosen real rows [N] (bool), the drawn rows and the pretraining rows.
 
-        Both start from the same weights and see the pictures in other orders and with other changes. A wide network,
-        as large as two small ones, is a pair with itself.
+        Where there are teachers, they are trained on these very rows first: none has seen what it is kept from.
         """
-        first = self._one(f"{run}-first", used, self._settings.seed)
-        if self._settings.architecture == "wide":
-            return Pair(first, first)
-        return Pair(first, self._one(f"{run}-second", used, self._settings.seed + 100))
+        taught_by = [name for name in self._settings.teachers.split(",") if name]
+        teachers = [self._one(f"{run}-{n}-{a}", used, a, n + 1, ()) for n, a in enumerate(taught_by)]
+        return self._one(run, used, self._settings.architecture, 0, tuple(teachers))
 
-    def _one(self, run: str, used: np.ndarray, seed: int) -> Network:
+    def _one(
+        self, run: str, used: np.ndarray, architecture: str, place: int, teachers: tuple[Network, ...]
+    ) -> Network:
         m, s = self._material, self._settings
         kept, labels = m.real.only(used), len(self.labels)
         # what lies between the classes of interest is a kind of "neither", after those of the pretraining
         kinds = m.pretraining_classes + int((m.drawn.truth == AMBIGUOUS).any())
         rows = data.joined([kept, m.drawn, Rows(m.pretraining.pixels, m.pretraining.truth + labels)])
-        network = self._new(labels, kept, kinds)
+        network = self._new(labels, architecture, kept, kinds)
         if m.pretraining_classes:
-            network.adopt(self._pretrained())
+            network.adopt(self._pretrained(architecture))
         targets = torch.from_numpy(data.targets(rows.truth, labels, kinds, _SMOOTHING))
         sample = functools.partial(_epoch_rows, kept, len(m.drawn), len(m.pretraining), s)
         schedule = Schedule(s.epochs, s.batch_size, s.muon_lr, strength=s.strength, damage=s.damage)
-        course = Course(_tensor(rows), targets, sample, schedule, seed)
+        course = Course(_tensor(rows), targets, sample, schedule, s.seed + 100 * place, teachers)
         return self._run(run, network, course)
 
-    def answers(self, network: Pair, rows: Rows) -> np.ndarray:
-        """Logits [N, classes]."""
+    def answers(self, network: Network, rows: Rows) -> np.ndarray:
+        """Logits [N, classes], the mean over each picture and its mirror image."""
         return logits(network, _tensor(rows), self._device)
 
     @functools.cache  # noqa: B019 - a trainer lives as long as its program
-    def _pretrained(self) -> Network:
+    def _pretrained(self, architecture: str) -> Network:
         rows, classes = self._material.pretraining, self._material.pretraining_classes
         targets = torch.from_numpy(data.targets(rows.truth, classes, 0, _SMOOTHING))
         schedule = Schedule(
@@ -139,12 +140,11 @@ class Trainer:
         )
         sample = functools.partial(_shuffled, len(rows))
         course = Course(_tensor(rows), targets, sample, schedule, self._settings.seed)
-        network = self._new(classes, rows, 0)
-        return self._run(f"pretrain-{self._settings.architecture}", network, course)
+        return self._run(f"pretrain-{architecture}", self._new(classes, architecture, rows, 0), course)
 
-    def _new(self, labels: int, rows: Rows, kinds: int) -> Network:
+    def _new(self, labels: int, architecture: str, rows: Rows, kinds: int) -> Network:
         torch.manual_seed(self._settings.seed)
-        network = Network(labels, WIDTHS[self._settings.architecture], kinds)
+        network = Network(labels, WIDTHS[architecture], kinds)
         network.set_whitening(normalise(_tensor(rows)[:_WHITENING_SAMPLE].float() / 255))
         return network
 

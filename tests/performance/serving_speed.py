@@ -75,11 +75,12 @@ def main() -> None:
         model = Model(Path(folder))
     picture = encode_png(drawings.draw("bicycle", 1, description["input_size"]))
     pixels = np.asarray(read_picture(picture, description["input_size"]).image)
-    views = model.views(pixels)
+    both = model.views(pixels)
     steps = {
         "decode the PNG": lambda: read_picture(picture, description["input_size"]),
         "normalise, mirror": lambda: model.views(pixels),
-        "network, both views": lambda: model.logits(views),
+        "network, one view": lambda: model.logits(both[:1]),
+        "network, both views": lambda: model.logits(both),
         "PNG to probabilities": lambda: model.classify(picture),
     }
     print(

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from functions.common.picture import encode_png
 from training_scripts import artifact, drawings
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make setup-train")
 
 from training_scripts import augment, export, fit, muon, staging, sweep, train  # noqa: E402 - they import torch
-from training_scripts.network import WIDTHS, Network, Pair  # noqa: E402
+from training_scripts.network import WIDTHS, Network  # noqa: E402
 from training_scripts.serve import Model  # noqa: E402
 from training_scripts.trainer import Settings  # noqa: E402
 
@@ -116,7 +115,7 @@ def test_a_training_that_was_cut_off_continues_and_ends_like_an_uninterrupted_on
     assert not (tmp_path / "cut" / "model.json").exists()
 
     assert run(archive, tmp_path / "cut") == 0
-    assert len(epochs) == 13  # two for both networks of three pairs, and the one that was cut off
+    assert len(epochs) == 7  # two epochs for each of three runs, and the one that was cut off
     assert artifact.read_folder(tmp_path / "cut") == artifact.read_folder(tmp_path / "whole")
 
 
@@ -280,51 +279,12 @@ def test_fine_tuning_starts_from_the_pretrained_body_and_knows_its_classes_as_ki
         assert torch.allclose(network.fine(pixels)[:, 3:7], pretrained(pixels), atol=1e-5)
 
 
-def test_a_pair_gives_each_network_a_view_and_follows_into_the_export():
-    torch.manual_seed(1)
-    first, second = (Network(3, WIDTHS["small"], kinds=4).eval() for _ in range(2))
-    pair, pixels = Pair(first, second), torch.randn(5, 3, 32, 32)
-
-    with torch.no_grad():
-        before = pair(pixels)
-        assert torch.allclose(before, (first(pixels) + second(pixels.flip(3))) / 2)
-        pair.lower_neither(0.75)
-        assert torch.allclose(before - pair(pixels), torch.tensor([0.0, 0.0, 0.75]), atol=1e-5)
-    assert export.largest_difference(pair, export.to_onnx(pair, 32), pixels) < 1e-4
-
-
-def test_every_fold_and_the_final_model_train_a_pair(archive, tmp_path, capsys):
-    assert run(archive, tmp_path, "--epochs", "1") == 0
+def test_teachers_are_trained_on_the_same_rows_and_kept(archive, tmp_path, capsys):
+    assert run(archive, tmp_path, "--teachers", "small,small", "--epochs", "1") == 0
 
     said = capsys.readouterr().out
-    for name in ("fold-0", "fold-1", "final"):
-        for network in ("first", "second"):
-            assert said.count(f"{name}-{network} epoch=1/1") == 1
-
-
-def test_a_wide_network_answers_for_both_views(archive, tmp_path, capsys):
-    assert run(archive, tmp_path, "--epochs", "1", "--architecture", "wide") == 0
-
-    assert "fold-0-second" not in capsys.readouterr().out
-    as_it_is, mirrored = answers_to_both_views(tmp_path)
-    assert as_it_is == pytest.approx(mirrored, abs=1e-5)
-
-
-def test_a_network_that_does_not_mirror_is_asked_for_both_views(archive, tmp_path):
-    assert run(archive, tmp_path, "--epochs", "1") == 0
-    description, _ = artifact.read_folder(tmp_path)
-    del description["mirrors"]  # as in artifacts from before the pairs
-    torch.manual_seed(1)
-    artifact.write(tmp_path, description, export.to_onnx(Network(3, WIDTHS["small"]), 32))
-
-    as_it_is, mirrored = answers_to_both_views(tmp_path)
-    assert as_it_is == pytest.approx(mirrored, abs=1e-5)
-
-
-def answers_to_both_views(folder: Path) -> list[list[float]]:
-    """The server's answers to a picture and its mirror image."""
-    pixels, model = np.asarray(drawings.draw("bicycle", 1, 32)), Model(folder)
-    return [model.classify(encode_png(Image.fromarray(view))) for view in (pixels, pixels[:, ::-1])]
+    for name in ("fold-0", "fold-0-0-small", "fold-0-1-small", "fold-1", "final-1-small", "final"):
+        assert said.count(f"{name} epoch=1/1") == 1
 
 
 def test_a_sweep_prints_a_row_of_figures_per_combination(archive, tmp_path, capsys):
