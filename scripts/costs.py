@@ -14,11 +14,19 @@ from scripts.deployment import Deployment
 from scripts.ledger import Ledger
 from scripts.prices import HOURS_PER_MONTH, Estimate, Line, Volume
 
-# What `endpoint.enabled = false` takes away, beside the alarms on the endpoint's own metrics.
+# What `endpoint.enabled = false` takes away of what is billed: kinds of resources, and alarms by their keys
+# (terraform/alarms.tf).
 WITH_ENDPOINT = (
     "aws_sagemaker_endpoint",
     "aws_sagemaker_endpoint_configuration",
     "aws_appautoscaling_target",
+)
+ALARMS_WITH_ENDPOINT = (
+    "endpoint-errors",
+    "endpoint-latency",
+    "idle-endpoint",
+    "low-confidence-share",
+    "stale-stream",
 )
 
 Resources = list[dict[str, Any]]
@@ -46,7 +54,7 @@ class Costs:
 
 def estimate(resources: Resources, region: str, volume: Volume) -> Costs:
     """The costs of resources as Terraform's JSON lists them."""
-    without = [it for it in resources if not _goes_with_endpoint(it)]
+    without = [it for it in resources if not goes_with_endpoint(it)]
     idle, month = prices.estimate(without, region, Volume(0, 0)), prices.estimate(resources, region, volume)
     off = (
         ["no endpoint: no model is promoted yet, or endpoint.enabled = false"]
@@ -56,11 +64,12 @@ def estimate(resources: Resources, region: str, volume: Volume) -> Costs:
     return Costs(idle, month, volume, month.notes + off)
 
 
-def _goes_with_endpoint(resource: dict[str, Any]) -> bool:
-    if resource["type"] in WITH_ENDPOINT:
-        return True
-    watched = [it for query in resource["values"].get("metric_query") or [] for it in query["metric"]]
-    return any("EndpointName" in (metric["dimensions"] or {}) for metric in watched)
+def goes_with_endpoint(resource: dict[str, Any]) -> bool:
+    """Whether a resource is there only while the endpoint is on."""
+    alarm = (
+        resource["type"] == "aws_cloudwatch_metric_alarm" and resource.get("index") in ALARMS_WITH_ENDPOINT
+    )
+    return alarm or resource["type"] in WITH_ENDPOINT
 
 
 def so_far(deployment: Deployment, costs: Costs, now: datetime) -> list[Line]:
