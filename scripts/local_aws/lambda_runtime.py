@@ -232,7 +232,11 @@ class _RuntimeApi(BaseHTTPRequestHandler):
         return self._answer(200, invocation.payload, headers)
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # killed while it answered: its end is what is told
+            self.close_connection = True
+            return
         if self.path.startswith(RUNTIME_PREFIX + "init/error"):
             self.server.finish(Outcome(body, error=True, alive=False))
         else:

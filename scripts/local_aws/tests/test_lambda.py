@@ -103,6 +103,21 @@ def test_a_function_that_exits_is_reported_and_replaced(server: Server) -> None:
     assert invoke(server, name, 0)[0] == 1
 
 
+def test_a_function_that_is_killed_while_it_answers_has_given_no_answer(server: Server) -> None:
+    code = """
+import os, signal, socket
+def lambda_handler(event, context):
+    host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+    path = f"/2018-06-01/runtime/invocation/{context.aws_request_id}/response"
+    with socket.create_connection((host, int(port))) as half:
+        half.sendall(f"POST {path} HTTP/1.1\\r\\nContent-Length: 100\\r\\n\\r\\n".encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    payload, answer = invoke(server, server.create_function(code))
+    assert answer["FunctionError"] == "Unhandled"
+    assert payload["errorType"] == "Runtime.ExitError"
+
+
 def test_a_process_that_died_while_idle_is_replaced(server: Server) -> None:
     name = server.create_function("import os\ndef lambda_handler(event, context): return os.getpid()")
     pid = invoke(server, name)[0]
