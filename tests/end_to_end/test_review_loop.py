@@ -1,7 +1,7 @@
 """The closed loop: a doubt, a person's word, a training channel, a promoted model, a rerun, and the doubt is gone.
 
-The short version: with PyTorch the job of test_training_jobs.py trains; here the channel is checked up to the job's
-request, and the model that the gate lets through is the shipped network with a lower threshold.
+The whole of it needs PyTorch and some minutes. In the short version the channel is checked up to the job's request,
+and the model that the gate lets through is the shipped network with a lower threshold.
 """
 
 import json
@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from scripts import reviews, training_jobs
-from scripts.local_stack import SHIPPED_MODEL
+from scripts.local_stack import SHIPPED_MODEL, training_python
 from scripts.review_server import serving
 from scripts.reviews import Reviews
 from scripts.scones import console
@@ -107,13 +107,46 @@ def test_a_doubt_is_labelled_trained_on_and_accepted_by_the_next_model(scones, s
     assert [entry["status"] for entry in row["history"]] == ["LOW_CONFIDENCE", "reviewed", "ACCEPTED"]
 
 
-def pictures(folder):
-    """A frozen set of drawn pictures that the gate judges by."""
+@pytest.mark.slow
+@pytest.mark.last
+@pytest.mark.timeout(1200)
+def test_a_doubt_is_trained_on_by_a_job_and_accepted_by_its_model(scones, stack, workflow, tmp_path):
+    try:
+        training_jobs.check_interpreter(training_python())
+    except training_jobs.TorchMissing as error:
+        pytest.skip(str(error))
+    outcome = doubt(workflow, tmp_path)
+    answered(stack.deployment(), outcome.uri, outcome.label)
+
+    data = pictures(tmp_path, trained_on=150)
+    trained = scones("train", "--with-reviewed", "--data", data, "--json", *settings(**QUICKLY))
+    assert trained.exit_code == 0, trained.stderr
+    promoted = scones("promote", json.loads(trained.stdout)["artifact"], "--env", "local", "--frozen", data)
+    assert promoted.exit_code == 0, promoted.stdout + promoted.stderr
+    assert scones("deploy").exit_code == 0
+
+    rerun = scones("rerun", "--picture", outcome.uri, "--wait", "--yes")
+    assert rerun.exit_code == 0, rerun.stdout + rerun.stderr
+    row = workflow.row(outcome.uri, outcome.version)
+    assert (row["status"], row["label"]) == ("ACCEPTED", outcome.label)
+    assert row["model"] == json.loads(trained.stdout)["job"]
+
+
+# Drawn pictures are easy: this is enough for a model that the gate finds no worse on them than the shipped one.
+QUICKLY = {"epochs": 20, "folds": 2, "drawn": 600, "drawn_per_epoch": 150, "neither_per_epoch": 150}
+
+
+def settings(**named):
+    return [word for name, value in named.items() for word in ("--set", f"{name}={value}")]
+
+
+def pictures(folder, trained_on=30):
+    """A set of drawn pictures: to train on, and frozen, which the gate judges by."""
     archive = folder / "frozen.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
-        for split, first in (("train", 6000), ("test", 7000)):
+        for split, first, count in (("train", 6000, trained_on), ("test", 7000, 30)):
             for sort, label in (("bicycle", "bicycle"), ("motorcycle", "motorcycle"), ("other", "house")):
-                for seed in range(first, first + 30):
+                for seed in range(first, first + count):
                     drawings.draw(sort, seed, 64).save(folder / "one.png")
                     tar.add(folder / "one.png", f"set/{split}/{label}/{seed}.png")
     return archive
