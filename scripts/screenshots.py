@@ -57,6 +57,14 @@ def take_review(deployment: Deployment, path: Path) -> Path:
     return path
 
 
+def take_outbox(stack: LocalStack, path: Path) -> Path:
+    """Photograph the page of what subscribers of the one-machine AWS received, on a phone's width."""
+    with browser.page() as page:
+        page.open(f"{stack.server['endpoint_url']}/_local/outbox", **WINDOWS["phone"])
+        page.screenshot(path)
+    return path
+
+
 def stream(workflow: Workflow, folder: Path) -> Truths:
     """Run drawn pictures through the workflow; returns what each shows, where it shows one thing."""
     truths = {}
@@ -84,6 +92,7 @@ def main() -> None:
             making_report.make([], deployment, [], truths, report, progress, with_ledger=True)
             progress("Photographing the pages", None)
             taken = [*take(report, to), take_review(deployment, to / "review-light.png")]
+            taken.append(take_outbox(stack, to / "outbox-phone.png"))
         finally:
             stack.stop_server()
     for path in taken:
