@@ -400,13 +400,18 @@ def rules_of_events_are_on(plan: Plan) -> Iterator[str]:
 
 
 def events_lead_somewhere(plan: Plan) -> Iterator[str]:
-    """Every event rule has a target, and new pictures have a rule."""
-    targeted = {after["rule"] for _, after in resources(plan, "aws_cloudwatch_event_target")}
-    patterns = ""
+    """Every event rule has a target, every target a rule, and new pictures have a rule."""
+    targets = dict(resources(plan, "aws_cloudwatch_event_target"))
+    targeted = {after["rule"] for after in targets.values()}
+    named, patterns = set(), ""
     for address, after in resources(plan, "aws_cloudwatch_event_rule"):
+        named.add(after["name"])
         patterns += after.get("event_pattern") or ""
         if after["name"] not in targeted:
             yield f"{address}: its events go nowhere"
+    for address, after in targets.items():
+        if after["rule"] not in named:
+            yield f"{address}: there is no rule {after['rule']}"
     if "Object Created" not in patterns:
         yield "no event rule waits for new pictures"
 
@@ -490,6 +495,25 @@ def alarms_reach_somebody(plan: Plan) -> Iterator[str]:
             yield f"{address}: its actions are switched off"
         if not actions and not any(_covers(pattern, after["alarm_name"]) for pattern in ruled):
             yield f"{address}: nobody hears of it"
+
+
+def alarms_judge_one_value(plan: Plan) -> Iterator[str]:
+    """Of an alarm's metrics and expressions one is held against the threshold: else it never goes off."""
+    for address, after in resources(plan, "aws_cloudwatch_metric_alarm"):
+        queries = after.get("metric_query") or []
+        if queries and sum(query.get("return_data") is True for query in queries) != 1:
+            yield f"{address}: not one value is held against its threshold"
+
+
+def dashboards_show_the_alarms(plan: Plan) -> Iterator[str]:
+    """What a dashboard shows as alarms are those of the deployment, all of them."""
+    there = {after["alarm_name"] for _, after in resources(plan, "aws_cloudwatch_metric_alarm")}
+    for address, after in resources(plan, "aws_cloudwatch_dashboard"):
+        widgets = json.loads(after["dashboard_body"])["widgets"]
+        arns = [arn for widget in widgets for arn in widget["properties"].get("alarms", [])]
+        shown = {arn.rpartition(":")[2] for arn in arns}
+        yield from (f"{address}: there is no alarm {name}" for name in sorted(shown - there))
+        yield from (f"{address}: the alarm {name} is not on it" for name in sorted(there - shown))
 
 
 def _covers(pattern: dict[str, Any], name: str) -> bool:
@@ -609,6 +633,8 @@ RULES: tuple[Rule, ...] = (
     keys_are_in_use,
     models_are_isolated_and_captured,
     alarms_reach_somebody,
+    alarms_judge_one_value,
+    dashboards_show_the_alarms,
     subscribers_hear_what_they_chose,
     bad_ends_of_executions_are_told,
     every_resource_is_tagged,

@@ -125,6 +125,16 @@ run "every_variable_refuses_a_bad_value" {
   ]
 }
 
+run "refuses_a_silence_that_no_alarm_can_look_back_on" {
+  command = plan
+
+  variables {
+    schedules = { stale_after_hours = 169 }
+  }
+
+  expect_failures = [var.schedules]
+}
+
 run "refuses_capture_on_a_serverless_endpoint" {
   command = plan
 

@@ -1,5 +1,6 @@
 """Rules for what production's plan does not hold yet, and for what a plan leaves open."""
 
+import json
 from typing import Any
 
 import pytest
@@ -52,6 +53,42 @@ def test_an_alarm_must_reach_somebody(change, findings):
         told(plan("aws_cloudwatch_metric_alarm", ALARM | change), policy_rules.alarms_reach_somebody)
         == findings
     )
+
+
+@pytest.mark.parametrize(
+    ("returned", "findings"),
+    [
+        ([True], []),
+        ([False, True], []),
+        ([False], ["not one value is held against its threshold"]),
+        ([True, True], ["not one value is held against its threshold"]),
+    ],
+)
+def test_an_alarm_must_judge_one_value(returned, findings):
+    alarm = ALARM | {"metric_query": [{"return_data": it} for it in returned]}
+    assert told(plan("aws_cloudwatch_metric_alarm", alarm), policy_rules.alarms_judge_one_value) == findings
+
+
+@pytest.mark.parametrize(
+    ("shown", "findings"),
+    [
+        (["scones-dev-errors"], []),
+        ([], ["the alarm scones-dev-errors is not on it"]),
+        (["scones-dev-errors", "scones-dev-gone"], ["there is no alarm scones-dev-gone"]),
+    ],
+)
+def test_a_dashboard_must_show_the_alarms_that_are_there(shown, findings):
+    arns = [f"arn:aws:cloudwatch:us-east-1:123456789012:alarm:{name}" for name in shown]
+    body = json.dumps({"widgets": [{"properties": {"alarms": arns}}, {"properties": {"title": "Queues"}}]})
+    both = plan("aws_cloudwatch_metric_alarm", ALARM)
+    both["resource_changes"] += plan("aws_cloudwatch_dashboard", {"dashboard_body": body})["resource_changes"]
+    assert told(both, policy_rules.dashboards_show_the_alarms) == findings
+
+
+def test_a_target_must_have_its_rule():
+    target = plan("aws_cloudwatch_event_target", {"rule": "scones-dev-digest"})
+    found = [*policy_rules.events_lead_somewhere(target)]
+    assert "aws_cloudwatch_event_target.this: there is no rule scones-dev-digest" in found
 
 
 EITHER = """{"detail-type": ["CloudWatch Alarm State Change"], "detail": {"$or": [
