@@ -1,5 +1,6 @@
 """Terraform against the running stack: an empty second plan, a model update in place, and a clean end."""
 
+import contextlib
 import json
 import tarfile
 from pathlib import Path
@@ -11,6 +12,9 @@ from scripts.local_stack import SHIPPED_MODEL, STATE_BUCKET
 from scripts.scones.cli import app
 
 pytestmark = [pytest.mark.last, pytest.mark.timeout(600)]
+
+# SageMaker has one log group for all training jobs of an account, whoever runs them.
+ALL_JOBS = "/aws/sagemaker/TrainingJobs"
 
 
 def plan(stack, folder: Path) -> dict[str, list[str]]:
@@ -82,6 +86,10 @@ def test_destroy_asks_by_name_then_leaves_nothing_and_cleanup_finds_nothing(stac
     client("s3").delete_object(Bucket=bucket, Key=workflow.upload(bicycle, "elsewhere").s3_key)
     logs.create_log_group(logGroupName="/aws/lambda/scones-local-made-by-a-service")
     logs.create_log_group(logGroupName="/aws/lambda/scones-local2-of-another-deployment")
+    with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_group(logGroupName=ALL_JOBS)
+    for job in ("scones-local-training-made-here", "job-of-another-deployment"):
+        logs.create_log_stream(logGroupName=ALL_JOBS, logStreamName=f"{job}/algo-1")
 
     early = scones("cleanup", "--env", "local")
     assert early.exit_code == 1
@@ -99,7 +107,9 @@ def test_destroy_asks_by_name_then_leaves_nothing_and_cleanup_finds_nothing(stac
     again = scones("cleanup", "--env", "local", "--json")
     assert again.exit_code == 0
     assert (json.loads(again.stdout)["leftovers"], json.loads(again.stdout)["not_looked_at"]) == ([], [])
-    assert left(client) == {"log groups": ["/aws/lambda/scones-local2-of-another-deployment"]}
+    assert left(client) == {"log groups": ["/aws/lambda/scones-local2-of-another-deployment", ALL_JOBS]}
+    streams = logs.describe_log_streams(logGroupName=ALL_JOBS)["logStreams"]
+    assert [it["logStreamName"] for it in streams] == ["job-of-another-deployment/algo-1"]
 
 
 def left(client) -> dict[str, list[str]]:
