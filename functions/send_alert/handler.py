@@ -12,7 +12,7 @@ from functions.common.errors import AlertUnavailable
 from functions.common.telemetry import count, logger, observed
 from functions.common.times import ledger_time, moment
 from functions.send_alert.message import compose
-from functions.send_alert.occurrence import Occurrence, understand
+from functions.send_alert.occurrence import Occurrence, identity, understand
 from functions.send_alert.waiting import count_waiting
 
 READ_TIMEOUT_SECONDS = 10
@@ -20,7 +20,10 @@ READ_TIMEOUT_SECONDS = 10
 
 @observed
 def lambda_handler(event: Any) -> dict[str, Any]:
-    """Publish what happened to TOPIC_ARN, with the message attribute `category` for filter policies.
+    """Publish what happened to TOPIC_ARN, with the message attributes `category`, for filter policies, and `alert_id`.
+
+    An alert is delivered at least once, and each time with the same `alert_id`: whoever reads alerts by program tells
+    by it a second delivery from a second alert.
 
     Takes {category, error, reason, execution, picture, ...} from the workflow, {category: batch, batch, pictures,
     error, reason, ...} at the end of a batch, {category: digest, hours, time} from a schedule, or an EventBridge
@@ -42,13 +45,16 @@ def lambda_handler(event: Any) -> dict[str, Any]:
         return {"message_id": None}
     if occurrence.waiting and not occurrence.waiting.total:
         return {"message_id": None}
+    attributes = {"category": occurrence.category, "alert_id": identity(event)}
     message = compose(occurrence, topic, settings.text("ENVIRONMENT"), settings.text("RUNBOOK_URL"))
     try:
         response = client("sns", READ_TIMEOUT_SECONDS).publish(
             TopicArn=topic,
             Subject=message.subject,
             Message=message.text,
-            MessageAttributes={"category": {"DataType": "String", "StringValue": occurrence.category}},
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            },
         )
     except Exception as error:
         raise named_error(error, f"Publishing to {topic}", AlertUnavailable, {}) from error

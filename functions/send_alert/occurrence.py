@@ -5,6 +5,7 @@ missing or of another type than promised becomes empty.
 """
 
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -95,6 +96,12 @@ def understand(event: Any) -> Occurrence:
         pictures=_whole(event, "pictures"),
         hours=min(_whole(event, "hours") or 24, MAX_HOURS),
     )
+
+
+def identity(event: Any) -> str:
+    """The same 16 hex digits for the same event, however often it comes."""
+    canonical = json.dumps(event, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _execution_status(detail: dict[str, Any], time: str) -> Occurrence:

@@ -20,7 +20,7 @@ def test_the_books_name_what_does_not_agree():
     kept = {"picture": "s3://b/1.jpg", "status": "ACCEPTED", "history": [{"status": "ACCEPTED"}]}
     refused = {"picture": "s3://b/2.jpg", "status": "REJECTED", "history": [{"status": "REJECTED"}]}
 
-    books = chaos.Books(4, 0, 0, {}, 1.0, [kept, kept, refused], chaos.Counter(), chaos.Counter())
+    books = chaos.Books(4, 0, 0, {}, 1.0, [kept, kept, refused], chaos.Counter(), 0, chaos.Counter())
 
     assert books.discrepancies == [
         "4 pictures were sent and 2 are in the ledger.",

@@ -94,6 +94,7 @@ class Books:
     seconds: float
     rows: list[Row]
     alerts: Counter[str]
+    delivered_again: int
     settled: Counter[str]
 
     @property
@@ -126,7 +127,7 @@ class Books:
             ),
             "rows in the ledger": f"{len(self.rows):,}: " + _counted(statuses),
             "why pictures failed": _counted(errors) or "none failed",
-            "alerts": f"{self.alerts.total():,}",
+            "alerts, and deliveries of one that had been delivered": f"{self.alerts.total():,}, {self.delivered_again:,}",
             "failed pictures run again after the storm": _counted(self.settled) or "none",
             "promises not kept": f"{len(self.discrepancies):,}",
             "seconds": f"{self.seconds:.0f}",
@@ -156,25 +157,31 @@ def storm(stack: LocalStack, count: int, progress: Any, seed: int = 1) -> Books:
             stream.close()
     seconds = time.monotonic() - began
     rows = _rows(workflow, prefix)
-    alerts = _alerts(stack, rows, workflow.deployment.bucket, prefix)
+    alerts, delivered_again = _alerts(stack, rows, workflow.deployment.bucket, prefix)
     progress("Running again what failed", None)
     settled = _settle(workflow, [row for row in rows if row["status"] == "FAILED"])
-    return Books(count, stream.doubled, len(killed), struck, seconds, rows, alerts, settled)
+    return Books(count, stream.doubled, len(killed), struck, seconds, rows, alerts, delivered_again, settled)
 
 
 def _rows(workflow: Workflow, prefix: str) -> list[Row]:
     return [row for row in workflow.ledger.all() if f"/{prefix}/" in row["picture"]]
 
 
-def _alerts(stack: LocalStack, rows: list[Row], bucket: str, prefix: str) -> Counter[str]:
-    """Alerts by picture, once as many have come as there were refusals, or none comes any more."""
+def _alerts(stack: LocalStack, rows: list[Row], bucket: str, prefix: str) -> tuple[Counter[str], int]:
+    """Alerts by picture, once as many have come as there were refusals, or none comes any more.
+
+    And how many deliveries repeat one: an alert is delivered at least once, each time with the same `alert_id`.
+    """
     owed = sum(entry["status"] != "ACCEPTED" for row in rows for entry in row["history"])
-    deadline, counts = time.monotonic() + ALERT_SECONDS, Counter[str]()
-    while counts.total() < owed and time.monotonic() < deadline:
+    deadline, told = time.monotonic() + ALERT_SECONDS, list[tuple[str, str]]()
+    while len(set(told)) < owed and time.monotonic() < deadline:
         time.sleep(0.5)
-        told = (re.search(rf"{prefix}/[\w.-]+", each["message"]) for each in stack.outbox())
-        counts = Counter(f"s3://{bucket}/{found[0]}" for found in told if found)
-    return counts
+        told = [
+            (f"s3://{bucket}/{found[0]}", each["attributes"]["alert_id"])
+            for each in stack.outbox()
+            if (found := re.search(rf"{prefix}/[\w.-]+", each["message"]))
+        ]
+    return Counter(picture for picture, _ in set(told)), len(told) - len(set(told))
 
 
 def _settle(workflow: Workflow, failed: list[Row]) -> Counter[str]:

@@ -71,10 +71,17 @@ def test_a_published_alert_reaches_a_subscriber_with_its_category(snapshot, coun
 
     [received] = inbox()
     assert received["MessageId"] == result["message_id"]
-    assert received["MessageAttributes"] == {
-        "category": {"Type": "String", "Value": category_of(snapshot.stem)}
-    }
+    assert received["MessageAttributes"]["category"]["Value"] == category_of(snapshot.stem)
     assert f"{received['Subject']}\n{received['Message']}" == snapshot.read_text("utf-8")
+
+
+def test_an_alert_that_is_sent_again_is_known_by_its_id_and_another_alert_has_another(inbox, event, context):
+    once = event("alert_low_confidence")
+    for told in (once, once, {**once, "execution": f"{once['execution']}-run-2"}):
+        lambda_handler(told, context)
+
+    first, again, other = (received["MessageAttributes"]["alert_id"]["Value"] for received in inbox())
+    assert first == again != other
 
 
 def test_each_category_is_counted(inbox, event, context, capsys):

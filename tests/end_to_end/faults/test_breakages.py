@@ -31,6 +31,7 @@ class Outcome(NamedTuple):
     error: str | None
     rows: list[dict[str, Any]]
     alerts: list[str]
+    alert_ids: set[str]
     dead_letters: int
 
 
@@ -81,15 +82,13 @@ class Stage:
         described = self.workflow.wait(execution)
         given = json.loads(described["input"])
         name = execution.rpartition(":")[2]
+        heard = [it["attributes"] for it in self.stack.outbox() if name in it["message"]]
         return Outcome(
             described["status"],
             described.get("error"),
             self.workflow.ledger.rows_of(f"s3://{given['s3_bucket']}/{given['s3_key']}"),
-            [
-                message["attributes"]["category"]
-                for message in self.stack.outbox()
-                if name in message["message"]
-            ],
+            [attributes["category"] for attributes in heard],
+            {attributes["alert_id"] for attributes in heard},
             sum(name in letter for letter in dead_letters),
         )
 
@@ -165,6 +164,7 @@ def check(outcome: Outcome, end: End) -> None:
         [(end.row, end.row if end.attention else None)] if end.row else []
     )
     assert outcome.alerts == ([end.alert] * end.alerts if end.alert else [])
+    assert len(outcome.alert_ids) == (1 if end.alert else 0)
     assert outcome.dead_letters == end.dead_letters
     assert all(len(row["history"]) == 1 for row in outcome.rows)
 
