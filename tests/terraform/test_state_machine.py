@@ -177,8 +177,8 @@ def test_what_stops_an_execution_from_outside_is_settled_and_cannot_go_round_in_
     resources = planned(provisioned)
     settler = "arn:aws:states:us-east-1:123456789012:stateMachine:scones-prod-unfinished"
     watched = {}
-    for name, target in (("unfinished", "settler"), ("unsettled", "send_alert")):
-        pattern = json.loads(resources[f"module.alerts.aws_cloudwatch_event_rule.{name}"]["event_pattern"])
+    for rule, target in (("unfinished", "settler"), ('alert["unsettled"]', 'send_alert["unsettled"]')):
+        pattern = json.loads(resources[f"module.alerts.aws_cloudwatch_event_rule.{rule}"]["event_pattern"])
         arn = resources[f"module.alerts.aws_cloudwatch_event_target.{target}"]["arn"]
         watched[arn] = pattern["detail"]
 
