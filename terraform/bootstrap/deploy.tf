@@ -35,7 +35,7 @@ resource "aws_iam_policy" "access" {
         Effect = "Allow"
         Action = [
           "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:ListInstanceProfilesForRole", "iam:TagRole", "iam:UntagRole",
-          "iam:UpdateAssumeRolePolicy", "iam:UpdateRole",
+          "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
         ]
         Resource = [local.arns[each.key].roles]
       },
@@ -167,10 +167,16 @@ resource "aws_iam_policy" "deploy" {
         Condition = { StringEqualsIfExists = { "application-autoscaling:service-namespace" = "sagemaker" } }
       },
       {
-        Sid      = "BuildAlarmsOfScaling"
+        Sid      = "BuildAlarms"
         Effect   = "Allow"
-        Action   = ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"]
-        Resource = [local.arns[each.key].alarms]
+        Action   = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
+        Resource = local.arns[each.key].alarms
+      },
+      {
+        Sid      = "BuildDashboards"
+        Effect   = "Allow"
+        Action   = ["cloudwatch:DeleteDashboards", "cloudwatch:PutDashboard"]
+        Resource = [local.arns[each.key].dashboards]
       },
       {
         Sid    = "BuildTopics"

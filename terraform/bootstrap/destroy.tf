@@ -31,9 +31,10 @@ resource "aws_iam_policy" "destroy" {
         Resource = [local.arns[each.key].registry]
       },
       {
-        Sid       = "DeleteKeys"
-        Effect    = "Allow"
-        Action    = ["kms:DeleteAlias", "kms:ScheduleKeyDeletion"]
+        Sid    = "DeleteKeys"
+        Effect = "Allow"
+        # The registry gives its grants back with the permissions of whoever deletes it.
+        Action    = ["kms:DeleteAlias", "kms:RetireGrant", "kms:ScheduleKeyDeletion"]
         Resource  = [local.keys]
         Condition = local.key_tags[each.key]
       },

@@ -18,11 +18,15 @@ locals {
     service => "arn:${local.partition}:${service}:${var.region}:${local.account}"
   }
   prefixes = merge({ all = var.project }, { for name in var.environments : name => "${var.project}-${name}" })
+  # What is named like the deployment itself, not after it: "scones-dev*" would be "scones-dev2", too.
+  own_names = { for scope, prefix in local.prefixes : scope => scope == "all" ? "${prefix}-*" : prefix }
   arns = { for scope, prefix in local.prefixes : scope => {
-    alarms     = "${local.arn_base.cloudwatch}:alarm:TargetTracking-endpoint/${prefix}-*"
-    aliases    = "${local.arn_base.kms}:alias/${prefix}*"
-    budgets    = "arn:${local.partition}:budgets::${local.account}:budget/${prefix}*"
+    # Target tracking makes alarms of its own for the scaling of an endpoint.
+    alarms     = [for name in ["${prefix}-*", "TargetTracking-endpoint/${prefix}-*"] : "${local.arn_base.cloudwatch}:alarm:${name}"]
+    aliases    = "${local.arn_base.kms}:alias/${local.own_names[scope]}"
+    budgets    = "arn:${local.partition}:budgets::${local.account}:budget/${local.own_names[scope]}"
     buckets    = "arn:${local.partition}:s3:::${prefix}-*"
+    dashboards = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/${local.own_names[scope]}"
     functions  = "${local.arn_base.lambda}:function:${prefix}-*"
     log_groups = "${local.arn_base.logs}:log-group:/aws/*${prefix}-*"
     machines   = "${local.arn_base.states}:stateMachine:${prefix}-*"

@@ -85,6 +85,12 @@ resource "aws_iam_policy" "read" {
         Resource = local.arns.all.models
       },
       {
+        Sid      = "ReadAlarms"
+        Effect   = "Allow"
+        Action   = ["cloudwatch:GetDashboard", "cloudwatch:ListTagsForResource"]
+        Resource = concat(local.arns.all.alarms, [local.arns.all.dashboards])
+      },
+      {
         Sid      = "ReadTopics"
         Effect   = "Allow"
         Action   = ["sns:GetTopicAttributes", "sns:ListTagsForResource"]
@@ -120,7 +126,7 @@ resource "aws_iam_policy" "read" {
         Effect = "Allow"
         Action = [
           "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
-          "kms:ListAliases", "logs:DescribeLogGroups", "sns:GetSubscriptionAttributes", "states:ValidateStateMachineDefinition",
+          "cloudwatch:DescribeAlarms", "kms:ListAliases", "logs:DescribeLogGroups", "sns:GetSubscriptionAttributes", "states:ValidateStateMachineDefinition",
         ]
         Resource = ["*"]
       },

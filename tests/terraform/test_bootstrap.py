@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ from scripts import terraform_cli
 from scripts.offline_terraform import ACCOUNT, OfflineModule, offline
 from scripts.terraform_cli import TerraformFailed
 
-# The provider's calls on the one-machine AWS: apply, change, destroy (TF_LOG_PROVIDER=DEBUG, rpc.service and rpc.method).
+# The provider's calls on the one-machine AWS by type of resource: apply, change, destroy (TF_LOG_PROVIDER=DEBUG,
+# tf_resource_type, rpc.service and rpc.method).
 CALLS = Path(__file__).parent / "provider_calls.json"
 # Calls whose permission has another name: https://docs.aws.amazon.com/service-authorization/latest/reference/
 PERMISSIONS = {
     "budgets:CreateBudget": "budgets:ModifyBudget",
     "budgets:CreateNotification": "budgets:ModifyBudget",
+    "budgets:DeleteBudget": "budgets:ModifyBudget",
     "budgets:DescribeBudget": "budgets:ViewBudget",
     "budgets:DescribeNotificationsForBudget": "budgets:ViewBudget",
     "budgets:DescribeSubscribersForNotification": "budgets:ViewBudget",
+    "budgets:UpdateBudget": "budgets:ModifyBudget",
     "s3:DeleteBucketEncryption": "s3:PutEncryptionConfiguration",
     "s3:DeleteBucketLifecycle": "s3:PutLifecycleConfiguration",
     "s3:DeleteBucketOwnershipControls": "s3:PutBucketOwnershipControls",
@@ -39,6 +43,44 @@ PERMISSIONS = {
     "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
     "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification",
     "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+}
+# Type of resource: what makes one, the attribute that names it, and its ARN.
+NAMED = {
+    "aws_budgets_budget": ("budgets:ModifyBudget", "name", "budgets::{account}:budget/{name}"),
+    "aws_cloudwatch_dashboard": (
+        "cloudwatch:PutDashboard",
+        "dashboard_name",
+        "cloudwatch::{account}:dashboard/{name}",
+    ),
+    "aws_cloudwatch_event_rule": ("events:PutRule", "name", "events:{region}:{account}:rule/{name}"),
+    "aws_cloudwatch_log_group": ("logs:CreateLogGroup", "name", "logs:{region}:{account}:log-group:{name}"),
+    "aws_cloudwatch_metric_alarm": (
+        "cloudwatch:PutMetricAlarm",
+        "alarm_name",
+        "cloudwatch:{region}:{account}:alarm:{name}",
+    ),
+    "aws_dynamodb_table": ("dynamodb:CreateTable", "name", "dynamodb:{region}:{account}:table/{name}"),
+    "aws_ecr_repository": ("ecr:CreateRepository", "name", "ecr:{region}:{account}:repository/{name}"),
+    "aws_iam_role": ("iam:CreateRole", "name", "iam::{account}:role/{name}"),
+    "aws_kms_alias": ("kms:CreateAlias", "name", "kms:{region}:{account}:{name}"),
+    "aws_lambda_function": (
+        "lambda:CreateFunction",
+        "function_name",
+        "lambda:{region}:{account}:function:{name}",
+    ),
+    "aws_s3_bucket": ("s3:CreateBucket", "bucket", "s3:::{name}"),
+    "aws_sagemaker_endpoint": (
+        "sagemaker:CreateEndpoint",
+        "name",
+        "sagemaker:{region}:{account}:endpoint/{name}",
+    ),
+    "aws_sfn_state_machine": (
+        "states:CreateStateMachine",
+        "name",
+        "states:{region}:{account}:stateMachine:{name}",
+    ),
+    "aws_sns_topic": ("sns:CreateTopic", "name", "sns:{region}:{account}:{name}"),
+    "aws_sqs_queue": ("sqs:CreateQueue", "name", "sqs:{region}:{account}:{name}"),
 }
 READING = ("Describe", "Get", "List", "View", "Validate")
 CHARACTERS = 6144  # the most a managed policy holds, white space not counted
@@ -177,17 +219,48 @@ def test_the_boundary_leaves_every_role_its_own_permissions(
     assert granted - actions(plan, "boundary") == set(), "add them to terraform/bootstrap/boundary.tf"
 
 
+def recorded() -> dict[str, list[str]]:
+    return json.loads(CALLS.read_text(encoding="utf-8"))
+
+
+def permissions_of_calls() -> set[str]:
+    return {PERMISSIONS.get(call, call) for calls in recorded().values() for call in calls}
+
+
+def test_the_provider_s_calls_are_on_record_for_every_type_of_resource(provisioned: dict[str, Any]) -> None:
+    planned = {it["type"] for it in provisioned["resource_changes"] if it["type"].startswith("aws_")}
+
+    assert planned - recorded().keys() == set(), f"apply and destroy one, and add its calls to {CALLS.name}"
+
+
+def test_an_apply_role_reaches_everything_by_its_name(
+    plan: dict[str, Any], provisioned: dict[str, Any]
+) -> None:
+    granted = [it for part in ("access", "deploy") for it in statements(plan, f'{part}["prod"]')]
+    unreached, seen = [], set()
+    for change in provisioned["resource_changes"]:
+        if change["type"] not in NAMED:
+            continue
+        action, attribute, arn = NAMED[change["type"]]
+        name = change["change"]["after"][attribute]
+        wanted = "arn:aws:" + arn.format(region="us-east-1", account=ACCOUNT, name=name)
+        patterns = [it for each in granted if action in each["Action"] for it in each["Resource"]]
+        unreached += [wanted] * (not any(fnmatchcase(wanted, pattern) for pattern in patterns))
+        seen.add(change["type"])
+    assert unreached == []
+    assert seen == NAMED.keys()
+
+
 def test_whatever_the_provider_calls_is_granted(plan: dict[str, Any]) -> None:
-    calls = {PERMISSIONS.get(call, call) for call in json.loads(CALLS.read_text(encoding="utf-8"))}
+    calls = permissions_of_calls()
     granted = actions(plan, "read", 'access["dev"]', 'deploy["dev"]', 'destroy["dev"]')
-    assert calls - granted == {"sts:GetCallerIdentity"}  # which nobody needs a permission for
+    assert calls - granted == set()
 
 
 def test_whoever_plans_is_granted_whatever_the_provider_reads(plan: dict[str, Any]) -> None:
-    calls = {PERMISSIONS.get(call, call) for call in json.loads(CALLS.read_text(encoding="utf-8"))}
-    reads = {call for call in calls if call.split(":")[1].startswith(READING)}
+    reads = {call for call in permissions_of_calls() if call.split(":")[1].startswith(READING)}
     only_to_destroy = {"iam:ListInstanceProfilesForRole", "s3:ListBucketVersions"}
-    assert reads - actions(plan, "read") - only_to_destroy == {"sts:GetCallerIdentity"}
+    assert reads - actions(plan, "read") - only_to_destroy == set()
 
 
 def test_policies_are_short_enough_and_every_statement_is_named(plan: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ resource "aws_kms_key" "this" {
         Principal = { AWS = "arn:${var.partition}:iam::${var.account}:root" }
         Action = [
           "kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey",
-          "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo",
+          "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:RetireGrant",
         ]
         Resource = "*"
       },
