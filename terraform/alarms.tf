@@ -55,7 +55,9 @@ locals {
           period_seconds = 86400
         } }
         threshold = 1
-        periods   = ceil(var.schedules.drift_hours / 24) # so many days until the next report
+        # One report says it, and the alarm stays until the next one would have said so again.
+        periods    = ceil(var.schedules.drift_hours / 24)
+        datapoints = 1
       }
     },
     local.alert_path_alarms,

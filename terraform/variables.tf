@@ -113,7 +113,7 @@ variable "endpoint" {
     How the model is hosted.
     enabled: false takes the endpoint away and with it what is billed by the hour; pictures wait until it is back. true by default.
     instance_type, instance_count: a provisioned endpoint; ml.t2.medium is the cheapest (about $0.06 an hour) and one core answers hundreds of pictures a second.
-    scaling: number of instances (min, max) and invocations per instance and minute to hold (target); null, the default, keeps instance_count. Burstable types (ml.t2) cannot scale.
+    scaling: number of instances (min, max) and invocations per instance and minute to hold (target); null, the default, keeps instance_count. An update of the model starts from instance_count again. Burstable types (ml.t2) cannot scale.
     serverless: memory (MB) and concurrent invocations in place of instances; billed by request, cold starts of seconds, no data capture. null by default.
     capture_percentage: share of requests and answers kept under capture/ (percent); 100, because drift reports need them and a picture is a few KB; 0 switches capture off.
     blue_green: how an update moves the traffic to new instances: "canary" (percent of it, then the rest) or "linear" (percent by percent), with wait_seconds between the steps; both fleets are billed meanwhile. null, the default, moves all of it as soon as the new instances answer.
@@ -202,13 +202,17 @@ variable "schedules" {
   description = <<-EOT
     How often the deployment looks at itself.
     digest_hours: hours between two digests of what waits, counted from the apply that made the schedule. 24, the default, is one message a day; there is none while nothing waits.
-    drift_hours: hours between two comparisons of the pictures decided in them with the model's baseline. 24 by default; use 168 where fewer than 50 pictures come in a day, which are too few to judge.
+    drift_hours: hours between two comparisons of the pictures decided in them with the model's baseline, 1 to 168. 24 by default; use 168 where fewer than 50 pictures come in a day, which are too few to judge.
     stale_after_hours: hours without a new picture after which an alarm says that the stream has run dry, 1 to 168. null, the default, sets no such alarm: many deployments sleep at night or get their pictures in batches.
   EOT
 
   validation {
     condition     = alltrue([for hours in values(var.schedules) : hours >= 1 && hours <= 744 && floor(hours) == hours if hours != null])
     error_message = "schedules is ${jsonencode(var.schedules)}: use whole hours, 1 to 744 (a month)."
+  }
+  validation {
+    condition     = var.schedules.drift_hours <= 168
+    error_message = "schedules.drift_hours is ${var.schedules.drift_hours}: CloudWatch's alarms look back a week at most, so use up to 168 hours."
   }
   validation {
     condition     = try(var.schedules.stale_after_hours <= 168, true)
@@ -235,6 +239,10 @@ variable "monthly_budget_usd" {
   validation {
     condition     = var.monthly_budget_usd == null || try(var.monthly_budget_usd > 0, false)
     error_message = "monthly_budget_usd is ${coalesce(var.monthly_budget_usd, 0)}: give US dollars above 0, or null for no budget; `make plan` estimates what a month costs."
+  }
+  validation {
+    condition     = var.monthly_budget_usd == null || length([for categories in values(var.subscribers) : categories if contains(categories, "alarm")]) <= 10
+    error_message = "monthly_budget_usd is ${coalesce(var.monthly_budget_usd, 0)} and more than ten of subscribers receive \"alarm\": a budget writes to ten addresses at most; use a list's address in their place, or set the budget to null."
   }
   validation {
     condition     = var.monthly_budget_usd == null || contains(flatten(values(var.subscribers)), "alarm")
@@ -275,7 +283,7 @@ variable "protect_data" {
 variable "existing_key_arn" {
   type        = string
   default     = null
-  description = "ARN of a symmetric KMS key to use in place of one of the project's own (null, the default, creates one with rotation for about $1 a month). Its policy must let IAM policies of this account decide, and admit CloudWatch Logs and CloudWatch as modules/key does."
+  description = "ARN of a symmetric KMS key to use in place of one of the project's own (null, the default, creates one with rotation for about $1 a month). Its policy must let IAM policies of this account decide, and admit CloudWatch Logs and CloudWatch as modules/key does. The roles of terraform/bootstrap know a key by its tags project and environment: set both on it."
 
   validation {
     condition     = var.existing_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.existing_key_arn))

@@ -135,6 +135,27 @@ run "refuses_a_silence_that_no_alarm_can_look_back_on" {
   expect_failures = [var.schedules]
 }
 
+run "refuses_a_drift_report_that_no_alarm_can_look_back_on" {
+  command = plan
+
+  variables {
+    schedules = { drift_hours = 169 }
+  }
+
+  expect_failures = [var.schedules]
+}
+
+run "refuses_a_budget_that_would_write_to_more_than_ten_addresses" {
+  command = plan
+
+  variables {
+    monthly_budget_usd = 50
+    subscribers        = { for n in range(11) : "person-${n}@example.com" => ["alarm"] }
+  }
+
+  expect_failures = [var.monthly_budget_usd]
+}
+
 run "refuses_capture_on_a_serverless_endpoint" {
   command = plan
 

@@ -43,7 +43,8 @@ LONGEST_DESCRIPTION, LONGEST_LOOK_BACK = 1024, 7 * 86400
 @pytest.fixture(scope="module")
 def resources(root_module: Any, model: Callable[..., dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Production with every alarm, by address."""
-    plan = root_module.plan("prod", model=model("prod"), schedules={"stale_after_hours": 6})
+    schedules = {"stale_after_hours": 6, "drift_hours": 168}
+    plan = root_module.plan("prod", model=model("prod"), schedules=schedules)
     return {change["address"]: change["change"]["after"] for change in plan["resource_changes"]}
 
 
@@ -116,6 +117,13 @@ def test_an_alarm_looks_back_no_further_than_cloudwatch_can(alarms: dict[str, di
         periods = {metric["period"] for it in alarm["metric_query"] for metric in it["metric"]}
         assert len(periods) == 1, f"{name} compares metrics of different periods"
         assert periods.pop() * alarm["evaluation_periods"] <= LONGEST_LOOK_BACK, name
+
+
+def test_one_report_of_drift_is_an_alarm_until_the_next_report(alarms: dict[str, dict[str, Any]]) -> None:
+    drift = alarms["drift"]
+
+    assert (drift["datapoints_to_alarm"], drift["evaluation_periods"]) == (1, 7)
+    assert drift["metric_query"][0]["metric"][0]["period"] == 86400
 
 
 def test_the_dashboard_shows_every_alarm_and_stays_free(

@@ -6,6 +6,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   comparison_operator = each.value.comparison
   threshold           = each.value.threshold
   evaluation_periods  = each.value.periods
+  datapoints_to_alarm = each.value.datapoints
   treat_missing_data  = each.value.missing_data
 
   # The others reach send_alert by an event rule (modules/alerts), because a topic's filter would drop them.
