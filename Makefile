@@ -22,6 +22,9 @@ up: setup ## Start the same stack and leave it running
 down: setup ## Stop it
 	@$(BIN)/scones down
 
+# The shipped model's recipe learns from CIFAR-10's pictures first, here from those that lie beside DATA.
+PRETRAIN ?= $(wildcard $(dir $(DATA))cifar-10-jpeg.tar.xz)
+
 train: .venv/train.stamp ## Stage DATA=ARCHIVE, train, evaluate, promote, deploy here; PRETRAIN=ARCHIVE CLASSES=a,b SET="epochs=5"
 	@test -n "$(DATA)" || { echo 'Name the pictures: make train DATA=cifar-100-python.tar.gz' >&2; exit 2; }
 	@$(BIN)/python -m scripts.training_chain '$(DATA)' $(if $(CLASSES),--classes '$(CLASSES)') \
