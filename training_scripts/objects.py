@@ -47,19 +47,20 @@ def local(place: str, client: Callable[[], Any]) -> Iterator[Path]:
 def _copy(uri: str, folder: Path, s3_client: Any) -> Path:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     pages = s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    found = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    keys = [key for key in found if not key.endswith("/")]  # the console's markers of folders
     if prefix in keys:
         return download(uri, folder, s3_client)
     root = prefix.rstrip("/") + "/"
-    keys = [key for key in keys if key.startswith(root) and ".." not in PurePosixPath(key).parts]
-    if not keys:
+    places = {key: folder / key.removeprefix(root).lstrip("/") for key in keys if key.startswith(root)}
+    inside = {key: path for key, path in places.items() if path.resolve().is_relative_to(folder.resolve())}
+    if not inside:
         raise NoSuchObject(f"nothing lies at {uri}")
 
     def copy(key: str) -> None:
-        path = folder / key.removeprefix(root)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(s3_client.get_object(Bucket=bucket, Key=key)["Body"].read())
+        inside[key].parent.mkdir(parents=True, exist_ok=True)
+        inside[key].write_bytes(s3_client.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(copy, keys))
+        list(pool.map(copy, inside))
     return folder

@@ -48,6 +48,24 @@ def test_a_key_that_would_leave_the_folder_is_passed_over(client):
         assert len([path for path in folder.rglob("*") if path.is_file()]) == 2
 
 
+def test_a_key_that_looks_like_an_absolute_path_stays_in_the_folder(client, tmp_path):
+    escaped = tmp_path / "escaped"
+    client().put_object(Bucket="pictures", Key=f"data/set/{escaped}", Body=b"x")
+
+    with objects.local("s3://pictures/data/set/", client) as folder:
+        assert not escaped.exists()
+        assert (folder / escaped.relative_to("/")).read_bytes() == b"x"
+
+
+def test_the_markers_that_the_console_makes_of_folders_are_no_files(client):
+    for key in ("data/set/", "data/set/train/", "data/set/train/a/", "data/set/empty/"):
+        client().put_object(Bucket="pictures", Key=key, Body=b"")
+
+    with objects.local("s3://pictures/data/set/", client) as folder:
+        files = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+        assert files == {"train", "train/a", "train/a/1.png", "manifest.json"}
+
+
 def test_nothing_there_is_a_clear_error(client):
     with pytest.raises(NoSuchObject, match="s3://pictures/none"), objects.local("s3://pictures/none", client):
         pass
