@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +80,11 @@ class LocalStack:
         return deployment.from_file(path, self.variables)
 
     def is_running(self) -> bool:
+        """Whether it answers; since a crash or a reboot its port may be anybody's."""
         try:
             with urllib.request.urlopen(f"{self.server['endpoint_url']}/_local/health", timeout=5) as answer:
-                return answer.status == 200
-        except (NotDeployed, urllib.error.URLError, OSError):
+                return json.load(answer)["pid"] == self.server["pid"]
+        except (NotDeployed, OSError, HTTPException, ValueError, LookupError, TypeError):
             return False
 
     def outbox(self) -> list[dict[str, Any]]:
@@ -150,12 +151,11 @@ class LocalStack:
 
     def stop_server(self) -> None:
         """Stops the one-machine AWS and all its children. Raises StackFailed."""
-        try:
-            pid = self.server["pid"]
-            os.kill(pid, signal.SIGTERM)
-        except (NotDeployed, ProcessLookupError):
+        pid = self._process()
+        if pid is None:
             (self.folder / "local_aws.json").unlink(missing_ok=True)
             return
+        os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         while _is_alive(pid):
             if time.monotonic() > deadline:
@@ -164,6 +164,18 @@ class LocalStack:
                     f"The one-machine AWS (process {pid}) did not end by itself and was killed."
                 )
             time.sleep(0.05)
+
+    def _process(self) -> int | None:
+        """The server's process, be it too busy to answer; since a crash or a reboot its id may be anybody's."""
+        try:
+            pid = self.server["pid"]
+        except NotDeployed:
+            return None
+        if self.is_running():
+            return pid
+        command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+        shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return pid if f"--state-dir {self.folder} " in shown else None
 
     def terraform(
         self, *arguments: str, on_line: Callable[[str], None] | None = None, accept: tuple[int, ...] = (0,)

@@ -188,7 +188,7 @@ class LocalAws:
         if path == authorisation.PATH:
             return self.authorisation.answer()
         if path == "/_local/health":
-            return json_answer({"status": "ok", "pending": self.background.pending()})
+            return json_answer({"status": "ok", "pid": os.getpid(), "pending": self.background.pending()})
         if path == "/_local/outbox":
             deliveries = self.notifications.outbox()
             return page(deliveries) if "text/html" in request.header("Accept") else json_answer(deliveries)

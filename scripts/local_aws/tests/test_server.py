@@ -30,7 +30,8 @@ def test_the_ready_file_tells_where_it_is(server: Server) -> None:
 
 def test_health_answers(server: Server) -> None:
     with urllib.request.urlopen(f"{server.url}/_local/health") as answer:
-        assert json.load(answer)["status"] == "ok"
+        told = json.load(answer)
+    assert (told["status"], told["pid"]) == ("ok", server.process.pid)
 
 
 def test_a_connection_is_kept_alive(server: Server) -> None:

@@ -1,0 +1,90 @@
+"""Which process is the one-machine AWS, and which has only got its number or its port since."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from scripts.local_stack import LocalStack
+
+NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def stack(tmp_path):
+    return LocalStack(tmp_path)
+
+
+@pytest.fixture
+def process():
+    """Starts a program that does nothing, with these words on its command line."""
+    started = []
+
+    def start(*words):
+        program = "import time; print(flush=True); time.sleep(60)"
+        started.append(subprocess.Popen([sys.executable, "-c", program, *words], stdout=subprocess.PIPE))
+        started[-1].stdout.readline()
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+        each.communicate()
+
+
+def left_behind(stack, pid, endpoint_url=NOBODY):
+    """What a server writes when it is ready, and a crash leaves."""
+    facts = {"pid": pid, "endpoint_url": endpoint_url, "region": "us-east-1"}
+    (stack.folder / "local_aws.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def health(service, answer):
+    service.answers(body=json.dumps(answer).encode())
+    return service.url
+
+
+def test_a_process_that_has_got_the_servers_number_is_left_alone(stack, process):
+    somebody = process("--port", "0")
+    left_behind(stack, somebody.pid)
+
+    stack.stop_server()
+
+    assert somebody.poll() is None
+    assert not (stack.folder / "local_aws.json").exists()
+
+
+def test_another_stack_at_the_same_port_is_not_this_one(stack, process, service):
+    somebody = process()
+    left_behind(stack, somebody.pid, health(service, {"status": "ok", "pid": somebody.pid + 1}))
+
+    assert not stack.is_running()
+    stack.stop_server()
+
+    assert somebody.poll() is None
+
+
+@pytest.mark.parametrize("answer", [{}, [], "hello", None])
+def test_another_service_at_the_same_port_is_no_stack(stack, process, service, answer):
+    left_behind(stack, process().pid, health(service, answer))
+
+    assert not stack.is_running()
+
+
+def test_the_server_is_stopped(stack, process, service):
+    server = process()
+    left_behind(stack, server.pid, health(service, {"status": "ok", "pid": server.pid}))
+
+    assert stack.is_running()
+    stack.stop_server()
+
+    assert server.poll() is not None
+
+
+def test_a_server_too_busy_to_answer_is_known_by_its_folder(stack, process):
+    server = process("--state-dir", str(stack.folder), "--image", "x=y")
+    left_behind(stack, server.pid)
+
+    stack.stop_server()
+
+    assert server.poll() is not None
