@@ -45,6 +45,7 @@ from scripts.local_aws.schedules import Schedules
 from scripts.local_aws.sns import Notifications
 from scripts.local_aws.step_functions import StepFunctions
 from scripts.local_aws.training import Training
+from scripts.local_aws.web_pages import WithoutWebPages
 
 logger = logging.getLogger(__name__)
 
@@ -254,7 +255,7 @@ class Channel(HTTPChannel):
 def serve(application: LocalAws, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve on 127.0.0.1 until the process is told to stop. `on_ready` gets the endpoint's URL."""
     server = waitress.create_server(
-        RepeatedAttempts(application),
+        WithoutWebPages(RepeatedAttempts(application)),
         host="127.0.0.1",
         port=port,
         threads=SERVER_THREADS,

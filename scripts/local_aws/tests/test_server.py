@@ -34,6 +34,67 @@ def test_health_answers(server: Server) -> None:
     assert (told["status"], told["pid"]) == ("ok", server.process.pid)
 
 
+def ask(server: Server, path: str, headers: dict[str, str], body: bytes | None = None) -> tuple[int, str]:
+    """(status, text) of a request as a browser sends it."""
+    request = urllib.request.Request(f"{server.url}{path}", body, headers)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:8000"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Host": "evil.example"},
+        {"Host": "evil.example:4711", "Origin": "http://evil.example:4711", "Sec-Fetch-Site": "same-origin"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Host": "evil-localhost"},
+        {"Host": ""},
+    ],
+)
+def test_a_web_page_of_somebody_else_reads_and_changes_nothing(
+    server: Server, headers: dict[str, str]
+) -> None:
+    """https://www.w3.org/TR/fetch-metadata/, and DNS rebinding, where only the Host tells."""
+    status, why = ask(server, "/_local/outbox", headers)
+    assert status == 403
+    assert "own pages only" in why
+    fault = json.dumps({"service": "kms", "fault": {"error": "Page"}}).encode()
+    assert ask(server, "/_local/faults", headers, fault)[0] == 403
+    with urllib.request.urlopen(f"{server.url}/_local/faults") as rules:
+        assert "Page" not in rules.read().decode()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Host": "localhost:4711", "Origin": "http://localhost:4711"},
+        {"Host": "bucket.with-dots.localhost:4711"},
+    ],
+)
+def test_its_own_pages_and_its_other_names_are_answered(server: Server, headers: dict[str, str]) -> None:
+    assert ask(server, "/_local/outbox", headers)[0] == 200
+
+
+def test_an_answer_that_is_kept_for_a_repeated_attempt_is_kept_from_pages_too(server: Server) -> None:
+    headers = {
+        "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kms/aws4_request, ",
+        "X-Amz-Target": "TrentService.ListKeys",
+        "amz-sdk-invocation-id": str(uuid.uuid4()),
+    }
+    assert ask(server, "/", headers, b"{}")[0] == 200
+    assert ask(server, "/", headers | {"Origin": "null"}, b"{}")[0] == 403
+
+
 def test_a_connection_is_kept_alive(server: Server) -> None:
     address = urlparse(server.url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port)
@@ -51,7 +112,7 @@ def test_an_answer_arrives_in_one_piece(server: Server) -> None:
     address = urlparse(server.url)
     with socket.create_connection((str(address.hostname), address.port), timeout=20) as connection:
         for _ in range(200):
-            connection.sendall(b"GET /_local/health HTTP/1.1\r\nHost: local\r\n\r\n")
+            connection.sendall(b"GET /_local/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
             assert b"200 OK" in head
             assert json.loads(body)["status"] == "ok"
