@@ -124,18 +124,24 @@ class Reviews:
         if not self._lease(item, session):
             raise NotYours(SETTLED)
         # Picture first: what dies in between leaves the row waiting, and the next answer puts the copy right.
+        # Only a rerun that accepts the picture lets the copy stay, in the class that a person named.
         self._place(item, label)
         at = self._text(self._now())
         values = {":session": {"S": session}, ":label": {"S": label}, ":at": {"S": at}}
         values |= self._told("reviewed", at, label)
-        self._update(
-            item,
-            "SET reviewed_label = :label, reviewer = :reviewer, reviewed_at = :at, "
-            "#history = list_append(if_not_exists(#history, :nothing), :entry) "
-            "REMOVE attention, lease_by, lease_until",
-            "attribute_exists(attention) AND lease_by = :session",
-            values,
-        )
+        try:
+            self._update(
+                item,
+                "SET reviewed_label = :label, reviewer = :reviewer, reviewed_at = :at, "
+                "#history = list_append(if_not_exists(#history, :nothing), :entry) "
+                "REMOVE attention, lease_by, lease_until",
+                "attribute_exists(attention) AND lease_by = :session",
+                values,
+            )
+        except NotYours:
+            settled = self._ledger.row(item.row["picture"], item.row["version"]) or {}
+            self._place(item, settled.get("reviewed_label", UNUSABLE))
+            raise
         with self._lock:
             self._waiting = [each for each in self._waiting if each.identity != item.identity]
         self._session(session).answered.append((item, at))
@@ -158,7 +164,8 @@ class Reviews:
             "SET attention = :attention, lease_by = :session, lease_until = :until, "
             "#history = list_append(if_not_exists(#history, :nothing), :entry) "
             "REMOVE reviewed_label, reviewer, reviewed_at",
-            "reviewer = :reviewer AND reviewed_at = :answered AND attribute_not_exists(attention)",
+            "reviewer = :reviewer AND reviewed_at = :answered AND #status = :attention "
+            "AND attribute_not_exists(attention)",
             values | told | {":answered": {"S": at}},
         )
         self._place(item, UNUSABLE)
@@ -210,7 +217,7 @@ class Reviews:
 
     def _update(self, item: Item, expression: str, condition: str, values: dict[str, Any]) -> None:
         """One conditional write. Raises NotYours."""
-        names = {"ExpressionAttributeNames": {"#history": "history"}} if "#history" in expression else {}
+        names = {f"#{name}": name for name in ("history", "status") if f"#{name}" in expression + condition}
         try:
             self._ledger.dynamodb.update_item(
                 TableName=self._ledger.table,
@@ -218,7 +225,7 @@ class Reviews:
                 UpdateExpression=expression,
                 ConditionExpression=condition,
                 ExpressionAttributeValues=values,
-                **names,
+                **({"ExpressionAttributeNames": names} if names else {}),
             )
         except self._ledger.dynamodb.exceptions.ConditionalCheckFailedException:
             raise NotYours(SETTLED) from None

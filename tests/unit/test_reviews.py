@@ -200,19 +200,63 @@ def test_an_answer_after_somebody_elses_does_not_count(review, waits, clock, buc
     assert [key.split("/")[1] for key in names(bucket)] == ["motorcycle"]
 
 
-def test_an_answer_after_a_rerun_accepted_the_picture_does_not_count(review, waits, deployment, bucket):
+@pytest.fixture
+def rerun(deployment):
+    """A rerun that accepts the picture, as the state machine records it."""
+
+    def accept(uri, version):
+        deployment.client("dynamodb").update_item(
+            TableName=deployment.ledger_table,
+            Key={"picture": {"S": uri}, "version": {"S": version}},
+            UpdateExpression="SET #status = :accepted REMOVE attention",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":accepted": {"S": "ACCEPTED"}},
+        )
+
+    return accept
+
+
+def test_an_answer_after_a_rerun_accepted_the_picture_does_not_count(review, waits, rerun, bucket):
     uri, version = waits("a.png")
     work = review()
     item = work.take("page")
-    deployment.client("dynamodb").update_item(
-        TableName=deployment.ledger_table,
-        Key={"picture": {"S": uri}, "version": {"S": version}},
-        UpdateExpression="REMOVE attention",
-    )
+    rerun(uri, version)
 
     with pytest.raises(NotYours, match="rerun"):
         work.answer(item, "bicycle", "page")
     assert names(bucket) == []
+
+
+def test_an_answer_that_a_rerun_overtakes_leaves_no_labelled_copy(review, waits, rerun, bucket):
+    uri, version = waits("a.png")
+    work = review()
+    item = work.take("page")
+    work._s3.meta.events.register("after-call.s3.CopyObject", lambda **_: rerun(uri, version))
+
+    with pytest.raises(NotYours, match="rerun"):
+        work.answer(item, "bicycle", "page")
+    assert names(bucket) == []
+
+
+def test_an_answer_that_another_overtakes_leaves_the_copy_of_the_one_that_counts(
+    review, waits, clock, bucket
+):
+    uri, version = waits("a.png")
+    ann, ben = review("ann"), review("ben")
+    late, events = ann.take("a"), ann._s3.meta.events
+
+    def overtake(**_):
+        events.unregister("before-call.s3.CopyObject", overtake)
+        clock.time += LEASE + timedelta(seconds=1)
+        ben.answer(ben.take("b"), "motorcycle", "b")
+
+    events.register("before-call.s3.CopyObject", overtake)
+
+    with pytest.raises(NotYours):
+        ann.answer(late, "bicycle", "a")
+
+    assert ann._ledger.row(uri, version)["reviewed_label"] == "motorcycle"
+    assert [key.split("/")[1] for key in names(bucket)] == ["motorcycle"]
 
 
 def test_undo_makes_the_last_answer_undone_and_shows_the_picture_again(review, waits, bucket):
@@ -232,6 +276,21 @@ def test_undo_makes_the_last_answer_undone_and_shows_the_picture_again(review, w
     assert names(bucket) == []
     work.answer(again, "motorcycle", "page")
     assert [key.split("/")[1] for key in names(bucket)] == ["motorcycle"]
+
+
+def test_undo_leaves_alone_what_a_rerun_has_accepted_since(review, waits, rerun, bucket):
+    uri, version = waits("a.png")
+    work = review()
+    work.answer(work.take("page"), "bicycle", "page")
+    rerun(uri, version)
+
+    with pytest.raises(NotYours, match="rerun"):
+        work.undo("page")
+
+    row = work._ledger.row(uri, version)
+    assert (row["status"], row["reviewed_label"]) == ("ACCEPTED", "bicycle")
+    assert "attention" not in row
+    assert [key.split("/")[1] for key in names(bucket)] == ["bicycle"]
 
 
 def test_undo_goes_back_one_answer_at_a_time_and_only_over_ones_own(review, waits):
