@@ -20,7 +20,7 @@ from string import Template
 from typing import Any
 from urllib.parse import parse_qs
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 
 from functions.common.errors import ImageRejected
@@ -88,6 +88,9 @@ class Application:
             status, kind, body = refusal.status, "application/json", _json({"error": str(refusal)})
         except NotYours as error:
             status, kind, body = HTTPStatus.CONFLICT, "application/json", _json({"error": str(error)})
+        except (ClientError, BotoCoreError) as error:
+            told = {"error": f"AWS did not do this: {error}"}
+            status, kind, body = HTTPStatus.BAD_GATEWAY, "application/json", _json(told)
         headers = [
             ("Content-Type", kind),
             ("Content-Length", str(len(body))),
@@ -157,10 +160,6 @@ class Application:
             return _viewable(self._reviews.picture(item))
         except ImageRejected as error:
             raise Refused(HTTPStatus.NOT_FOUND, error.reason) from error
-        except ClientError as error:
-            raise Refused(
-                HTTPStatus.NOT_FOUND, f"The picture cannot be read: {error.response['Error']['Code']}."
-            ) from error
 
 
 class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):

@@ -5,6 +5,7 @@ import json
 import uuid
 
 import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
 from PIL import Image
 
 from scripts import reviews
@@ -147,9 +148,31 @@ def test_a_deleted_picture_is_told(ask, waits, bucket):
     shown = json.loads(ask("POST", "/api/next")[2])["item"]
 
     status, _, content = ask("GET", "/api/picture", query=f"id={shown['id']}")
+    answered, _, told = ask("POST", "/api/answer", {"id": shown["id"], "label": "bicycle"})
 
-    assert status == 404
-    assert "cannot be read" in json.loads(content)["error"]
+    assert (status, answered) == (502, 502)
+    assert "GetObject" in json.loads(content)["error"]
+    assert "CopyObject" in json.loads(told)["error"]
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (ClientError({"Error": {"Code": "ExpiredToken", "Message": "It has expired"}}, "Query"), "expired"),
+        (NoCredentialsError(), "credentials"),
+    ],
+)
+def test_what_aws_refuses_is_told_as_such(ask, monkeypatch, error, word):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(Reviews, "take", refuse)
+
+    status, headers, content = ask("POST", "/api/next")
+
+    assert (status, headers["Content-Type"]) == (502, "application/json")
+    assert json.loads(content)["error"].startswith("AWS did not do this: ")
+    assert word in json.loads(content)["error"]
 
 
 def test_nothing_to_take_back_is_said_so(ask):
