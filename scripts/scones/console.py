@@ -40,8 +40,8 @@ from training_scripts.objects import NoSuchObject
 from training_scripts.promote import PromoteError
 from training_scripts.stage import StageError
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, emoji=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 EXPECTED_ERRORS = (
     NotDeployed,
@@ -106,6 +106,7 @@ class Steps:
         self.last_step, self.last_print = "", 0.0
 
     def __call__(self, text: str, share: float | None) -> None:
+        text = one_line(text)
         if self.progress and self.task is not None:
             self.progress.update(
                 self.task, description=text, total=None if share is None else 1.0, completed=share or 0
@@ -114,7 +115,7 @@ class Steps:
         step, now = text.partition(":")[0], time.monotonic()
         if step != self.last_step or now - self.last_print > QUIET_SECONDS:
             done = "" if share is None or step != self.last_step else f" ({share:.0%})"
-            err.print(f"{now - self.began:6.1f} s  {step}{done}")
+            err.print(f"{now - self.began:6.1f} s  {step}{done}", markup=False)
             self.last_step, self.last_print = step, now
 
 
@@ -124,7 +125,8 @@ def steps() -> Iterator[Steps]:
     if not err.is_terminal:
         yield Steps(None)
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    described = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), described, BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         yield Steps(progress)
 
@@ -209,9 +211,14 @@ def show_rest(swept: Swept) -> int:
     return SOME_LEFT if swept.leftovers else UNSEEN if swept.unseen else 0
 
 
+def one_line(text: str) -> str:
+    """Text that came from outside (a key may hold anything), on one line and without control characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def printable(text: str) -> str:
-    """Text that came from outside (a key may hold anything), on one line and without markup or control characters."""
-    return escape("".join(letter if letter.isprintable() else "?" for letter in text))
+    """One line of text from outside, for where markup counts."""
+    return escape(one_line(text))
 
 
 def moment(text: str) -> datetime:
@@ -236,4 +243,5 @@ def outcome_line(outcome: Outcome, width: int) -> str:
     name = outcome.source.rsplit("/", 1)[-1]
     confidence = "    -" if outcome.confidence is None else f"{outcome.confidence:.3f}"
     decision = f"[{STYLES[outcome.status]}]{WORDS[outcome.status]:<14}[/]"
-    return f"{name:<{width}}  {outcome.label or '-':<12} {confidence:>6}  {decision} {outcome.seconds:6.2f} s"
+    told = printable(f"{name:<{width}}  {outcome.label or '-':<12}")
+    return f"{told} {confidence:>6}  {decision} {outcome.seconds:6.2f} s"

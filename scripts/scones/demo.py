@@ -12,10 +12,9 @@ from scripts.demonstration import LEAST_ACCURACY, Sample, Summary
 from scripts.deployment import Deployment
 from scripts.local_stack import LocalStack
 from scripts.report import Truths
-from scripts.scones.console import err, errors_explained, out, outcome_line, steps
+from scripts.scones.console import err, errors_explained, out, outcome_line, printable, steps
 from scripts.terraform_cli import WORK
 from scripts.workflow import Outcome, Workflow
-from training_scripts.stage import StageError
 
 ALL_KINDS = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED")
 EVENT_SECONDS = 60
@@ -41,11 +40,7 @@ def demo(
         raise typer.BadParameter("give --images or --data, not both")
     stack = LocalStack(WORK / "demo")
     with errors_explained(), tempfile.TemporaryDirectory() as scratch:
-        try:
-            samples = _samples(images, data, Path(scratch), seed)
-        except (demonstration.NoPictures, StageError) as error:
-            err.print(f"[red]error:[/] {error}")
-            raise typer.Exit(1) from error
+        samples = _samples(images, data, Path(scratch), seed)
         began = time.monotonic()
         try:
             with steps() as progress:
@@ -109,12 +104,13 @@ def _drop_into_bucket(workflow: Workflow, sample: Sample) -> bool:
     while (row := workflow.row(picture.uri, picture.s3_version_id)) is None:
         if time.monotonic() > deadline:
             err.print(
-                f"[red]{picture.uri} was never classified: the bucket's event did not start the workflow.[/]"
+                f"[red]{printable(picture.uri)} was never classified: the bucket's event did not start the workflow.[/]"
             )
             return False
         time.sleep(0.1)
     out.print(
-        f"\nDropped {picture.uri} into the bucket; its event started the workflow: {row['status']}, {row['label']}."
+        f"\nDropped {picture.uri} into the bucket; its event started the workflow: {row['status']}, {row['label']}.",
+        markup=False,
     )
     return True
 
@@ -154,7 +150,7 @@ def _is_as_expected(summary: Summary, needs_all_kinds: bool, needs_accuracy: boo
     if needs_accuracy and (summary.accuracy or 0) < LEAST_ACCURACY:
         complaints.append(f"accuracy {summary.accuracy:.3f} is below {LEAST_ACCURACY}")
     for complaint in complaints:
-        err.print(f"[red]not as expected:[/] {complaint}")
+        err.print(f"[red]not as expected:[/] {printable(complaint)}")
     return not complaints
 
 

@@ -7,7 +7,7 @@ import typer
 
 from scripts import plans
 from scripts.local_stack import ENVIRONMENT, SHIPPED_MODEL
-from scripts.scones.console import err, errors_explained, find_deployment, local_stack, out, steps
+from scripts.scones.console import err, errors_explained, find_deployment, local_stack, out, printable, steps
 from training_scripts import objects
 from training_scripts import promote as promotion
 from training_scripts.promote import Destination, PromoteError, Promotion
@@ -82,7 +82,7 @@ def _show(done: Promotion, tfvars: Path) -> None:
     for note in done.verdict.notes:
         out.print(f"note: {note}", markup=False)
     for refusal in done.verdict.refusals:
-        err.print(f"[red]refused:[/] {refusal}")
+        err.print(f"[red]refused:[/] {printable(refusal)}")
     if done.verdict.adopted and done.after:
         out.print(f"{done.after['artifact_uri']} is published, and {tfvars.name} names it.", markup=False)
         out.print("The plan to expect:")

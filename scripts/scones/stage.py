@@ -47,8 +47,11 @@ def stage(  # noqa: PLR0913, PLR0917 - one for each option
             sources = source or [official_archive(WORK / "downloads", progress)]
             staged = staging.stage_pictures(sources, chosen, store, neither=neither, progress=progress)
     out.print(_table(staged))
-    out.print(f"{staged.place}: {staged.copied} files copied, {staged.there_already} were there already.")
-    err.print(f"Next: scones train --data {staged.place} --classes {','.join(chosen)}")
+    out.print(
+        f"{staged.place}: {staged.copied} files copied, {staged.there_already} were there already.",
+        markup=False,
+    )
+    err.print(f"Next: scones train --data {staged.place} --classes {','.join(chosen)}", markup=False)
 
 
 def _store(to: Path | None, name: str, environment: str) -> staging.Store:

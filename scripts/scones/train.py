@@ -161,4 +161,4 @@ def _say_done(name: str, update: Update, artifact: str, as_json: bool) -> None:
         print(json.dumps(facts | {"metrics": update.metrics}))
     else:
         err.print(f"Trained in {seconds} s. The artifact:")
-        out.print(artifact)
+        out.print(artifact, markup=False)
