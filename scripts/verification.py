@@ -142,7 +142,8 @@ class Canary:
                     "canary",
                     FAILED,
                     f"{self.picture.uri} has no row after {CANARY_SECONDS} s: its event started no execution, or it hangs",
-                    "Look for dead letters (scones rerun --from-dead-letters) and running executions.",
+                    "Look for dead letters (scones rerun --from-dead-letters) and running executions. What comes of it "
+                    f"after all stays until: scones forget {self.picture.uri}",
                 )
             time.sleep(0.2)
         self.workflow.wait(row["execution"])

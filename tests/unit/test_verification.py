@@ -7,6 +7,8 @@ import pytest
 
 from scripts import checks, verification
 from scripts.checks import FAILED, OK, SKIPPED
+from scripts.local_stack import silent
+from scripts.workflow import Workflow
 
 PENDING = """<ListSubscriptionsByTopicResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">
 <ListSubscriptionsByTopicResult><Subscriptions><member><SubscriptionArn>PendingConfirmation</SubscriptionArn>
@@ -142,3 +144,13 @@ def test_a_topic_that_nobody_hears_and_one_that_is_not_there(deployment):
 
     sns.subscribe(TopicArn=TOPIC, Protocol="email", Endpoint="you@example.com")
     assert checks.subscriptions(sns, [TOPIC]).state == OK
+
+
+def test_a_canary_that_is_late_says_what_removes_its_traces_when_they_come(deployment, monkeypatch):
+    monkeypatch.setattr(verification, "CANARY_SECONDS", 1e-9)
+    canary = verification.Canary(Workflow(deployment), None, silent)
+
+    check = canary.check()
+
+    assert check.state == FAILED
+    assert check.remedy.endswith(f"scones forget {canary.picture.uri}")
