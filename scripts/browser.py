@@ -144,11 +144,11 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **text)
 
-    def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """A PNG of the window, or of the whole page."""
+    def screenshot(self, path: Path) -> None:
+        """A PNG of the window."""
         # A frame later everything that was scheduled is drawn.
         self.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        taken = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
+        taken = self.call("Page.captureScreenshot")
         path.write_bytes(base64.b64decode(taken["data"]))
 
 

@@ -118,7 +118,7 @@ class LocalStack:
         with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=10):
             pass
 
-    def start_server(self, wait_scale: float = 1.0) -> None:
+    def start_server(self, wait_scale: float) -> None:
         """Starts the one-machine AWS in the background, in a fresh folder. Raises StackFailed."""
         if self.is_running():
             raise StackFailed(
@@ -256,7 +256,7 @@ class LocalStack:
 
 
 def _package(progress: Progress) -> None:
-    packaging.build("local", report=lambda text: progress(f"Packaging the functions: {text}", None))
+    packaging.build("local", lambda text: progress(f"Packaging the functions: {text}", None))
 
 
 class ActionCounter:

@@ -31,6 +31,7 @@ from scripts import sbom
 from scripts.licences import UnknownLicence
 
 ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
 FUNCTIONS = ("classify_image", "filter_inferences", "report_drift", "send_alert", "serialize_image_data")
 
 # The newest runtime that provider 5.100 knows; the one machine runs any interpreter under this name.
@@ -110,22 +111,20 @@ def targets() -> dict[str, Target]:
     }
 
 
-def build(target_name: str, build_directory: Path = ROOT / "build", report: Report = print) -> Path:
-    """Write <build_directory>/<target>/<function>.zip, its bill of materials <function>.cdx.json and manifest.json.
+def build(target_name: str, report: Report) -> Path:
+    """Write build/<target>/<function>.zip, its bill of materials <function>.cdx.json and manifest.json.
 
     Every call builds all packages anew, which takes a moment because wheels are kept in
-    <build_directory>/wheels; files whose content is the same are not touched. Returns the manifest's path. Raises PackagingError.
+    build/wheels; files whose content is the same are not touched. Returns the manifest's path. Raises PackagingError.
     """
     target = targets().get(target_name)
     if target is None:
         raise PackagingError(f"There is no target {target_name!r}; use one of: {', '.join(targets())}.")
-    output = build_directory / target.name
+    output = BUILD / target.name
     output.mkdir(parents=True, exist_ok=True)
     functions = {}
     for name in FUNCTIONS:
-        wheels = _wheels(
-            ROOT / "functions" / name / "requirements.txt", target, build_directory / "wheels", report
-        )
+        wheels = _wheels(ROOT / "functions" / name / "requirements.txt", target, report)
         entries = [*_sources(name), *(entry for wheel in wheels for entry in _wheel_entries(wheel))]
         package = _zip(entries)
         changed = _write(output / f"{name}.zip", package)
@@ -227,7 +226,7 @@ def _write(path: Path, content: bytes) -> bool:
     return True
 
 
-def _wheels(lock: Path, target: Target, cache: Path, report: Report) -> list[Path]:
+def _wheels(lock: Path, target: Target, report: Report) -> list[Path]:
     """The wheels that the lock file pins, from the cache or by pip, each with a hash of the lock.
 
     The cache has one folder for each target and lock; it is renamed into place when complete.
@@ -236,7 +235,7 @@ def _wheels(lock: Path, target: Target, cache: Path, report: Report) -> list[Pat
         line.strip() for line in lock.read_text("utf-8").splitlines() if not line.lstrip().startswith("#")
     ]
     digest = hashlib.sha256("\n".join(pins).encode()).hexdigest()[:12]
-    folder = cache / f"{target.wheels}-{digest}"
+    folder = BUILD / "wheels" / f"{target.wheels}-{digest}"
     if not folder.is_dir():
         report(f"{target.name}: fetching the wheels of functions/{lock.parent.name}/{lock.name}")
         _download(lock, target, folder)
@@ -285,7 +284,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build the functions' zip files.")
     parser.add_argument("--target", required=True, help=" or ".join(targets()))
     try:
-        build(parser.parse_args().target)
+        build(parser.parse_args().target, print)
     except PackagingError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

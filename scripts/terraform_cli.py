@@ -17,6 +17,7 @@ WORK = ROOT / ".scones"
 MINIMUM = (1, 10)
 PROVIDER = Path("registry.terraform.io/hashicorp/aws")
 REGISTRY = "https://registry.terraform.io/.well-known/terraform.json"
+REGISTRY_SECONDS = 5
 MIRROR_PLACES = (
     "~/.terraform.d",
     "/opt",
@@ -60,10 +61,10 @@ def executable() -> str:
     return path
 
 
-def registry_answers(timeout_seconds: float = 5) -> bool:
+def registry_answers() -> bool:
     """True where `terraform init` can download providers."""
     try:
-        with urllib.request.urlopen(REGISTRY, timeout=timeout_seconds) as answer:
+        with urllib.request.urlopen(REGISTRY, timeout=REGISTRY_SECONDS) as answer:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False

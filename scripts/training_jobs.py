@@ -298,12 +298,12 @@ def share_done(line: str) -> tuple[str, float] | None:
     )
 
 
-def source_archive(root: Path = ROOT) -> bytes:
+def source_archive() -> bytes:
     """sourcedir.tar.gz: the training code and its requirements; the same sources give the same bytes."""
-    paths = [root / "functions" / "__init__.py"]
-    paths += [*(root / "functions" / "common").glob("*.py"), *(root / "training_scripts").glob("*.py")]
-    members = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
-    members["requirements.txt"] = requirements(root).encode()
+    paths = [ROOT / "functions" / "__init__.py"]
+    paths += [*(ROOT / "functions" / "common").glob("*.py"), *(ROOT / "training_scripts").glob("*.py")]
+    members = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
+    members["requirements.txt"] = requirements().encode()
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped,
@@ -316,10 +316,10 @@ def source_archive(root: Path = ROOT) -> bytes:
     return buffer.getvalue()
 
 
-def requirements(root: Path = ROOT) -> str:
+def requirements() -> str:
     """What the container installs before training: train.in at the locked versions, without the container's PyTorch."""
-    wanted = (root / "requirements" / "train.in").read_text(encoding="utf-8").split()
-    locked = (root / "requirements" / "train.txt").read_text(encoding="utf-8")
+    wanted = (ROOT / "requirements" / "train.in").read_text(encoding="utf-8").split()
+    locked = (ROOT / "requirements" / "train.txt").read_text(encoding="utf-8")
     lines = [
         line.rstrip(" \\") for line in locked.splitlines() if "==" in line and not line.startswith((" ", "#"))
     ]

@@ -21,7 +21,7 @@ class Background:
         wait_scale: every delay is multiplied by it; below 1 it shortens the retry schedules of AWS.
     """
 
-    def __init__(self, workers: int, wait_scale: float = 1.0) -> None:
+    def __init__(self, workers: int, wait_scale: float) -> None:
         self._wait_scale = wait_scale
         self._jobs: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
         self._order = itertools.count()

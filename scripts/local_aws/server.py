@@ -64,7 +64,7 @@ class LocalAws:
         wait_scale: factor on AWS's retry delays.
     """
 
-    def __init__(self, state_dir: Path, images: dict[str, list[str]], wait_scale: float = 1.0) -> None:
+    def __init__(self, state_dir: Path, images: dict[str, list[str]], wait_scale: float) -> None:
         self.state_dir = state_dir
         self._moto = DomainDispatcherApplication(self._create_app)
         # moto lists its folder and tries hundreds of patterns to tell each request's service.

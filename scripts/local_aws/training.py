@@ -113,7 +113,7 @@ class Training:
         images: dict[str, list[str]],
         add_tags: Callable[[Payload], Payload],
         authorisation: Authorisation,
-        wait_scale: float = 1.0,
+        wait_scale: float,
     ) -> None:
         self._folder, self._images, self._add_tags = state_dir / "training", images, add_tags
         self._authorisation = authorisation

@@ -26,6 +26,6 @@ def package(
     """
     with errors_explained():
         with steps() as progress:
-            manifest = packaging.build(target.value, report=lambda text: progress(text, None))
+            manifest = packaging.build(target.value, lambda text: progress(text, None))
         for name, facts in json.loads(manifest.read_text(encoding="utf-8"))["functions"].items():
             out.print(f"{name:<22} {facts['bytes'] / 1e6:6.2f} MB  sha256 {facts['sha256'][:12]}")

@@ -121,7 +121,7 @@ class Server:
         sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy({"Effect": "Allow", **events})})
         return url, arn
 
-    def receive(self, queue_url: str, seconds: float = 20.0) -> dict[str, Any]:
+    def receive(self, queue_url: str) -> dict[str, Any]:
         """The next message of a queue, taken out of it."""
         sqs = self.client("sqs")
 
@@ -129,7 +129,7 @@ class Server:
             answer = sqs.receive_message(QueueUrl=queue_url, MessageAttributeNames=["All"])
             return answer.get("Messages")
 
-        message: dict[str, Any] = eventually(take, seconds)[0]
+        message: dict[str, Any] = eventually(take)[0]
         sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
         return message
 
