@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from scripts import prices
-from scripts.deployment import Deployment
+from scripts.deployment import Deployment, found
 from scripts.ledger import Ledger
 from scripts.prices import HOURS_PER_MONTH, Estimate, Line, Volume
 
@@ -38,18 +36,7 @@ class Costs:
 
     idle: Estimate
     month: Estimate
-    volume: Volume
     notes: list[str]
-
-    @property
-    def per_picture(self) -> float:
-        """US dollars for one picture, what is billed by the month shared among all."""
-        return self.month.usd / self.volume.pictures
-
-    @property
-    def per_further_picture(self) -> float:
-        """US dollars that one more picture adds."""
-        return sum(line.usd for line in self.month.pictures) / self.volume.pictures
 
 
 def estimate(resources: Resources, region: str, volume: Volume) -> Costs:
@@ -61,7 +48,7 @@ def estimate(resources: Resources, region: str, volume: Volume) -> Costs:
         if len(without) == len(resources)
         else []
     )
-    return Costs(idle, month, volume, month.notes + off)
+    return Costs(idle, month, month.notes + off)
 
 
 def goes_with_endpoint(resource: dict[str, Any]) -> bool:
@@ -80,8 +67,8 @@ def so_far(deployment: Deployment, costs: Costs, now: datetime) -> list[Line]:
     lines = [
         Line(
             "Pictures",
-            f"{count:,} decided x ${costs.per_further_picture:.5f}",
-            count * costs.per_further_picture,
+            f"{count:,} decided x ${costs.month.per_further_picture:.5f}",
+            count * costs.month.per_further_picture,
         )
     ]
     for line in costs.month.standing:
@@ -100,12 +87,5 @@ def _endpoint_since(deployment: Deployment, first: datetime) -> datetime | None:
     """Since when in this month the endpoint has been on; None if it is off. An earlier time of it is not known."""
     if (name := deployment.outputs.get("endpoint_name")) is None:
         return None
-    try:
-        created: datetime = deployment.client("sagemaker").describe_endpoint(EndpointName=name)[
-            "CreationTime"
-        ]
-    except ClientError as error:
-        if "Could not find" in error.response["Error"].get("Message", ""):
-            return None
-        raise
-    return max(created.astimezone(UTC), first)
+    described = found(deployment.client("sagemaker").describe_endpoint, EndpointName=name)
+    return max(described["CreationTime"].astimezone(UTC), first) if described else None

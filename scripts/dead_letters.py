@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from botocore.exceptions import ClientError
 
+from functions.common.times import ledger_time
 from scripts.deployment import Deployment
 
 # While a message is worked on, nobody else gets it. After that it can be had again, which does no harm.
@@ -75,8 +76,8 @@ class DeadLetters:
         ).get("Messages"):
             for message in messages:
                 sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-                text = sent.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-                letter = DeadLetter(queue, message["ReceiptHandle"], _parsed(message["Body"]), text)
+                body = _parsed(message["Body"])
+                letter = DeadLetter(queue, message["ReceiptHandle"], body, ledger_time(sent))
                 self.held[letter.receipt] = letter
                 yield letter
 

@@ -2,12 +2,14 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from scripts import terraform_cli
 
@@ -40,6 +42,16 @@ class Deployment:
             aws_session_token=self.variables.get("AWS_SESSION_TOKEN"),
             config=Config(retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=32),
         )
+
+
+def found(describe: Callable[..., dict[str, Any]], **name: str) -> dict[str, Any] | None:
+    """What SageMaker describes; None where there is no such thing."""
+    try:
+        return describe(**name)
+    except ClientError as error:
+        if "Could not find" in error.response["Error"].get("Message", ""):
+            return None
+        raise
 
 
 def read_outputs(variables: dict[str, str]) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from functions.common.times import ledger_time
 from scripts.deployment import Deployment
 
 # What a person or a rerun has yet to settle; such rows carry the attribute `attention`, the index's key.
@@ -133,10 +134,7 @@ def _key(uri: str, version: str) -> dict[str, Any]:
 
 
 def _moment(moment: datetime | None, otherwise: str) -> dict[str, str]:
-    """A time as Step Functions writes it into the rows, so that the order of texts is that of times."""
-    if moment is None:
-        return {"S": otherwise}
-    return {"S": moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+    return {"S": ledger_time(moment) if moment else otherwise}
 
 
 def _row(item: dict[str, Any]) -> Row:

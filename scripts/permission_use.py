@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from scripts.judged_plan import listed
 from scripts.local_stack import LocalStack
 
 PATH = "/_local/permissions"
@@ -97,10 +98,6 @@ def grants(policies: list[tuple[str, str]]) -> Iterator[Grant]:
 
 def statements(text: str) -> list[dict[str, Any]]:
     return listed(json.loads(text)["Statement"])
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def reason_for(grant: Grant) -> str:

@@ -78,10 +78,10 @@ def _changes(it: Summary) -> str:
 
 
 def _cost(cost: Cost) -> str:
-    volume, table = cost.volume, prices.table()
+    volume, table = cost.after.volume, prices.table()
     pictures = (
-        f"At {volume.pictures:,} pictures of {volume.megabytes:g} MB a month, all accepted: ${cost.per_picture:.5f} "
-        f"for a picture, ${cost.per_further_picture:.5f} for one more."
+        f"At {volume.pictures:,} pictures of {volume.megabytes:g} MB a month, all accepted: ${cost.after.per_picture:.5f} "
+        f"for a picture, ${cost.after.per_further_picture:.5f} for one more."
     )
     terms = (
         f"List prices of {table['date']} in {' and '.join(table['regions'])} (`scripts/prices.json`), without free tier, "

@@ -69,21 +69,10 @@ class Cost:
 
     before: Estimate
     after: Estimate
-    volume: Volume
 
     @property
     def difference(self) -> float:
         return self.after.usd - self.before.usd
-
-    @property
-    def per_picture(self) -> float:
-        """US dollars for one picture, the endpoint's hours shared among all."""
-        return self.after.usd / self.volume.pictures
-
-    @property
-    def per_further_picture(self) -> float:
-        """US dollars that one more picture adds."""
-        return sum(line.usd for line in self.after.pictures) / self.volume.pictures
 
 
 @dataclass(frozen=True)
@@ -134,9 +123,9 @@ class Summary:
                 "before": round(cost.before.usd, 4),
                 "after": round(cost.after.usd, 4),
                 "difference": round(cost.difference, 4),
-                "per_picture": cost.per_picture,
-                "per_further_picture": cost.per_further_picture,
-                "volume": asdict(cost.volume),
+                "per_picture": cost.after.per_picture,
+                "per_further_picture": cost.after.per_further_picture,
+                "volume": asdict(cost.after.volume),
                 "lines": [asdict(line) for line in cost.after.lines],
                 "notes": cost.after.notes,
                 "prices_of": prices.table()["date"],
@@ -151,9 +140,7 @@ def summarise(
     region = plan["planned_values"]["outputs"]["region"]["value"]
     before = (plan.get("prior_state") or {}).get("values") or {}
     after = resources(plan["planned_values"])
-    cost = Cost(
-        prices.estimate(resources(before), region, volume), prices.estimate(after, region, volume), volume
-    )
+    cost = Cost(prices.estimate(resources(before), region, volume), prices.estimate(after, region, volume))
     return Summary(environment, basis, list(changes(plan)), cost, broken, _unheard(after))
 
 

@@ -50,10 +50,21 @@ class Estimate:
     standing: list[Line]
     pictures: list[Line]
     notes: list[str]
+    volume: Volume
 
     @property
     def usd(self) -> float:
         return sum(line.usd for line in self.standing + self.pictures)
+
+    @property
+    def per_picture(self) -> float:
+        """US dollars for one picture, what is billed by the month shared among all."""
+        return self.usd / self.volume.pictures
+
+    @property
+    def per_further_picture(self) -> float:
+        """US dollars that one more picture adds."""
+        return sum(line.usd for line in self.pictures) / self.volume.pictures
 
     @property
     def lines(self) -> list[Line]:
@@ -82,7 +93,7 @@ def estimate(resources: list[dict[str, Any]], region: str, volume: Volume) -> Es
     endpoint, endpoint_notes = _endpoint(by_type)
     checks = _drift_checks(by_type) if volume.pictures else ()  # a check of no pictures reads none
     standing = [*_monthly(by_type), *checks, *endpoint]
-    return Estimate(standing, list(_pictures(by_type, volume)), notes + endpoint_notes)
+    return Estimate(standing, list(_pictures(by_type, volume)), notes + endpoint_notes, volume)
 
 
 def _values(by_type: dict[str, list[dict[str, Any]]], kind: str) -> list[dict[str, Any]]:

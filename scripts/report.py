@@ -4,13 +4,14 @@ import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from functions.common.inference_id import picture_hash
+from functions.common.times import ledger_time
 from scripts.captured import Broken, Inference
 from scripts.ledger import UNUSABLE, Row
 from training_scripts import calibration
@@ -263,8 +264,8 @@ def figures(report: Report) -> dict[str, Any]:
         "unanswered": dict(report.unanswered),
         "broken": len(report.broken),
         "duplicates": report.duplicates,
-        "from": _utc(records[0].time) if records else None,
-        "until": _utc(records[-1].time) if records else None,
+        "from": ledger_time(records[0].time) if records else None,
+        "until": ledger_time(records[-1].time) if records else None,
     }
 
 
@@ -298,7 +299,7 @@ def write_csv(report: Report, path: Path) -> None:
         table.writerow(COLUMNS)
         for record in report.records:
             values = {
-                "time": _utc(record.time),
+                "time": ledger_time(record.time),
                 "decision": "accepted" if record.accepted else "refused",
                 "confidence": round(record.confidence, 6),
             }
@@ -308,7 +309,3 @@ def write_csv(report: Report, path: Path) -> None:
 
 def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from functions.common.inference_id import picture_hash
+from functions.common.times import ledger_time
 from scripts.deployment import Deployment
 from scripts.ledger import UNKNOWN_VERSION, UNUSABLE, Ledger, Row, Selection
 from scripts.workflow import bucket_and_key
@@ -126,7 +127,7 @@ class Reviews:
         # Picture first: what dies in between leaves the row waiting, and the next answer puts the copy right.
         # Only a rerun that accepts the picture lets the copy stay, in the class that a person named.
         self._place(item, label)
-        at = self._text(self._now())
+        at = ledger_time(self._now())
         values = {":session": {"S": session}, ":label": {"S": label}, ":at": {"S": at}}
         values |= self._told("reviewed", at, label)
         try:
@@ -156,8 +157,8 @@ class Reviews:
         if not answered:
             return None
         item, at = answered.pop()
-        until = self._text(self._now() + LEASE)
-        told = self._told("taken back", self._text(self._now()), None)
+        until = ledger_time(self._now() + LEASE)
+        told = self._told("taken back", ledger_time(self._now()), None)
         values = {":attention": {"S": item.row["status"]}, ":session": {"S": session}, ":until": {"S": until}}
         self._update(
             item,
@@ -192,8 +193,8 @@ class Reviews:
 
     def _lease(self, item: Item, session: str) -> bool:
         now = self._now()
-        values = {":session": {"S": session}, ":now": {"S": self._text(now)}}
-        values[":until"] = {"S": self._text(now + LEASE)}
+        values = {":session": {"S": session}, ":now": {"S": ledger_time(now)}}
+        values[":until"] = {"S": ledger_time(now + LEASE)}
         try:
             self._update(
                 item,
@@ -238,10 +239,6 @@ class Reviews:
                     self._s3.delete_object(Bucket=self._bucket, Key=key)
         if label != UNUSABLE:
             self._s3.copy_object(Bucket=self._bucket, Key=_place_of(item, label), CopySource=item.source)
-
-    @staticmethod
-    def _text(moment: datetime) -> str:
-        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _doubt(item: Item) -> tuple[bool, float, str]:

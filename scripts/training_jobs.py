@@ -12,13 +12,14 @@ import re
 import subprocess
 import tarfile
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from scripts.deployment import Deployment
+from scripts.local_stack import Progress
 from scripts.terraform_cli import ROOT
 from training_scripts import artifact
 
@@ -36,9 +37,6 @@ METRICS = {
     "validation:accuracy": r"cross_validation accuracy=([0-9.]+)",
 }
 EPOCH = re.compile(r"^(?P<run>[\w-]+) epoch=(?P<epoch>[0-9]+)/(?P<epochs>[0-9]+)")
-
-# Step by step progress: (what is being done, share done between 0 and 1 or None where unknown).
-Progress = Callable[[str, float | None], None]
 
 
 class TrainingJobError(Exception):

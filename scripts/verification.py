@@ -8,11 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from scripts import plan_summary
 from scripts.checks import FAILED, OK, SKIPPED, Check
-from scripts.deployment import Deployment
+from scripts.deployment import Deployment, found
 from scripts.forgetting import Forgetting
 from scripts.ledger import Row
 from scripts.local_stack import Progress, silent
@@ -61,7 +59,7 @@ def endpoint(deployment: Deployment, planned: dict[str, Any]) -> Check:
         return Check("endpoint", SKIPPED, "it is off (no model, or endpoint.enabled = false)")
     ((name, wanted),) = asked.items()
     sagemaker = deployment.client("sagemaker")
-    described = _found(sagemaker.describe_endpoint, EndpointName=name)
+    described = found(sagemaker.describe_endpoint, EndpointName=name)
     remedy = (
         f"Look into the log group /aws/sagemaker/Endpoints/{name}, mend it and apply; or: scones rollback."
     )
@@ -74,24 +72,14 @@ def endpoint(deployment: Deployment, planned: dict[str, Any]) -> Check:
     )
     told = f"; SageMaker says: {reason}" if reason else ""
     if runs != wanted:
-        gone = _found(sagemaker.describe_endpoint_config, EndpointConfigName=runs) is None
+        gone = found(sagemaker.describe_endpoint_config, EndpointConfigName=runs) is None
         lost = ", which is deleted: the endpoint answers, but cannot scale or recover" if gone else ""
         return Check("endpoint", FAILED, f"it runs {runs}{lost}; {wanted} was asked for{told}", remedy)
     if status != "InService":
         return Check("endpoint", FAILED, f"{name} is {status}{told}", remedy)
-    if _found(sagemaker.describe_endpoint_config, EndpointConfigName=runs) is None:
+    if found(sagemaker.describe_endpoint_config, EndpointConfigName=runs) is None:
         return Check("endpoint", FAILED, f"its configuration {runs} is deleted", remedy)
     return Check("endpoint", OK, f"{name} is in service with {runs}")
-
-
-def _found(describe: Any, **name: str) -> dict[str, Any] | None:
-    """What SageMaker describes; None where there is no such thing."""
-    try:
-        return describe(**name)
-    except ClientError as error:
-        if "Could not find" in error.response["Error"].get("Message", ""):
-            return None
-        raise
 
 
 def alarms(deployment: Deployment) -> Check:

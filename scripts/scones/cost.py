@@ -71,9 +71,9 @@ def _as_json(environment: str, done: Costs) -> dict[str, object]:
         "environment": environment,
         "idle_usd": round(done.idle.usd, 4),
         "month_usd": round(done.month.usd, 4),
-        "per_picture": done.per_picture,
-        "per_further_picture": done.per_further_picture,
-        "volume": asdict(done.volume),
+        "per_picture": done.month.per_picture,
+        "per_further_picture": done.month.per_further_picture,
+        "volume": asdict(done.month.volume),
         "lines": [*map(asdict, done.month.lines)],
         "notes": done.notes,
         "prices_of": prices.table()["date"],
@@ -86,9 +86,9 @@ def _show(done: Costs) -> None:
     sums = {item: (idle.get(item, 0.0), line.usd) for item, line in lines.items()}
     _show_lines(sums | {"Sum": (done.idle.usd, done.month.usd)}, lines, "idle $", "month $")
     out.print(
-        f"\nIdle: the endpoint off (endpoint.enabled = false), no pictures. Month: {done.volume.pictures:,} pictures of "
-        f"{done.volume.megabytes:g} MB, all accepted: ${done.per_picture:.5f} for a picture, "
-        f"${done.per_further_picture:.5f} for one more."
+        f"\nIdle: the endpoint off (endpoint.enabled = false), no pictures. Month: {done.month.volume.pictures:,} pictures of "
+        f"{done.month.volume.megabytes:g} MB, all accepted: ${done.month.per_picture:.5f} for a picture, "
+        f"${done.month.per_further_picture:.5f} for one more."
     )
 
 

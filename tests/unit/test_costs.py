@@ -27,8 +27,8 @@ def test_without_an_endpoint_the_month_is_no_promise_and_the_note_says_so():
 def test_one_more_picture_costs_less_than_a_picture_on_average():
     done = costs.estimate(DEPLOYED, "us-east-1", Volume(pictures=1_000))
 
-    assert done.per_picture == pytest.approx(done.month.usd / 1_000)
-    assert 0 < done.per_further_picture < done.per_picture / 10
+    assert done.month.per_picture == pytest.approx(done.month.usd / 1_000)
+    assert 0 < done.month.per_further_picture < done.month.per_picture / 10
 
 
 def row(key, time):
@@ -61,7 +61,7 @@ def test_this_month_counts_its_own_decisions_and_the_hours_since_the_endpoint_is
     lines = {line.item: line for line in costs.so_far(deployment, done, now)}
 
     assert lines["Pictures"].formula.startswith("2 decided x $")
-    assert lines["Pictures"].usd == pytest.approx(2 * done.per_further_picture)
+    assert lines["Pictures"].usd == pytest.approx(2 * done.month.per_further_picture)
     assert lines["Endpoint"].formula.endswith(" h x $0.345")
     assert lines["Endpoint"].usd == pytest.approx((now - created).total_seconds() / 3600 * 3 * 0.115)
     assert 0 < lines["Keys"].usd <= 1
