@@ -25,8 +25,7 @@ down: setup ## Stop it
 # The shipped model's recipe learns from CIFAR-10's pictures first, here from those that lie beside DATA.
 PRETRAIN ?= $(wildcard $(dir $(DATA))cifar-10-jpeg.tar.xz)
 
-train: .venv/train.stamp ## Stage DATA=ARCHIVE, train, evaluate, promote, deploy here; PRETRAIN=ARCHIVE CLASSES=a,b SET="epochs=5"
-	@test -n "$(DATA)" || { echo 'Name the pictures: make train DATA=cifar-100-python.tar.gz' >&2; exit 2; }
+train: named-DATA .venv/train.stamp ## Stage DATA=ARCHIVE, train, evaluate, promote, deploy here; PRETRAIN=ARCHIVE CLASSES=a,b SET="epochs=5"
 	@$(BIN)/python -m scripts.training_chain '$(DATA)' $(if $(CLASSES),--classes '$(CLASSES)') \
 		$(if $(PRETRAIN),--pretrain '$(PRETRAIN)') $(foreach each,$(SET),--set '$(each)')
 
@@ -39,12 +38,10 @@ diagrams: setup ## Draw statemachine/*.asl.json anew into docs/workflow.md
 screenshots: setup ## Make docs/images anew: a run of drawn pictures on this machine, its report, a headless Chromium
 	@$(BIN)/python -m scripts.screenshots
 
-plan: package ## What an apply would do, break and cost: ENV=dev|prod|local; OFFLINE=1 without an account
-	@test -n "$(ENV)" || { echo 'Name the environment: make plan ENV=dev' >&2; exit 2; }
+plan: named-ENV package ## What an apply would do, break and cost: ENV=dev|prod|local; OFFLINE=1 without an account
 	@$(BIN)/scones plan --env '$(ENV)' $(if $(OFFLINE),--offline)
 
-destroy: package ## Remove an environment with all its data, after showing it and asking: ENV=dev|local; YES=1 does not ask
-	@test -n "$(ENV)" || { echo 'Name the environment: make destroy ENV=dev' >&2; exit 2; }
+destroy: named-ENV package ## Remove an environment with all its data, after showing it and asking: ENV=dev|local; YES=1 does not ask
 	@$(BIN)/scones destroy --env '$(ENV)' $(if $(YES),--yes)
 
 test: .venv/test.stamp ## Every test (one applied stack; real pictures if SCONES_TEST_DATA or ../shared/data has them)
@@ -107,6 +104,14 @@ lock: ## Renew requirements/*.txt and the serving image's (needs uv)
 	grep -E '^(rich|ruff|typer)==' requirements/test.txt | cut -d ' ' -f 1 > requirements/policy.pins
 	$(COMPILE) --python-version 3.11 -c requirements/policy.pins requirements/policy.in -o requirements/policy.txt
 	rm requirements/policy.pins
+
+# Asked for before anything is installed or built.
+.PHONY: named-DATA named-ENV
+named-DATA:
+	@test -n "$(DATA)" || { echo 'Name the pictures: make train DATA=cifar-100-python.tar.gz' >&2; exit 2; }
+
+named-ENV:
+	@test -n "$(ENV)" || { echo 'Name the environment: make $(MAKECMDGOALS) ENV=dev' >&2; exit 2; }
 
 clean: ## Remove what was built, the virtual environment included
 	rm -rf .venv .venv-policy .scones build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -36,19 +36,12 @@ class Costs:
 
     idle: Estimate
     month: Estimate
-    notes: list[str]
 
 
 def estimate(resources: Resources, region: str, volume: Volume) -> Costs:
     """The costs of resources as Terraform's JSON lists them."""
     without = [it for it in resources if not goes_with_endpoint(it)]
-    idle, month = prices.estimate(without, region, Volume(0, 0)), prices.estimate(resources, region, volume)
-    off = (
-        ["no endpoint: no model is promoted yet, or endpoint.enabled = false"]
-        if len(without) == len(resources)
-        else []
-    )
-    return Costs(idle, month, month.notes + off)
+    return Costs(prices.estimate(without, region, Volume(0, 0)), prices.estimate(resources, region, volume))
 
 
 def goes_with_endpoint(resource: dict[str, Any]) -> bool:

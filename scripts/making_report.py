@@ -18,6 +18,10 @@ class NothingToShow(Exception):
     """There is no answer of the model in what was read; the message says what was there."""
 
 
+class LabelsWouldBeLost(Exception):
+    """The table that stands where the report's is to go holds labels that the report does not have."""
+
+
 @dataclass(frozen=True)
 class Made:
     """The report's figures, and the files it was written to."""
@@ -44,6 +48,7 @@ def make(  # noqa: PLR0913, PLR0917 - so many sources
 
     Raises:
         NothingToShow: no answer of a model was found.
+        LabelsWouldBeLost, LabelsError: the CSV that is there would lose labels, or is none of a report.
         NoSuchObject, ArtifactError, OSError: a source cannot be used.
     """
     if deployment and not places:
@@ -110,9 +115,23 @@ def _write(joined: report.Report, deployment: Deployment | None, to: Path) -> li
 
     title = f"Scones report: {deployment.prefix}" if deployment else "Scones report"
     made = f"Made {datetime.now(UTC):%Y-%m-%d %H:%M} UTC from {len(joined.records):,} records."
+    picture, table = to.with_suffix(".png"), to.with_suffix(".csv")
+    if table.exists():
+        _keep_labels(joined, table)
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(report_page.render(joined, title, made), encoding="utf-8")
-    picture, table = to.with_suffix(".png"), to.with_suffix(".csv")
     report_chart.draw(joined, title, picture)
     report.write_csv(joined, table)
     return [to, picture, table]
+
+
+def _keep_labels(joined: report.Report, table: Path) -> None:
+    there = report.read_truths(table)
+    labelled = [record for record in joined.records if record.truth]
+    events = {record.event_id for record in labelled}
+    pictures = {(record.picture, version) for record in labelled for version in (record.version, "")}
+    if lost := len(there.events.keys() - events) + len(there.pictures.keys() - pictures):
+        raise LabelsWouldBeLost(
+            f"{table} has {lost} labels that this report would not have: hand them in (--labels {table}), or write "
+            "elsewhere (--to OTHER.html)."
+        )

@@ -90,6 +90,10 @@ def estimate(resources: list[dict[str, Any]], region: str, volume: Volume) -> Es
     notes = []
     if by_type and region not in table()["regions"]:
         notes.append(f"prices are those of {table()['regions'][0]}: the table has none for {region}")
+    if "aws_s3_bucket" in by_type and "aws_sagemaker_endpoint" not in by_type:
+        notes.append(
+            "no endpoint: no model is promoted yet, or endpoint.enabled = false; pictures are only kept"
+        )
     endpoint, endpoint_notes = _endpoint(by_type)
     checks = _drift_checks(by_type) if volume.pictures else ()  # a check of no pictures reads none
     standing = [*_monthly(by_type), *checks, *endpoint]

@@ -125,9 +125,14 @@ def _baselines(report: Report) -> list[dict[str, Any]]:
 
 
 def _least_sure(records: list[Record]) -> list[dict[str, Any]]:
-    """The lowest confidences of each series with what the model saw, so that each filter finds some."""
+    """The lowest confidences of each series with what the model saw, so that each filter finds some.
+
+    Of a picture that ran again the last answer.
+    """
+    latest = {(record.picture or record.event_id, record.version): n for n, record in enumerate(records)}
     by_series: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for number, record in enumerate(records):
+    for number in latest.values():
+        record = records[number]
         if record.probabilities:
             by_series[record.series].append((record.confidence, number))
     chosen = sorted(

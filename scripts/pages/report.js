@@ -78,6 +78,11 @@
     return byId(id);
   }
 
+  /** Words under a chart, which break where the screen ends. */
+  function caption(id, text) {
+    byId(id).append(element("p", { class: "hint" }, text));
+  }
+
   /** Round values that divide [low, high] into at most `most` parts. */
   function ticks(low, high, most, steps) {
     const span = high - low || 1;
@@ -332,7 +337,7 @@
     });
     const allAccepted = found.reduce((sum, each) => sum + each.accepted, 0);
     const mix = data.baselines[0]?.classMix ?? {};
-    const row = 52, { svg, width } = drawing(something("classes"), found.length * row + 24, "Records by class: accepted first, then refused. A tick marks how many of the accepted the model's baseline expects.");
+    const row = 52, { svg, width } = drawing(something("classes"), found.length * row, "Records by class: accepted first, then refused. A tick marks how many of the accepted the model's baseline expects.");
     const most = Math.max(1, ...found.map((each) => Math.max(each.total, (mix[each.name] ?? 0) * allAccepted)));
     const x = (value) => (value / most) * (width - 12);
     found.forEach((each, number) => {
@@ -342,7 +347,7 @@
       if (each.total > each.accepted) svg.append(shape("rect", { class: "refused", x: x(each.accepted), y: y + 20, width: x(each.total) - x(each.accepted), height: 18 }));
       if (each.name in mix) svg.append(shape("line", { class: "baseline", x1: x(mix[each.name] * allAccepted), x2: x(mix[each.name] * allAccepted), y1: y + 17, y2: y + 41 }));
     });
-    if (Object.keys(mix).length) svg.append(shape("text", { class: "faint", x: 0, y: found.length * row + 16 }, `┃ accepted, if the mix were the baseline of ${data.baselines[0].model}`));
+    if (Object.keys(mix).length) caption("classes", `┃ accepted, if the mix were the baseline of ${data.baselines[0].model}`);
     table("classes-table", ["Class", "Records", "Accepted", "Refused", "Share of accepted", "Baseline"], found.map((each) =>
       [each.name, count(each.total), count(each.accepted), count(each.total - each.accepted), allAccepted ? percent(each.accepted / allAccepted) : "–", each.name in mix ? percent(mix[each.name]) : "–"]));
   }
@@ -394,7 +399,8 @@
     const parts = Array.from({ length: bins }, () => [0, 0]);
     for (const record of timed) parts[Math.min(bins - 1, Math.floor((record.seconds / last) * bins))][record.isAccepted ? 0 : 1] += 1;
     const points = [50, 95, 99].map((each) => [each, quantile(times, each / 100)]);
-    histogram(something("latency"), parts, 0, last, (value) => seconds(value), `from the first state to the ledger, retries included; ${points.map(([each, value]) => `${each} %: ${seconds(value)}`).join(", ")}`, "Records by the time that the workflow took: accepted at the foot, refused above.");
+    histogram(something("latency"), parts, 0, last, (value) => seconds(value), "time taken", "Records by the time that the workflow took: accepted at the foot, refused above.");
+    caption("latency", `From the first state to the ledger, retries included; ${points.map(([each, value]) => `${each} %: ${seconds(value)}`).join(", ")}.`);
     table("latency-table", ["Share of the records", "done within"], [...points, [100, times.at(-1)]].map(([each, value]) => [`${each} %`, seconds(value)]));
   }
 

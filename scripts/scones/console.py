@@ -24,7 +24,7 @@ from scripts.deployment import Deployment, NotDeployed, on_aws
 from scripts.destroying import Protected, StillDeployed
 from scripts.forgetting import ForgetFailed
 from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, ActionCounter, LocalStack, StackFailed
-from scripts.making_report import NothingToShow
+from scripts.making_report import LabelsWouldBeLost, NothingToShow
 from scripts.packaging import PackagingError
 from scripts.plans import PlanError, SavedPlan
 from scripts.report import LabelsError
@@ -65,6 +65,7 @@ EXPECTED_ERRORS = (
     NoSuchObject,
     NothingReviewed,
     NothingToShow,
+    LabelsWouldBeLost,
     LabelsError,
     PromoteError,
     StageError,

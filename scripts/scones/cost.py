@@ -75,7 +75,7 @@ def _as_json(environment: str, done: Costs) -> dict[str, object]:
         "per_further_picture": done.month.per_further_picture,
         "volume": asdict(done.month.volume),
         "lines": [*map(asdict, done.month.lines)],
-        "notes": done.notes,
+        "notes": done.month.notes,
         "prices_of": prices.table()["date"],
     }
 
@@ -104,7 +104,7 @@ def _show_lines(sums: Mapping[str, tuple[float, ...]], lines: dict[str, Line], *
 
 
 def _say_terms(environment: str, done: Costs) -> None:
-    for note in done.notes:
+    for note in done.month.notes:
         err.print(f"Note: {note}.", markup=False)
     table = prices.table()
     err.print(

@@ -12,6 +12,12 @@ from scripts.report import Truths, read_truths
 from scripts.scones.console import err, errors_explained, find_deployment, out, steps
 
 
+def _html(to: Path) -> Path:
+    if to.suffix.lower() not in (".html", ".htm"):
+        raise typer.BadParameter(f"{to} is the page itself: let its name end in .html.")
+    return to
+
+
 def report(  # noqa: PLR0913, PLR0917 - one for each option
     captured: Annotated[
         list[str] | None,
@@ -47,7 +53,11 @@ def report(  # noqa: PLR0913, PLR0917 - one for each option
     ] = None,
     to: Annotated[
         Path,
-        typer.Option(help="The HTML file; a PNG and a CSV of the same name go beside it.", dir_okay=False),
+        typer.Option(
+            help="The HTML file; a PNG and a CSV of the same name go beside it.",
+            dir_okay=False,
+            callback=_html,
+        ),
     ] = Path("report.html"),
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")

@@ -21,7 +21,7 @@ def test_idle_is_what_remains_with_the_endpoint_off_and_no_pictures():
 
 
 def test_without_an_endpoint_the_month_is_no_promise_and_the_note_says_so():
-    assert "no model is promoted yet" in costs.estimate([BUCKET, KEY], "us-east-1", Volume()).notes[0]
+    assert "no model is promoted yet" in costs.estimate([BUCKET, KEY], "us-east-1", Volume()).month.notes[0]
 
 
 def test_one_more_picture_costs_less_than_a_picture_on_average():

@@ -5,8 +5,8 @@ import pytest
 
 from functions.common.inference_id import inference_id
 from scripts.local_stack import SHIPPED_MODEL, silent
-from scripts.making_report import NothingToShow, make
-from scripts.report import Truths
+from scripts.making_report import LabelsWouldBeLost, NothingToShow, make
+from scripts.report import Truths, read_truths
 from training_scripts import artifact
 
 
@@ -84,3 +84,20 @@ def test_answers_are_read_by_the_artifact_of_the_model_that_the_ledger_names(
     row("incoming/a.png", model="other", label="bus")
 
     assert report()["by_class"] == {"train": 1, "bus": 1}
+
+
+def test_labels_that_somebody_filled_in_are_not_written_over(report, captured, row, tmp_path):
+    captured(*captures.stream(3))
+    report()
+    table = tmp_path / "report.csv"
+    empty, filled = table.read_text("utf-8"), table.read_text("utf-8").splitlines()
+    column = filled[0].split(",").index("truth")
+    filled[1] = ",".join("bicycle" if n == column else cell for n, cell in enumerate(filled[1].split(",")))
+    table.write_text("\n".join(filled) + "\n", "utf-8")
+
+    with pytest.raises(LabelsWouldBeLost, match="has 1 labels"):
+        report()
+    assert table.read_text("utf-8") != empty
+
+    assert report(truths=read_truths(table))["labelled"]["accuracy"]["count"] == 1
+    assert len(read_truths(table).events) == 1

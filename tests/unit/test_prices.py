@@ -56,6 +56,11 @@ def test_scaling_costs_its_least_number_and_says_the_most():
     assert scaled.notes == ["scaled out to 6 instances the endpoint costs $503.70"]
 
 
+def test_where_no_endpoint_is_the_sum_says_what_it_leaves_out():
+    assert "no endpoint" in estimate([BUCKET, KEY], "us-east-1", Volume()).notes[0]
+    assert estimate([BUCKET, KEY, *ENDPOINT], "us-east-1", Volume()).notes == []
+
+
 def test_an_instance_type_without_a_price_is_said_and_not_guessed():
     other = [
         ENDPOINT[0],

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from functions.common.inference_id import inference_id
-from scripts import report
+from scripts import report, report_page
 from scripts.captured import Broken, read
 from scripts.report import LabelsError, Truths
 from scripts.scones.cli import app
@@ -225,3 +225,28 @@ def test_broken_lines_are_shown_with_their_places(joined):
     assert isinstance(found.broken[0], Broken)
     assert report.figures(found)["broken"] == 1
     assert found.records[0].time == datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+
+
+def test_a_picture_that_ran_again_is_once_among_the_least_sure(tmp_path):
+    runs = [
+        captures.record(
+            number, probabilities, inferenceId=inference_id("pictures", "incoming/van-17.png", "v1", number)
+        )
+        for number, probabilities in enumerate([(0.4, 0.3, 0.3), (0.6, 0.2, 0.2)])
+    ]
+    captures.write(tmp_path, runs)
+
+    joined = report.join(read(str(tmp_path), lambda: None), [row(run=1, model="first")], [MODEL], Truths())
+
+    page = report_page.render(joined, "t", "m")
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert len(data["records"]) == 2
+    (shown,) = data["leastSure"]
+    assert joined.records[shown["record"]].confidence == 0.6
+
+
+def test_the_page_is_not_written_over_by_its_own_table():
+    done = CliRunner().invoke(app, ["report", "--to", "week.csv"])
+
+    assert done.exit_code == 2
+    assert "is the page itself" in " ".join(done.output.split())
