@@ -48,8 +48,6 @@ class Course:
 
     pixels: uint8 [N, 3, S, S]. targets: float32 [N, labels + kinds], distributions. sample: draws the row numbers
     of one epoch. seed: each epoch has a random stream of its own, so a resumed run sees what another one sees.
-    teachers: networks whose mean answer to the very same changed pictures is half of the target
-    (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015).
     """
 
     pixels: Tensor
@@ -57,7 +55,6 @@ class Course:
     sample: Callable[[Generator], Tensor]
     schedule: Schedule
     seed: int
-    teachers: tuple[Network, ...] = ()
 
 
 class Run:
@@ -124,19 +121,12 @@ class Run:
         pixels, targets = normalise(pixels), targets.to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type != "mps"):
             answers = self._network.fine(pixels)
-            if self._course.teachers:
-                targets = (targets + self._taught(pixels)) / 2
         loss = functional.cross_entropy(answers.float(), targets)
         self._network.zero_grad()
         loss.backward()
         for optimiser in self._optimisers:
             optimiser.step()
         return loss.item()
-
-    @torch.no_grad()
-    def _taught(self, pixels: Tensor) -> Tensor:
-        answers = [teacher.fine(pixels).float().softmax(1) for teacher in self._course.teachers]
-        return torch.stack(answers).mean(0)
 
     @torch.no_grad()
     def _follow(self, decay: float) -> None:

@@ -30,7 +30,7 @@ _FILE_WIDTH = 200
 
 
 def grid(words: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Every combination of words such as "strength=0.4,0.8"; teachers are joined by "+" instead of a comma.
+    """Every combination of words such as "strength=0.4,0.8".
 
     Raises:
         ValueError: no such hyperparameter, one that a sweep cannot vary, or a value of the wrong kind.
@@ -42,7 +42,7 @@ def grid(words: Sequence[str]) -> Iterator[dict[str, Any]]:
             raise ValueError(
                 f"{name!r} cannot be swept: choose from {', '.join(n for n in _TYPES if n not in _FIXED)}"
             )
-        axes[name] = [_TYPES[name](value.replace("+", ",")) for value in values.split(",")]
+        axes[name] = [_TYPES[name](value) for value in values.split(",")]
     for combination in itertools.product(*axes.values()):
         yield dict(zip(axes, combination, strict=True))
 

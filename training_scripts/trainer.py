@@ -36,7 +36,6 @@ class Settings:
 
     classes: str = "bicycle,motorcycle"
     architecture: str = "small"
-    teachers: str = ""
     epochs: int = 50
     pretrain_epochs: int = 8
     batch_size: int = 125
@@ -97,37 +96,26 @@ class Trainer:
         return answers
 
     def network(self, run: str, used: np.ndarray) -> Network:
-        """Train one network on the chosen real rows [N] (bool), the drawn rows and the pretraining rows.
-
-        Where there are teachers, they are trained on these very rows first: none has seen what it is kept from.
-        """
-        taught_by = [name for name in self._settings.teachers.split(",") if name]
-        teachers = [self._one(f"{run}-{n}-{a}", used, a, n + 1, ()) for n, a in enumerate(taught_by)]
-        return self._one(run, used, self._settings.architecture, 0, tuple(teachers))
-
-    def _one(
-        self, run: str, used: np.ndarray, architecture: str, place: int, teachers: tuple[Network, ...]
-    ) -> Network:
+        """Train one network on the chosen real rows [N] (bool), the drawn rows and the pretraining rows."""
         m, s = self._material, self._settings
         kept, labels = m.real.only(used), len(self.labels)
         # what lies between the classes of interest is a kind of "neither", after those of the pretraining
         kinds = m.pretraining_classes + int((m.drawn.truth == AMBIGUOUS).any())
         rows = data.joined([kept, m.drawn, Rows(m.pretraining.pixels, m.pretraining.truth + labels)])
-        network = self._new(labels, architecture, kept, kinds)
+        network = self._new(labels, kept, kinds)
         if m.pretraining_classes:
-            network.adopt(self._pretrained(architecture))
+            network.adopt(self._pretrained())
         targets = torch.from_numpy(data.targets(rows.truth, labels, kinds, _SMOOTHING))
         sample = functools.partial(_epoch_rows, kept, len(m.drawn), len(m.pretraining), s)
         schedule = Schedule(s.epochs, s.batch_size, s.muon_lr, strength=s.strength, damage=s.damage)
-        course = Course(_tensor(rows), targets, sample, schedule, s.seed + 100 * place, teachers)
-        return self._run(run, network, course)
+        return self._run(run, network, Course(_tensor(rows), targets, sample, schedule, s.seed))
 
     def answers(self, network: Network, rows: Rows) -> np.ndarray:
         """Logits [N, classes], the mean over each picture and its mirror image."""
         return logits(network, _tensor(rows), self._device)
 
     @functools.cache  # noqa: B019 - a trainer lives as long as its program
-    def _pretrained(self, architecture: str) -> Network:
+    def _pretrained(self) -> Network:
         rows, classes = self._material.pretraining, self._material.pretraining_classes
         targets = torch.from_numpy(data.targets(rows.truth, classes, 0, _SMOOTHING))
         schedule = Schedule(
@@ -140,11 +128,11 @@ class Trainer:
         )
         sample = functools.partial(_shuffled, len(rows))
         course = Course(_tensor(rows), targets, sample, schedule, self._settings.seed)
-        return self._run(f"pretrain-{architecture}", self._new(classes, architecture, rows, 0), course)
+        return self._run(f"pretrain-{self._settings.architecture}", self._new(classes, rows, 0), course)
 
-    def _new(self, labels: int, architecture: str, rows: Rows, kinds: int) -> Network:
+    def _new(self, labels: int, rows: Rows, kinds: int) -> Network:
         torch.manual_seed(self._settings.seed)
-        network = Network(labels, WIDTHS[architecture], kinds)
+        network = Network(labels, WIDTHS[self._settings.architecture], kinds)
         network.set_whitening(normalise(_tensor(rows)[:_WHITENING_SAMPLE].float() / 255))
         return network
 

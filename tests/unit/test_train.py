@@ -279,14 +279,6 @@ def test_fine_tuning_starts_from_the_pretrained_body_and_knows_its_classes_as_ki
         assert torch.allclose(network.fine(pixels)[:, 3:7], pretrained(pixels), atol=1e-5)
 
 
-def test_teachers_are_trained_on_the_same_rows_and_kept(archive, tmp_path, capsys):
-    assert run(archive, tmp_path, "--teachers", "small,small", "--epochs", "1") == 0
-
-    said = capsys.readouterr().out
-    for name in ("fold-0", "fold-0-0-small", "fold-0-1-small", "fold-1", "final-1-small", "final"):
-        assert said.count(f"{name} epoch=1/1") == 1
-
-
 def test_a_sweep_prints_a_row_of_figures_per_combination(archive, tmp_path, capsys):
     words = ["--data", str(archive), "--checkpoints", str(tmp_path), "--use-folds", "0,1"]
 
