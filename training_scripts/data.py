@@ -18,6 +18,8 @@ NEITHER = "neither"
 AMBIGUOUS = -1
 # Seeds from here on are trained on; demo and tests draw with lower ones.
 DRAWN_SEEDS = 1_000_000
+# From this correlation on two pictures show the same.
+_NEAR = 0.95
 _DRAWN_SIZES = (32, 64, 96, 128, 256, 384)
 
 
@@ -147,7 +149,7 @@ def folds(rows: Rows, count: int, seed: int) -> NDArray[np.int64]:
     return assigned
 
 
-def near_duplicates(pixels: NDArray[np.uint8], correlation: float = 0.95) -> NDArray[np.int64]:
+def near_duplicates(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """A group number per picture [N]: pictures that correlate, mirrored or not, at 8 x 8 pixels share one."""
     grey = pixels.mean(3)
     side = grey.shape[1] // 8
@@ -162,7 +164,7 @@ def near_duplicates(pixels: NDArray[np.uint8], correlation: float = 0.95) -> NDA
         standard(small) @ standard(small).T, standard(small) @ standard(small[:, :, ::-1]).T
     )
     groups = np.arange(len(pixels))
-    for left, right in np.argwhere(np.triu(likeness > correlation, 1)):
+    for left, right in np.argwhere(np.triu(likeness > _NEAR, 1)):
         groups[groups == groups[right]] = groups[left]
     return groups
 
