@@ -40,7 +40,7 @@ class Summary:
         return self.errors.total()
 
     @property
-    def without_row(self) -> int:
+    def undecided(self) -> int:
         """Pictures whose end no child has reported, or the ledger has not taken."""
         reported = self.accepted + self.low_confidence + self.rejected + self.failed + self.decided_before
         return max(0, self.pictures - reported)

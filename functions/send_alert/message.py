@@ -136,17 +136,17 @@ def _outcomes(occurrence: Occurrence) -> str:
     """One line for each kind of outcome that occurred, with what to do about it."""
     if occurrence.waiting:
         return _waiting(occurrence.waiting)
-    rest = f'run "scones batch --missing {_printable(occurrence.manifest, MAX_LINK)}"'
+    rest = f'run "scones batch {_printable(occurrence.manifest, MAX_LINK)}"'
     summary = occurrence.summary
     if summary is None:
-        return f"\nPictures that it did not come to have no row: {rest}" if occurrence.manifest else ""
+        return f"\nPictures that it did not come to are undecided: {rest}" if occurrence.manifest else ""
     named = ", ".join(f"{_printable(error, 40)} {count}" for error, count in summary.errors.most_common(3))
     lines = {
         "accepted": (summary.accepted, ""),
         "low confidence": (summary.low_confidence, ": look at them and sort them by hand"),
         "rejected": (summary.rejected, ": no acceptable pictures, ask for good copies"),
         "failed": (summary.failed, f' ({named}): repair the cause, then run "scones rerun --status FAILED"'),
-        "without a row": (summary.without_row, f": {rest}"),
+        "undecided": (summary.undecided, f": {rest}"),
         "decided before": (summary.decided_before, ": nothing changed"),
     }
     return "".join(f"\n{count} {kind}{advice}" for kind, (count, advice) in lines.items() if count)

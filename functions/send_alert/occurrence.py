@@ -64,7 +64,7 @@ class Occurrence:
     def system_failures(self) -> int:
         """Pictures that the system failed; those that are doubtful or rejected are none of them."""
         if self.summary:
-            return self.summary.failed + self.summary.without_row
+            return self.summary.failed + self.summary.undecided
         return int(self.category == "system" or self.was_stopped)
 
 

@@ -52,7 +52,7 @@ def batch(
     same command may be repeated; a higher run in a manifest decides anew.
 
     Exit code: 0 nothing to look at; 3 some refused (low confidence, or no acceptable picture); 4 some failed or
-    have no row, or the batch was stopped; 1 nothing was started; 130 interrupted.
+    are undecided, or the batch was stopped; 1 nothing was started; 130 interrupted.
     """
     if attach and (source or missing):
         raise typer.BadParameter("--attach follows a batch that runs: leave the source and --missing out")
@@ -118,7 +118,7 @@ def _stop_or_leave(batches: Batches, batch: Batch) -> None:
         return
     batches.stop(batch)
     err.print(
-        f"Stopped; what is decided stays. The rest: scones batch --missing {batches.manifest_uri(batch)}",
+        f"Stopped; what is decided stays. The rest: scones batch {batches.manifest_uri(batch)}",
         markup=False,
     )
 
@@ -129,7 +129,7 @@ def _show(batches: Batches, batch: Batch, summary: Summary, status: str, as_json
         "low confidence": summary.low_confidence,
         "rejected": summary.rejected,
         "failed": summary.failed,
-        "without a row": summary.without_row,
+        "undecided": summary.undecided,
         "decided before": summary.decided_before,
     }
     if as_json:
@@ -149,6 +149,6 @@ def _show(batches: Batches, batch: Batch, summary: Summary, status: str, as_json
 
 
 def _exit_code(summary: Summary, status: str) -> int:
-    if status != "SUCCEEDED" or summary.failed or summary.without_row:
+    if status != "SUCCEEDED" or summary.failed or summary.undecided:
         return SOME_FAILED
     return SOME_REFUSED if summary.low_confidence or summary.rejected else ALL_ACCEPTED

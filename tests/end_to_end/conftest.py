@@ -39,7 +39,7 @@ def doubtful(tmp_path: Path) -> Path:
 def scones(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Calls the command line against the running stack."""
     monkeypatch.setattr(console, "DEFAULT_FOLDER", stack.folder)
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return lambda *arguments, **given: CliRunner().invoke(app, [str(each) for each in arguments], **given)
 
 
 @pytest.fixture

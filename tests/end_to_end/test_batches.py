@@ -67,7 +67,7 @@ def test_every_picture_of_a_manifest_has_its_row_and_all_of_them_one_message(
 
     told = answer(result)
     assert result.exit_code == 4
-    counts = {"accepted": 6, "low_confidence": 2, "rejected": 2, "failed": 1, "without_a_row": 0}
+    counts = {"accepted": 6, "low_confidence": 2, "rejected": 2, "failed": 1, "undecided": 0}
     assert {
         **counts,
         "pictures": 11,
@@ -180,27 +180,40 @@ def test_a_batch_that_meets_a_fault_of_the_system_fails_loudly_with_its_counts(
     assert answer(scones("batch", "--json", prefix))["accepted"] == 3
 
 
-def test_a_stopped_batch_alerts_and_says_how_to_go_on(stack, put, batches, eventually):
-    key, _ = put("1.jpg", jpeg("bicycle", 1))
-    prefix = f"s3://{batches.bucket}/{key.removesuffix('1.jpg')}"
+def test_a_stopped_batch_says_how_to_decide_the_rest_also_of_pictures_that_have_a_row(
+    scones, stack, put, monkeypatch, eventually
+):
+    key, version = put("1.jpg", jpeg("bicycle", 1))
+    bucket = f"s3://{stack.deployment().bucket}"
+    scones("batch", f"{bucket}/{key}")
+    again, _ = put("again.jsonl", json.dumps({"s3_key": key, "s3_version_id": version, "run": 1}).encode())
+
+    def interrupted(self, batch, report):
+        raise KeyboardInterrupt
+
     stack.inject({"delay": 60}, service="sagemaker", operation="InvokeEndpoint")
     try:
-        started = batches.start(batches.pictures(prefix), lambda count: None)
-        batches.stop(started)
-        assert batches.wait(started, lambda count: None)["status"] == "ABORTED"
+        with monkeypatch.context() as patch:
+            patch.setattr(Batches, "wait", interrupted)
+            patch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+            stopped = scones("batch", f"{bucket}/{again}", input="y\n")
     finally:
         stack.heal()
 
+    assert stopped.exit_code == 130
+    remedy = stopped.stderr.split("The rest: scones ")[-1].strip()
+    name = remedy.split("/")[-2]
     (alert,) = eventually(
         lambda: [
             message
             for message in stack.outbox()
-            if started.name in message["message"] and "ABORTED" in message["subject"]
+            if name in message["message"] and "ABORTED" in message["subject"]
         ]
     )
-
     assert alert["attributes"]["category"] == "batch"
-    assert f"scones batch --missing {batches.manifest_uri(started)}" in alert["message"]
+    assert f'run "scones {remedy}"' in alert["message"]
+    rest = answer(scones("batch", "--json", *remedy.split()[1:]))
+    assert (rest["accepted"], rest["undecided"], rest["decided_before"]) == (1, 0, 0)
 
 
 def test_while_the_endpoint_is_off_missing_says_so_and_starts_nothing(scones, batches, monkeypatch):

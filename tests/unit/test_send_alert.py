@@ -105,13 +105,13 @@ def test_nobody_hears_of_a_batch_that_decided_nothing_new(inbox, event, context)
     lambda_handler({**given, "batch": "again", "error": "States.ResultWriterFailed"}, context)
     assert "FAILED (States.ResultWriterFailed)" in inbox()[0]["Subject"]
     lambda_handler({**given, "batch": "again", "pictures": 1041}, context)
-    assert "1 without a row" in inbox()[0]["Message"]
+    assert "1 undecided" in inbox()[0]["Message"]
 
 
-def test_a_batch_without_results_says_that_no_picture_has_a_row(inbox, event, context):
+def test_a_batch_without_results_says_that_it_decided_nothing(inbox, event, context):
     lambda_handler({**event("alert_batch_failed"), "batch": "nothing-written"}, context)
 
-    assert "1040 without a row" in inbox()[0]["Message"]
+    assert "1040 undecided" in inbox()[0]["Message"]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_failures_of_the_system_are_counted_without_doubtful_and_rejected_pictur
     assert failures == {
         "alert_system": 1,
         "execution_timed_out": 1,
-        "alert_batch": 31 + 41,  # failed, and without a row
+        "alert_batch": 31 + 41,  # failed, and undecided
         "alert_low_confidence": 0,
         "alert_rejected": 0,
     }
