@@ -39,6 +39,10 @@ def silent(_text: str, _share: float | None) -> None:
     """A Progress that shows nothing."""
 
 
+class StackGone(NotDeployed):
+    """The one-machine AWS was started here, and since a crash or a reboot it does not run any more."""
+
+
 class StackFailed(Exception):
     """The one-machine AWS did not start or stop; the message holds its last words."""
 
@@ -57,10 +61,18 @@ class LocalStack:
             raise NotDeployed("The one-machine AWS does not run: start it with `scones up`.") from None
 
     @property
+    def endpoint_url(self) -> str:
+        """Where it answers. Raises NotDeployed."""
+        url = self.server["endpoint_url"]
+        if self._process() is None:
+            raise StackGone("The stack does not answer any more: `scones down`, then `scones up`.")
+        return url
+
+    @property
     def variables(self) -> dict[str, str]:
-        """Environment variables by which Terraform, the AWS CLI and boto3 find this stack."""
+        """Environment variables by which Terraform, the AWS CLI and boto3 find this stack. Raises NotDeployed."""
         return {
-            "AWS_ENDPOINT_URL": self.server["endpoint_url"],
+            "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_SESSION_TOKEN": "",
@@ -72,12 +84,13 @@ class LocalStack:
 
     def deployment(self) -> Deployment:
         """What was applied here. Raises NotDeployed."""
-        path = self.folder / "outputs.json"
+        path, variables = self.folder / "outputs.json", self.variables
         if not path.exists():
             raise NotDeployed(
-                "The one-machine AWS runs, but nothing is applied yet: wait for `scones up` to end."
+                "The one-machine AWS runs, but nothing is applied to it: wait for `scones up` to end, or if none is "
+                "under way: `scones down`, then `scones up`."
             )
-        return deployment.from_file(path, self.variables)
+        return deployment.from_file(path, variables)
 
     def is_running(self) -> bool:
         """Whether it answers; since a crash or a reboot its port may be anybody's."""
@@ -89,12 +102,12 @@ class LocalStack:
 
     def outbox(self) -> list[dict[str, Any]]:
         """Every message a subscriber has received, oldest first."""
-        with urllib.request.urlopen(f"{self.server['endpoint_url']}/_local/outbox", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.endpoint_url}/_local/outbox", timeout=10) as answer:
             return json.load(answer)
 
     def fire(self, schedule: str) -> None:
         """Fires a schedule now, by the last part of its rule's name, such as "digest"."""
-        url = f"{self.server['endpoint_url']}/_local/schedules/{self.deployment().prefix}-{schedule}"
+        url = f"{self.endpoint_url}/_local/schedules/{self.deployment().prefix}-{schedule}"
         with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10):
             pass
 
@@ -105,7 +118,7 @@ class LocalStack:
     def alarm_state(self, name: str, seconds_later: float = 0) -> str:
         """The state of an alarm, evaluated as if it were later; whoever is to hear of a change does."""
         wanted = json.dumps({"name": name, "ahead": seconds_later}).encode()
-        url = f"{self.server['endpoint_url']}/_local/alarms"
+        url = f"{self.endpoint_url}/_local/alarms"
         with urllib.request.urlopen(urllib.request.Request(url, wanted), timeout=10) as answer:
             return json.load(answer)[name]
 
@@ -114,7 +127,7 @@ class LocalStack:
         self._administer_faults("DELETE")
 
     def _administer_faults(self, method: str, body: bytes | None = None) -> None:
-        url = f"{self.server['endpoint_url']}/_local/faults"
+        url = f"{self.endpoint_url}/_local/faults"
         with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=10):
             pass
 

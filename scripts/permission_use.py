@@ -61,7 +61,7 @@ class Use(NamedTuple):
 
 def read(stack: LocalStack) -> dict[str, Any]:
     """The decisions and policies of the one-machine AWS, see scripts/local_aws/README.md. Raises NotDeployed."""
-    with urllib.request.urlopen(f"{stack.server['endpoint_url']}{PATH}", timeout=30) as answer:
+    with urllib.request.urlopen(f"{stack.endpoint_url}{PATH}", timeout=30) as answer:
         return json.load(answer)
 
 

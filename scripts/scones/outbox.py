@@ -25,7 +25,7 @@ def outbox(
     """
     with errors_explained():
         stack = local_stack()
-        err.print(f"{stack.server['endpoint_url']}/_local/outbox", markup=False)
+        err.print(f"{stack.endpoint_url}/_local/outbox", markup=False)
         messages = stack.outbox()
         if number is not None:
             _show_whole(messages, number, as_json)

@@ -1,4 +1,4 @@
-"""Which process is the one-machine AWS, and which has only got its number or its port since."""
+"""Which process is the one-machine AWS, and which has only got its number or its port since; what is said of it."""
 
 import json
 import subprocess
@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from scripts import diagnosis
+from scripts.checks import FAILED
+from scripts.deployment import NotDeployed
 from scripts.local_stack import LocalStack
 
 NOBODY = "http://127.0.0.1:9"
@@ -88,3 +91,26 @@ def test_a_server_too_busy_to_answer_is_known_by_its_folder(stack, process):
     stack.stop_server()
 
     assert server.poll() is not None
+
+
+def test_where_nothing_was_started_the_first_command_is_named(stack):
+    with pytest.raises(NotDeployed, match="does not run: start it with `scones up`"):
+        stack.deployment()
+
+
+def test_a_running_server_without_a_deployment_has_two_reasons(stack, process, service):
+    server = process()
+    left_behind(stack, server.pid, health(service, {"status": "ok", "pid": server.pid}))
+
+    with pytest.raises(NotDeployed, match=r"wait for `scones up` to end, or if none .* `scones down`, then"):
+        stack.deployment()
+
+
+def test_what_a_crash_or_a_reboot_has_left_is_no_deployment(stack, process):
+    left_behind(stack, process().pid)
+    (stack.folder / "outputs.json").write_text("{}", encoding="utf-8")
+
+    for ask in (stack.deployment, stack.outbox, lambda: stack.terraform("output")):
+        with pytest.raises(NotDeployed, match="does not answer any more: `scones down`, then `scones up`"):
+            ask()
+    assert diagnosis.this_machine(stack).state == FAILED
