@@ -1,16 +1,28 @@
 """scones up: the whole stack on this machine."""
 
+import shlex
 import time
 
 from scripts.local_stack import DEFAULT_FOLDER, LocalStack
 from scripts.scones.console import err, errors_explained, out, steps
+
+# AWS CLI 1 and boto3 read the default region alone.
+SHOWN = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "TF_DATA_DIR",
+)
 
 
 def up() -> None:
     """Start the whole stack on this machine and leave it running.
 
     Packages the functions, starts the one-machine AWS, applies the same Terraform as on AWS and deploys
-    the shipped model. Prints the variables by which the AWS CLI and boto3 find it, ready for `eval`:
+    the shipped model. Prints the variables by which the AWS CLI, boto3 and `terraform -chdir=terraform` find it, ready
+    for `eval`:
 
         eval "$(scones up)"
     """
@@ -25,6 +37,9 @@ def up() -> None:
             err.print(
                 f"The stack is up after {time.monotonic() - began:.0f} s. Log: {stack.folder / 'local_aws.log'}"
             )
-        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
-            out.print(f"export {name}={stack.variables[name]}")
-    err.print("Next: scones classify PICTURE...   Messages: scones outbox   End: scones down")
+        variables = stack.variables
+    for name in SHOWN:
+        out.print(f"export {name}={shlex.quote(variables[name])}", markup=False)
+    err.print(
+        "Next: .venv/bin/scones classify PICTURE...   Messages: .venv/bin/scones outbox   End: .venv/bin/scones down"
+    )

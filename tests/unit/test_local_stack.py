@@ -5,11 +5,13 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 from scripts import diagnosis
 from scripts.checks import FAILED
 from scripts.deployment import NotDeployed
 from scripts.local_stack import LocalStack
+from scripts.scones.cli import app
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -114,3 +116,20 @@ def test_what_a_crash_or_a_reboot_has_left_is_no_deployment(stack, process):
         with pytest.raises(NotDeployed, match="does not answer any more: `scones down`, then `scones up`"):
             ask()
     assert diagnosis.this_machine(stack).state == FAILED
+
+
+def test_up_prints_what_a_shell_needs_to_reach_the_stack(stack, process, service, monkeypatch):
+    server = process()
+    left_behind(stack, server.pid, health(service, {"status": "ok", "pid": server.pid}))
+    (stack.folder / "outputs.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr("scripts.scones.up.DEFAULT_FOLDER", stack.folder)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+
+    printed = CliRunner().invoke(app, ["up"]).stdout
+
+    shell = subprocess.run(["sh", "-c", f"{printed} env"], capture_output=True, text=True, check=True)
+    seen = dict(line.split("=", 1) for line in shell.stdout.splitlines() if "=" in line)
+    assert (seen["AWS_ENDPOINT_URL"], seen["AWS_ACCESS_KEY_ID"]) == (service.url, "local")
+    assert (seen["AWS_REGION"], seen["AWS_DEFAULT_REGION"]) == ("us-east-1", "us-east-1")
+    assert seen["TF_DATA_DIR"] == str(stack.folder / "terraform")
