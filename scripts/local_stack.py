@@ -1,6 +1,5 @@
 """The whole stack on one machine: starts the one-machine AWS and applies the same Terraform to it."""
 
-import contextlib
 import json
 import os
 import shlex
@@ -152,10 +151,16 @@ class LocalStack:
                 stderr=output,
                 start_new_session=True,
             )
+        try:
+            self._wait_for(process, log)
+        except BaseException:
+            process.kill()
+            raise
+
+    def _wait_for(self, process: subprocess.Popen[bytes], log: Path) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not self.is_running():
             if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
                 last_words = log.read_text(encoding="utf-8", errors="replace")[-2000:]
                 raise StackFailed(
                     f"The one-machine AWS did not start; its log ({log}) ends with:\n{last_words}"
@@ -186,9 +191,7 @@ class LocalStack:
             return None
         if self.is_running():
             return pid
-        command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
-        shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        return pid if f"--state-dir {self.folder} " in shown else None
+        return pid if f"--state-dir {self.folder} " in _shown_by_ps("args", pid) else None
 
     def terraform(
         self, *arguments: str, on_line: Callable[[str], None] | None = None, accept: tuple[int, ...] = (0,)
@@ -215,11 +218,21 @@ class LocalStack:
         self.terraform("init", f"-backend-config={backend}", "-lockfile=readonly")
 
     def apply(self, progress: Progress = silent, plan: Path | None = None) -> Deployment:
-        """Applies the root module, or exactly what was planned, and saves its outputs."""
+        """Applies the root module, or exactly what was planned, and saves its outputs.
+
+        Raises NotDeployed, StackFailed, TerraformFailed.
+        """
         counter = ActionCounter(progress)
+
+        def see(line: str) -> None:
+            if not (self.folder / "local_aws.json").exists():
+                progress("Ending Terraform, because the one-machine AWS was stopped", None)
+                raise StackFailed("The one-machine AWS was stopped meanwhile, so nothing more was applied.")
+            counter.see(line)
+
         what = [str(plan)] if plan else self.var_files()
         options = ["-auto-approve", "-no-color", "-parallelism=40"]
-        self.terraform("apply", *options, *what, on_line=counter.see)
+        self.terraform("apply", *options, *what, on_line=see)
         applied = Deployment(deployment.read_outputs(self.variables), self.variables)
         deployment.save(applied, self.folder / "outputs.json")
         return applied
@@ -297,10 +310,12 @@ def serving_digest() -> str:
 
 
 def _is_alive(pid: int) -> bool:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether a process runs: one that has ended stays in the list (Z) until its parent asks for it."""
+    state = _shown_by_ps("stat", pid)
+    return bool(state) and not state.startswith("Z")
+
+
+def _shown_by_ps(field: str, pid: int) -> str:
+    """Nothing for a process that is not there."""
+    command = ["ps", "-ww", "-o", f"{field}=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -97,6 +97,16 @@ def errors_explained() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
+@contextmanager
+def interruption_told() -> Iterator[None]:
+    """For what stops all that it has started: Ctrl-C ends with that word and its exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print("Interrupted: nothing of it runs any more.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
 class Steps:
     """Shows what a long command is doing: a live bar on a terminal, a line now and then elsewhere."""
 

@@ -12,7 +12,15 @@ from scripts.demonstration import LEAST_ACCURACY, Sample, Summary
 from scripts.deployment import Deployment
 from scripts.local_stack import LocalStack
 from scripts.report import Truths
-from scripts.scones.console import err, errors_explained, out, outcome_line, printable, steps
+from scripts.scones.console import (
+    err,
+    errors_explained,
+    interruption_told,
+    out,
+    outcome_line,
+    printable,
+    steps,
+)
 from scripts.terraform_cli import WORK
 from scripts.workflow import Outcome, Workflow
 
@@ -39,7 +47,7 @@ def demo(
     if images and data:
         raise typer.BadParameter("give --images or --data, not both")
     stack = LocalStack(WORK / "demo")
-    with errors_explained(), tempfile.TemporaryDirectory() as scratch:
+    with errors_explained(), interruption_told(), tempfile.TemporaryDirectory() as scratch:
         samples = _samples(images, data, Path(scratch), seed)
         began = time.monotonic()
         try:

@@ -4,7 +4,7 @@ import shlex
 import time
 
 from scripts.local_stack import DEFAULT_FOLDER, LocalStack
-from scripts.scones.console import err, errors_explained, out, steps
+from scripts.scones.console import err, errors_explained, interruption_told, out, steps
 
 # AWS CLI 1 and boto3 read the default region alone.
 SHOWN = (
@@ -32,7 +32,7 @@ def up() -> None:
         if stack.is_running() and (stack.folder / "outputs.json").exists():
             err.print("The stack runs already.")
         else:
-            with steps() as progress:
+            with interruption_told(), steps() as progress:
                 stack.bring_up(progress)
             err.print(
                 f"The stack is up after {time.monotonic() - began:.0f} s. Log: {stack.folder / 'local_aws.log'}"

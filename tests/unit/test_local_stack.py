@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from scripts import diagnosis
 from scripts.checks import FAILED
 from scripts.deployment import NotDeployed
-from scripts.local_stack import LocalStack
+from scripts.local_stack import LocalStack, StackFailed
 from scripts.scones.cli import app
 
 NOBODY = "http://127.0.0.1:9"
@@ -133,3 +133,36 @@ def test_up_prints_what_a_shell_needs_to_reach_the_stack(stack, process, service
     assert (seen["AWS_ENDPOINT_URL"], seen["AWS_ACCESS_KEY_ID"]) == (service.url, "local")
     assert (seen["AWS_REGION"], seen["AWS_DEFAULT_REGION"]) == ("us-east-1", "us-east-1")
     assert seen["TF_DATA_DIR"] == str(stack.folder / "terraform")
+
+
+def test_a_server_that_another_command_started_is_stopped(stack, service):
+    start = (
+        "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE) as other:
+        pid = int(other.stdout.readline())
+        left_behind(stack, pid, health(service, {"status": "ok", "pid": pid}))
+
+        try:
+            stack.stop_server()
+        finally:
+            other.kill()
+
+
+def test_an_apply_gives_up_once_the_server_is_stopped(stack, process, service, monkeypatch):
+    server = process()
+    left_behind(stack, server.pid, health(service, {"status": "ok", "pid": server.pid}))
+    seen = []
+
+    def terraform(_, *arguments, on_line):
+        on_line("Plan: 2 to add, 0 to change, 0 to destroy.")
+        on_line("aws_s3_bucket.b: Creation complete after 1s [id=b]")
+        (stack.folder / "local_aws.json").unlink()
+        on_line("aws_s3_bucket.c: Still creating... [10s elapsed]")
+
+    monkeypatch.setattr(LocalStack, "terraform", terraform)
+
+    with pytest.raises(StackFailed, match="stopped meanwhile"):
+        stack.apply(lambda text, share: seen.append((text, share)))
+    assert seen[0] == ("aws_s3_bucket.b", 0.5)
+    assert "was stopped" in seen[1][0]
