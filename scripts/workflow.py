@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -172,7 +173,17 @@ class Workflow:
         )
 
     def classify_all(self, sources: Iterable[str], at_once: int = 4) -> Iterator[Outcome]:
-        """Runs many pictures, a few at once; yields in the order given."""
+        """Runs many pictures, a few at once; yields in the order given.
+
+        Raises NoSuchPicture, about files before anything is started.
+        """
+        sources = [*sources]
+        files = [Path(source) for source in sources if not source.startswith("s3://")]
+        unreadable = [str(path) for path in files if path.is_dir() or not os.access(path, os.R_OK)]
+        if unreadable:
+            raise NoSuchPicture(
+                f"{', '.join(unreadable)} cannot be read, so nothing was started: name files, or s3://BUCKET/KEY."
+            )
         with ThreadPoolExecutor(at_once) as pool:
             try:
                 yield from pool.map(self.classify, sources)
