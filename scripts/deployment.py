@@ -57,7 +57,7 @@ def found(describe: Callable[..., dict[str, Any]], **name: str) -> dict[str, Any
 def read_outputs(variables: dict[str, str]) -> dict[str, Any]:
     """The outputs of the state that terraform/ is initialised for. Raises NotDeployed."""
     try:
-        _, text = terraform_cli.run("output", "-json", extra_environment=variables)
+        _, text = terraform_cli.run("output", "-json", "-no-color", extra_environment=variables)
         outputs = {name: output["value"] for name, output in json.loads(text).items()}
     except (terraform_cli.TerraformFailed, json.JSONDecodeError) as error:
         raise NotDeployed(f"terraform/ has no readable state: {error}") from error
@@ -70,11 +70,19 @@ def read_outputs(variables: dict[str, str]) -> dict[str, Any]:
 
 def on_aws(environment: str) -> Deployment:
     """The stack that terraform/ is initialised for, checked to be `environment`. Raises NotDeployed."""
-    outputs = read_outputs({})
+    backend = f"-backend-config=environments/{environment}.s3.tfbackend"
+    try:
+        outputs = read_outputs({})
+    except NotDeployed as error:
+        if "terraform init" in str(error):
+            raise NotDeployed(
+                f"terraform/ is not initialised for {environment}: run `terraform -chdir=terraform init {backend}`."
+            ) from error
+        raise
     if not outputs["prefix"].endswith(f"-{environment}"):
         raise NotDeployed(
             f"terraform/ is initialised for {outputs['prefix']}, not for the environment {environment}: run "
-            f"`terraform -chdir=terraform init -reconfigure -backend-config=environments/{environment}.s3.tfbackend`."
+            f"`terraform -chdir=terraform init -reconfigure {backend}`."
         )
     return Deployment(outputs, dict(os.environ))
 

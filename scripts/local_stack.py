@@ -215,7 +215,7 @@ class LocalStack:
         bare = Deployment({"region": self.variables["AWS_REGION"]}, self.variables)
         bare.client("s3").create_bucket(Bucket=STATE_BUCKET)
         backend = terraform_cli.MODULE / "environments" / f"{ENVIRONMENT}.s3.tfbackend"
-        self.terraform("init", f"-backend-config={backend}", "-lockfile=readonly")
+        self.terraform("init", f"-backend-config={backend}", "-lockfile=readonly", "-no-color")
 
     def apply(self, progress: Progress = silent, plan: Path | None = None) -> Deployment:
         """Applies the root module, or exactly what was planned, and saves its outputs.

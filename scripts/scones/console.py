@@ -148,9 +148,13 @@ def local_stack() -> LocalStack:
 
 
 def find_deployment(environment: str) -> Deployment:
-    """The stack on this machine for `local`, else the one that terraform/ is initialised for."""
+    """The stack on this machine for `local`, else the one that terraform/ is initialised for.
+
+    Raises NotDeployed; PlanError for an environment that is not configured here.
+    """
     if environment == ENVIRONMENT:
         return local_stack().deployment()
+    plans.var_files(environment)
     return on_aws(environment)
 
 

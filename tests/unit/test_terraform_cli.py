@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from scripts import terraform_cli
+from scripts.deployment import NotDeployed
+from scripts.plans import PlanError
+from scripts.scones import console
 from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
 
 
@@ -156,3 +159,24 @@ def test_what_is_given_reaches_its_standard_input(fake_terraform):
     fake_terraform('case "$*" in version) echo "Terraform v1.11.0";; *) cat;; esac')
 
     assert terraform_cli.run("console", given="var.region\n") == (0, "var.region\n")
+
+
+def test_a_mistyped_environment_is_told_with_the_known_ones():
+    with pytest.raises(PlanError, match="the environments are dev, local, prod"):
+        console.find_deployment("dve")
+
+
+def test_where_terraform_is_not_initialised_the_exact_command_is_named(fake_terraform, mirror, monkeypatch):
+    monkeypatch.setenv("SCONES_PROVIDER_MIRROR", str(mirror))
+    fake_terraform(
+        "[ $1 = version ] && echo Terraform v1.11.4 && exit\n"
+        """echo '│ Error: Backend initialization required, please run "terraform init"'; exit 1"""
+    )
+
+    with pytest.raises(NotDeployed) as caught:
+        console.find_deployment("dev")
+
+    assert str(caught.value) == (
+        "terraform/ is not initialised for dev: run "
+        "`terraform -chdir=terraform init -backend-config=environments/dev.s3.tfbackend`."
+    )
