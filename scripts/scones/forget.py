@@ -75,7 +75,14 @@ def forget(
     if as_json:
         print(json.dumps({"picture": picture, **traces.counts(), "out_of_reach": OUT_OF_REACH}))
         return
-    _show("Removed", traces, out)
+    if found:
+        _show("Removed", traces, out)
+    else:
+        out.print(
+            f"Nothing of {printable(picture)} was found, so nothing was removed. Is that its bucket and key?"
+        )
+    if picture.endswith("/"):
+        out.print("A key that ends in / is no prefix: it names one object, such as a folder's marker.")
     if not traces.versions and not traces.rows:
         out.print("No version of it is known (any more), so captured data could not be searched for it.")
     out.print("Out of reach:")

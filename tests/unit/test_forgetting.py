@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
+from typer.testing import CliRunner
 
 from functions.common.inference_id import inference_id, picture_hash
 from scripts.forgetting import ForgetFailed, Forgetting
 from scripts.local_stack import silent
+from scripts.scones.cli import app
 from scripts.workflow import NoSuchPicture, Workflow
+from tests.unit.conftest import BUCKET
 
 ODD = 'incoming/a "b"\n+%20 Fahrräder 🚲.jpg'
 
@@ -290,3 +293,23 @@ def test_a_picture_of_another_bucket_loses_its_rows_only(workflow, bucket):
 def test_what_names_no_object_is_refused(workflow, uri):
     with pytest.raises(NoSuchPicture, match="names no object"):
         Forgetting(workflow, uri)
+
+
+@pytest.mark.parametrize("uri", [f"s3://{BUCKET}/incoming/mistyped.jpg", "s3://elsewhere/incoming/a.jpg"])
+def test_what_was_not_found_does_not_read_like_something_removed(deployment, upload, monkeypatch, uri):
+    monkeypatch.setattr("scripts.scones.forget.find_deployment", lambda _: deployment)
+    upload("incoming/a.jpg")
+
+    result = CliRunner().invoke(app, ["forget", uri])
+
+    assert (result.exit_code, "Removed" in result.stdout) == (0, False)
+    assert result.stdout.startswith(f"Nothing of {uri} was found")
+
+
+def test_a_folder_is_told_to_be_no_prefix(deployment, upload, monkeypatch):
+    monkeypatch.setattr("scripts.scones.forget.find_deployment", lambda _: deployment)
+    upload("incoming/a.jpg")
+
+    result = CliRunner().invoke(app, ["forget", f"s3://{BUCKET}/incoming/"])
+
+    assert "A key that ends in / is no prefix" in result.stdout
