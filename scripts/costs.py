@@ -53,9 +53,13 @@ def goes_with_endpoint(resource: dict[str, Any]) -> bool:
 
 
 def so_far(deployment: Deployment, costs: Costs, now: datetime) -> list[Line]:
-    """This month's costs until now, by the ledger's rows and the endpoint's hours. Reads the whole ledger."""
+    """This month's costs until now, by the ledger's rows and the hours of the deployment and its endpoint.
+
+    The deployment is as old as its key. Reads the whole ledger.
+    """
     first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    hours = (now - first).total_seconds() / 3600
+    key = deployment.client("kms").describe_key(KeyId=deployment.key_arn)["KeyMetadata"]
+    hours = (now - max(first, key["CreationDate"].astimezone(UTC))).total_seconds() / 3600
     count = Ledger(deployment).count_since(first)
     lines = [
         Line(

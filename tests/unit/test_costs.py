@@ -12,6 +12,13 @@ DEPLOYED = [BUCKET, KEY, *ENDPOINT, SCALING]
 NOW = datetime.now(UTC)
 
 
+@pytest.fixture
+def deployment(deployment):
+    """With its key, made just now."""
+    deployment.outputs["key_arn"] = deployment.client("kms").create_key()["KeyMetadata"]["Arn"]
+    return deployment
+
+
 def test_idle_is_what_remains_with_the_endpoint_off_and_no_pictures():
     done = costs.estimate(DEPLOYED, "us-east-1", Volume())
 
@@ -70,6 +77,22 @@ def test_this_month_counts_its_own_decisions_and_the_hours_since_the_endpoint_is
 def test_an_endpoint_that_is_off_has_no_hours(deployment):
     done = costs.estimate(DEPLOYED, "us-east-1", Volume())
 
-    lines = {line.item: line for line in costs.so_far(deployment, done, NOW)}
+    lines = {line.item: line for line in costs.so_far(deployment, done, datetime.now(UTC))}
 
     assert lines["Endpoint"].usd == 0
+
+
+def test_a_deployment_of_today_has_cost_hours_and_an_older_one_the_month_so_far(deployment):
+    done = costs.estimate(DEPLOYED, "us-east-1", Volume())
+    created = deployment.client("kms").describe_key(KeyId=deployment.key_arn)["KeyMetadata"]["CreationDate"]
+    first = created.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    next_month = (first + timedelta(days=31)).replace(day=1)
+    now = min(created + timedelta(hours=2), next_month - timedelta(seconds=1))
+
+    (young,) = (line for line in costs.so_far(deployment, done, now) if line.item == "Keys")
+    (old,) = (
+        line for line in costs.so_far(deployment, done, next_month + timedelta(days=1)) if line.item == "Keys"
+    )
+
+    assert young.usd == pytest.approx((now - created).total_seconds() / 3600 / 730)
+    assert old.usd == pytest.approx(24 / 730)
