@@ -36,6 +36,10 @@ class PromoteError(Exception):
     """The artifact cannot be published; the message says why and what to do."""
 
 
+class NotPromoted(PromoteError):
+    """A model was published without a promotion, so nothing tells what it has replaced."""
+
+
 @dataclass(frozen=True)
 class Destination:
     """Where a model is promoted to: the arguments of `publish`."""
@@ -113,14 +117,15 @@ def former_model(current: dict[str, Any], destination: Destination) -> dict[str,
     """The Terraform variable `model` that the current one has replaced, by the record of its promotion.
 
     Raises:
-        PromoteError: there is no such record, it was the first model, or the former artifact is not what it was.
+        NotPromoted: there is no such record.
+        PromoteError: it was the first model, or the former artifact is not what it was.
     """
     try:
         there = destination.s3_client.get_object(Bucket=destination.bucket, Key=_record_key(current["name"]))
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchKey":
             raise
-        raise PromoteError(
+        raise NotPromoted(
             f"{current['name']} has no {_record_key(current['name'])} in {destination.bucket}, so nobody knows what it "
             f"has replaced: revert {destination.tfvars.name} in version control"
         ) from error

@@ -18,7 +18,7 @@ from scripts.scones.console import (
     steps,
 )
 from training_scripts import promote
-from training_scripts.promote import Destination, PromoteError
+from training_scripts.promote import Destination, NotPromoted, PromoteError
 
 
 def rollback(
@@ -43,9 +43,16 @@ def rollback(
         current = promote.current_model(file)
         if current is None:
             raise PromoteError(f"there is no {file.name}, so no model to roll back")
-        former = promote.former_model(
-            current, Destination(deployment.bucket, "", file, deployment.client("s3"))
-        )
+        try:
+            former = promote.former_model(
+                current, Destination(deployment.bucket, "", file, deployment.client("s3"))
+            )
+        except NotPromoted as error:
+            if environment != ENVIRONMENT:
+                raise
+            raise PromoteError(
+                f"{current['name']} came with `scones up` and is the first model here: there is none to return to"
+            ) from error
         before = file.read_bytes()
         promote.write_model(file, former)
         try:

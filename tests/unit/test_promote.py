@@ -8,7 +8,10 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
+from typer.testing import CliRunner
 
+from scripts.local_stack import LocalStack
+from scripts.scones.cli import app
 from tests.unit.test_artifact import DESCRIPTION
 from training_scripts import artifact, promote
 from training_scripts.artifact import ArtifactError
@@ -232,3 +235,15 @@ MODEL = {
 def test_the_plan_to_expect_follows_from_what_differs(change, summary):
     """Held against Terraform's own plan in tests/end_to_end/test_promotion.py."""
     assert promote.plan_to_expect(MODEL, MODEL | change)[-1] == summary
+
+
+def test_on_one_machine_the_shipped_model_is_the_first(deployment, tmp_path, monkeypatch):
+    stack = LocalStack(tmp_path)
+    monkeypatch.setattr("scripts.scones.rollback.find_deployment", lambda _: deployment)
+    monkeypatch.setattr("scripts.scones.rollback.local_stack", lambda: stack)
+    publish(packed(tmp_path), deployment.client("s3"), stack.model_file, deployment.bucket)
+
+    result = CliRunner().invoke(app, ["rollback", "--env", "local"])
+
+    assert result.exit_code == 1
+    assert "is the first model here: there is none to return to" in result.stderr
