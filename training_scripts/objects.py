@@ -11,7 +11,7 @@ _AT_ONCE = 8
 
 
 class NoSuchObject(Exception):
-    """Nothing lies at that URI; the message names it."""
+    """Nothing lies at that URI, or all that a bucket has; the message names it."""
 
 
 def download(uri: str, folder: Path, s3_client: Any) -> Path:
@@ -46,6 +46,8 @@ def local(place: str, client: Callable[[], Any]) -> Iterator[Path]:
 
 def _copy(uri: str, folder: Path, s3_client: Any) -> Path:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    if not prefix.strip("/"):
+        raise NoSuchObject(f"{uri} is a whole bucket: name what you mean in it, as s3://BUCKET/PREFIX/")
     pages = s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     found = [item["Key"] for page in pages for item in page.get("Contents", ())]
     keys = [key for key in found if not key.endswith("/")]  # the console's markers of folders

@@ -69,3 +69,9 @@ def test_the_markers_that_the_console_makes_of_folders_are_no_files(client):
 def test_nothing_there_is_a_clear_error(client):
     with pytest.raises(NoSuchObject, match="s3://pictures/none"), objects.local("s3://pictures/none", client):
         pass
+
+
+@pytest.mark.parametrize("uri", ["s3://pictures", "s3://pictures/", "s3://pictures//"])
+def test_a_whole_bucket_is_not_fetched_and_not_called_empty(client, uri):
+    with pytest.raises(NoSuchObject, match=f"{uri} is a whole bucket: name"), objects.local(uri, client):
+        pass
