@@ -73,7 +73,8 @@ EXPECTED_ERRORS = (
     BotoCoreError,
     OSError,
 )
-QUIET_SECONDS = 5
+# Between two lines about one step: seconds, and more the older it is.
+QUIET_SECONDS, QUIET_SHARE = 5, 0.1
 AGO = {"m": "minutes", "h": "hours", "d": "days"}
 UNSEEN, SOME_LEFT = 1, 3
 ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED, INTERRUPTED = 0, 3, 4, 130
@@ -114,7 +115,7 @@ class Steps:
         self.progress = progress
         self.task = progress.add_task("", total=None) if progress else None
         self.began = time.monotonic()
-        self.last_step, self.last_print = "", 0.0
+        self.last_step, self.step_began, self.last_print = "", 0.0, 0.0
 
     def __call__(self, text: str, share: float | None) -> None:
         text = one_line(text)
@@ -124,8 +125,12 @@ class Steps:
             )
             return
         step, now = text.partition(":")[0], time.monotonic()
-        if step != self.last_step or now - self.last_print > QUIET_SECONDS:
-            done = "" if share is None or step != self.last_step else f" ({share:.0%})"
+        is_new = step != self.last_step
+        if is_new:
+            self.step_began = now
+        quiet = max(QUIET_SECONDS, QUIET_SHARE * (now - self.step_began))
+        if is_new or now - self.last_print > quiet:
+            done = "" if share is None or is_new else f" ({share:.0%})"
             err.print(f"{now - self.began:6.1f} s  {step}{done}", markup=False)
             self.last_step, self.last_print = step, now
 

@@ -32,3 +32,20 @@ def test_progress_names_files_as_they_are(monkeypatch, name):
         progress(f"Uploading: {name}\x1b[2J", 0.5)
 
     assert f"Uploading: {name}?[2J" in terminal.file.getvalue()
+
+
+def test_a_step_of_forty_minutes_is_told_ever_more_rarely_where_there_is_no_terminal(monkeypatch):
+    file, second = Console(file=io.StringIO()), 0
+    monkeypatch.setattr(console, "err", file)
+    monkeypatch.setattr(console.time, "monotonic", lambda: second)
+
+    with console.steps() as progress:
+        for second in range(2400):
+            progress(f"Training: {second} s", second / 2400)
+        progress("Reading the metrics", None)
+
+    first, *told, last = file.file.getvalue().splitlines()
+    times = [float(line.split()[0]) for line in told]
+    assert (first.strip(), last.strip()) == ("0.0 s  Training", "2399.0 s  Reading the metrics")
+    assert times[:2] == [6, 12]
+    assert 20 < len(times) < 60
