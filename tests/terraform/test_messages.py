@@ -37,7 +37,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
         },
         "training_image_uri": "pytorch:latest",
         "subscribers": {"nobody": ["sytem"]},
-        "schedules": {"digest_hours": 0.5, "stale_after_hours": 200},
+        "schedules": {"digest_hours": 0.5, "drift_hours": 300, "stale_after_hours": 200},
         "runbook_url": "https://example.com/operations#top",
         "log_retention_days": 31,
         "ledger_retention_days": 0,
@@ -51,8 +51,10 @@ MISTAKES: dict[str, dict[str, Any]] = {
         "monthly_budget_usd": 0,
         "subscribers": {"a@example.com": ["system"]},
     },
-    "a burstable type that scales": {
-        "endpoint": {"instance_type": "ml.t2.medium", "scaling": {"min": 1, "max": 2, "target": 100}}
+    "a burstable type that scales, and a budget that too many hear of": {
+        "endpoint": {"instance_type": "ml.t2.medium", "scaling": {"min": 1, "max": 2, "target": 100}},
+        "monthly_budget_usd": 50,
+        "subscribers": {f"person-{number}@example.com": ["alarm"] for number in range(11)},
     },
 }
 
@@ -93,7 +95,11 @@ EXAMPLES = [
     ),
     ("endpoint", "everything wrong", ["instance_count is 0", "whole number", "enabled = false"]),
     ("endpoint", "everything wrong", ['scaling is {"max":2,"min":0', "to zero", "1 <= min <= max"]),
-    ("endpoint", "a burstable type that scales", ['"ml.t2.medium"', "does not scale", "scaling = null"]),
+    (
+        "endpoint",
+        "a burstable type that scales, and a budget that too many hear of",
+        ['"ml.t2.medium"', "does not scale", "scaling = null"],
+    ),
     (
         "endpoint",
         "everything wrong",
@@ -119,6 +125,7 @@ EXAMPLES = [
         ['"sytem"', "never be delivered", "needs at least one of low_confidence"],
     ),
     ("schedules", "everything wrong", ['"digest_hours":0.5', "whole hours", "a month"]),
+    ("schedules", "everything wrong", ["drift_hours is 300", "a week at most", "up to 168"]),
     ("schedules", "everything wrong", ["stale_after_hours is 200", "a week at most", "null"]),
     (
         "monthly_budget_usd",
@@ -129,6 +136,11 @@ EXAMPLES = [
         "monthly_budget_usd",
         "a Graviton type, and a budget that nobody hears of",
         ["nobody in subscribers", "reach nobody", "add the category"],
+    ),
+    (
+        "monthly_budget_usd",
+        "a burstable type that scales, and a budget that too many hear of",
+        ["more than ten of subscribers", "ten addresses at most", "a list's address"],
     ),
     ("runbook_url", "everything wrong", ["operations#top", "adds its own section", 'without "#..."']),
     (
