@@ -15,7 +15,9 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from functions.common import telemetry
 from functions.common.errors import ThresholdConfidenceNotMet
+from functions.filter_inferences.handler import lambda_handler
 from training_scripts import artifact, asking, evaluate, promote, stage, staging
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,8 +119,7 @@ def test_the_serving_program_answers_and_the_workflow_decides_by_the_published_l
     monkeypatch.setenv("LABELS", json.dumps(description["labels"]))
     monkeypatch.setenv("CLASSES_OF_INTEREST", json.dumps(description["classes_of_interest"]))
     monkeypatch.setenv("THRESHOLD", "0.01")
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "scones-test")
-    from functions.filter_inferences.handler import lambda_handler  # noqa: PLC0415 - it reads the environment
+    monkeypatch.setattr(telemetry.metrics.provider, "namespace", "scones-test")
 
     best = description["labels"][max(range(7), key=probabilities.__getitem__)]
     context = SimpleNamespace(aws_request_id="one")
