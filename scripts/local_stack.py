@@ -1,5 +1,6 @@
 """The whole stack on one machine: starts the one-machine AWS and applies the same Terraform to it."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -311,11 +312,18 @@ def serving_digest() -> str:
 
 def _is_alive(pid: int) -> bool:
     """Whether a process runs: one that has ended stays in the list (Z) until its parent asks for it."""
-    state = _shown_by_ps("stat", pid)
-    return bool(state) and not state.startswith("Z")
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return not _shown_by_ps("stat", pid).startswith("Z")
 
 
 def _shown_by_ps(field: str, pid: int) -> str:
-    """Nothing for a process that is not there."""
+    """Nothing for a process that is not there, or where ps is not: small container images come without it."""
     command = ["ps", "-ww", "-o", f"{field}=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    with contextlib.suppress(FileNotFoundError):
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return ""

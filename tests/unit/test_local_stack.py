@@ -86,6 +86,16 @@ def test_the_server_is_stopped(stack, process, service):
     assert server.poll() is not None
 
 
+def test_the_server_is_stopped_where_there_is_no_ps(stack, process, service, monkeypatch, tmp_path):
+    server = process()
+    left_behind(stack, server.pid, health(service, {"pid": server.pid}))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    stack.stop_server()
+
+    assert server.poll() is not None
+
+
 def test_a_server_too_busy_to_answer_is_known_by_its_folder(stack, process):
     server = process("--state-dir", str(stack.folder), "--image", "x=y")
     left_behind(stack, server.pid)
