@@ -48,7 +48,11 @@ locals {
       environment = merge([for model in var.model[*] : {
         LABELS              = jsonencode(model.labels)
         CLASSES_OF_INTEREST = jsonencode(model.classes_of_interest)
-        THRESHOLD           = tostring(coalesce(var.threshold, model.threshold))
+        # By model: while a roll-out lasts, and after one that SageMaker took back, the former model answers.
+        THRESHOLDS = jsonencode({
+          for name, threshold in merge(model.former, { (model.name) = model.threshold }) :
+          name => coalesce(var.threshold, threshold)
+        })
       }]...)
       statements = []
     }

@@ -61,6 +61,7 @@ module "endpoint" {
   bucket                   = module.storage.bucket
   bucket_arn               = local.arns.bucket
   model                    = local.served_model
+  answers_judged_by        = module.function["filter_inferences"].alias
   hosting                  = var.endpoint
   log_retention_days       = var.log_retention_days
   protect_data             = var.protect_data

@@ -52,9 +52,10 @@ variable "model" {
     classes_of_interest = list(string)
     threshold           = number
     input_size          = number
+    former              = optional(map(number), {})
   })
   default     = null
-  description = "The published model, written by `scones promote` to environments/<environment>.model.tfvars.json: its name, artifact (S3 URI of model.tar.gz and its sha256), serving image by digest, labels in the order of the model's answers, classes of interest, recommended threshold (probability) and input size (pixels). null, the default, switches the endpoint and the S3 trigger off: nothing is billed by the hour."
+  description = "The published model, written by `scones promote` to environments/<environment>.model.tfvars.json: its name, artifact (S3 URI of model.tar.gz and its sha256), serving image by digest, labels in the order of the model's answers, classes of interest, recommended threshold (probability), input size (pixels), and the models that it may still answer beside, each with its own threshold (former). null, the default, switches the endpoint and the S3 trigger off: nothing is billed by the hour."
 
   validation {
     condition     = var.model == null || can(regex("^s3://[a-z0-9.-]{3,63}/.+[.]tar[.]gz$", var.model.artifact_uri))
@@ -81,6 +82,10 @@ variable "model" {
     error_message = "model.threshold is ${try(var.model.threshold, "null")}: it is a probability above 0 and at most 1."
   }
   validation {
+    condition     = var.model == null || alltrue([for threshold in values(try(var.model.former, {})) : try(threshold > 0 && threshold <= 1, false)])
+    error_message = "model.former is ${jsonencode(try(var.model.former, {}))}: it gives each model that the current one replaces its threshold, a probability above 0 and at most 1; `scones promote` and `scones rollback` write it."
+  }
+  validation {
     condition     = var.model == null || try(var.model.input_size >= 8 && var.model.input_size <= 240 && floor(var.model.input_size) == var.model.input_size, false)
     error_message = "model.input_size is ${try(var.model.input_size, "null")}: it is the side of the model's square input, a whole number of 8 to 240 pixels (the PNG of a larger one may not fit the 256 KiB between two states)."
   }
@@ -89,7 +94,7 @@ variable "model" {
 variable "threshold" {
   type        = number
   default     = null
-  description = "Lowest accepted confidence (probability, above 0 and at most 1). null, the default, takes the model's own recommendation, which was chosen for its accuracy on held-out pictures."
+  description = "Lowest accepted confidence (probability, above 0 and at most 1), for every model alike, also for the former one while a roll-out lasts. null, the default, takes each model's own recommendation, which was chosen for its accuracy on held-out pictures."
 
   validation {
     condition     = var.threshold == null || try(var.threshold > 0 && var.threshold <= 1, false)

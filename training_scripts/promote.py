@@ -28,8 +28,11 @@ _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _SETTINGS = {
     "serialize_image_data": {"input_size"},
     "classify_image": {"labels"},
-    "filter_inferences": {"labels", "classes_of_interest", "threshold"},
+    "filter_inferences": {"labels", "classes_of_interest", "name", "threshold", "former"},
 }
+
+# So many former models keep their threshold: the one that still answers may lie behind some that never did.
+_FORMER = 3
 
 
 class PromoteError(Exception):
@@ -73,7 +76,8 @@ def promote(
     """Hold a new model against the current one and publish it if it is no worse.
 
     A first model is adopted without a comparison. Verdict and figures are kept beside the artifact as
-    promotion.json. Rolling back is writing `former_model` to the file `destination.tfvars`, or reverting it.
+    promotion.json before Terraform is told of the model, so that one cut off anywhere can be repeated and rolled
+    back. Rolling back is writing `former_model` to the file `destination.tfvars`, or reverting it.
 
     Args:
         frozen: an archive or staged folder whose test split decides; needed if there is a current model.
@@ -92,9 +96,9 @@ def promote(
         )
     if not verdict.adopted:
         return Promotion(verdict, before, before)
-    published = publish(candidate, **vars(destination))["model"]
-    _record(verdict, before, published, destination)
-    return Promotion(verdict, before, published)
+    model = _store(candidate, destination.bucket, destination.image_uri, destination.s3_client)
+    _record(verdict, before, model, destination)
+    return Promotion(verdict, before, write_model(destination.tfvars, model))
 
 
 def current_model(tfvars: Path) -> dict[str, Any] | None:
@@ -137,18 +141,35 @@ def former_model(current: dict[str, Any], destination: Destination) -> dict[str,
     return former
 
 
-def write_model(tfvars: Path, model: dict[str, Any]) -> None:
-    """Name a model to Terraform; the file is replaced whole or not at all."""
-    _write(tfvars, json.dumps({"model": model}, indent=2) + "\n")
+def write_model(tfvars: Path, model: dict[str, Any]) -> dict[str, Any]:
+    """Name a model to Terraform, with those that may still answer; the file is replaced whole or not at all.
+
+    Returns the variable `model` as written.
+    """
+    written = model | {"former": _former(current_model(tfvars), model)}
+    _write(tfvars, json.dumps({"model": written}, indent=2) + "\n")
+    return written
+
+
+def _former(before: dict[str, Any] | None, model: dict[str, Any]) -> dict[str, float]:
+    """The thresholds of the models that this file has named last, newest first.
+
+    What a model of other classes answers means something else, so none is kept for it.
+    """
+    if before is None or any(before[name] != model[name] for name in ("labels", "classes_of_interest")):
+        return {}
+    known = {before["name"]: before["threshold"], **before.get("former", {})}
+    return dict([it for it in known.items() if it[0] != model["name"]][:_FORMER])
 
 
 def plan_to_expect(before: dict[str, Any] | None, after: dict[str, Any]) -> list[str]:
-    """What `terraform plan` will show, line by line; a threshold that the environment sets itself stays."""
+    """What `terraform plan` will show, line by line."""
     if before is None:
         return [
             "the endpoint is switched on: its model, configuration and endpoint are created",
             "the functions learn labels, threshold and input size, and the bucket's trigger is enabled",
         ]
+    before = {"former": {}} | before
     lines, changed = [], {key for key in after if before.get(key) != after[key]}
     rolled_out = changed & {"artifact_uri", "sha256", "image_uri"}
     functions = [name for name, keys in _SETTINGS.items() if keys & changed]
@@ -179,6 +200,11 @@ def publish(archive: Path, *, bucket: str, image_uri: str, tfvars: Path, s3_clie
         PromoteError: its name is unusable, or another artifact was published under that name.
         botocore.exceptions.ClientError: the bucket cannot be read or written.
     """
+    return {"model": write_model(tfvars, _store(archive, bucket, image_uri, s3_client))}
+
+
+def _store(archive: Path, bucket: str, image_uri: str, s3_client: Any) -> dict[str, Any]:
+    """Upload artifact and baseline; returns what Terraform needs to know of the model."""
     description, _ = artifact.read_archive(archive)
     name = description["name"]
     if not _NAME.fullmatch(name):
@@ -188,7 +214,7 @@ def publish(archive: Path, *, bucket: str, image_uri: str, tfvars: Path, s3_clie
     key = f"models/{name}/model.tar.gz"
     _upload(archive.read_bytes(), bucket, key, s3_client)
     _keep_baseline(description, bucket, s3_client)
-    model = {
+    return {
         "name": name,
         "artifact_uri": f"s3://{bucket}/{key}",
         "sha256": artifact.sha256(archive),
@@ -198,8 +224,6 @@ def publish(archive: Path, *, bucket: str, image_uri: str, tfvars: Path, s3_clie
         "threshold": description["threshold"],
         "input_size": description["input_size"],
     }
-    write_model(tfvars, model)
-    return {"model": model}
 
 
 @dataclass(frozen=True)

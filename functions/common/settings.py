@@ -4,7 +4,6 @@ Terraform writes them; each reader raises Misconfigured with the variable's name
 """
 
 import json
-import math
 import os
 
 from functions.common.errors import Misconfigured
@@ -37,18 +36,23 @@ def labels(name: str) -> list[str]:
     return items
 
 
-def probability(name: str) -> float:
-    """A number above 0 and at most 1."""
+def probabilities(name: str) -> dict[str, float]:
+    """A JSON object of one or more names, each with a number above 0 and at most 1."""
     value = text(name)
     try:
-        number = float(value)
+        found = json.loads(value)
     except ValueError:
-        number = math.nan
-    if not 0 < number <= 1:  # also false for NaN
+        found = None
+    usable = isinstance(found, dict) and all(
+        type(number) in (int, float) and 0 < number <= 1  # also false for NaN
+        for number in found.values()
+    )
+    if not (usable and found):
         raise Misconfigured(
-            f"The environment variable {name} is {value!r}; set a number above 0 and at most 1 and apply."
+            f"The environment variable {name} is {value!r}, not a JSON object of names with numbers above 0 and"
+            " at most 1; promote a model again and apply."
         )
-    return number
+    return found
 
 
 def pixels(name: str) -> int:

@@ -9,15 +9,15 @@ from functions.common.telemetry import count, observed
 
 @observed
 def lambda_handler(event: Any) -> dict[str, Any]:
-    """Accept {"inferences": probabilities in the order of LABELS} or raise ThresholdConfidenceNotMet.
+    """Accept {"inferences": probabilities in the order of LABELS, "model": who gave them} or raise.
 
-    Accepted when the most probable label is one of CLASSES_OF_INTEREST and its probability reaches THRESHOLD
-    (exactly equal is enough). Returns inferences, label, confidence, threshold; ThresholdConfidenceNotMet
-    carries the last three. Also raises InvalidInput, InvalidInference, Misconfigured.
+    Accepted when the most probable label is one of CLASSES_OF_INTEREST and its probability reaches the threshold
+    that THRESHOLDS gives for the model (exactly equal is enough). Returns inferences, label, confidence, threshold;
+    ThresholdConfidenceNotMet carries the last three. Also raises InvalidInput, InvalidInference, Misconfigured.
     """
     labels = settings.labels("LABELS")
     of_interest = settings.labels("CLASSES_OF_INTEREST")
-    threshold = settings.probability("THRESHOLD")
+    thresholds = settings.probabilities("THRESHOLDS")
     unknown = sorted(set(of_interest) - set(labels))
     if unknown:
         raise Misconfigured(
@@ -25,6 +25,7 @@ def lambda_handler(event: Any) -> dict[str, Any]:
         )
 
     inferences = _inferences(event, len(labels))
+    threshold = _threshold(event, thresholds)
     confidence = max(inferences)
     label = labels[inferences.index(confidence)]
     decision = {"label": label, "confidence": confidence, "threshold": threshold}
@@ -45,7 +46,7 @@ def lambda_handler(event: Any) -> dict[str, Any]:
 def _inferences(event: Any, expected: int) -> list[float]:
     values = event.get("inferences") if isinstance(event, dict) else None
     if not isinstance(values, list):
-        raise InvalidInput("inferences is missing or no list; run classify_image first.")
+        raise InvalidInput("inferences is missing or not a list; run classify_image first.")
     if len(values) != expected or not all(
         type(value) in (int, float) and 0 <= value <= 1 for value in values
     ):
@@ -53,3 +54,16 @@ def _inferences(event: Any, expected: int) -> list[float]:
             f"inferences is not a list of {expected} numbers from 0 to 1; run classify_image again."
         )
     return values
+
+
+def _threshold(event: dict[str, Any], thresholds: dict[str, float]) -> float:
+    """The threshold of the model that answered: while a roll-out lasts, that is not always the newest one."""
+    model = event.get("model")
+    if not (isinstance(model, str) and model):
+        raise InvalidInput("model is missing or not a name; run classify_image first.")
+    if model not in thresholds:
+        raise InvalidInference(
+            f"The model {model[:100]} answered, and this deployment knows the thresholds of"
+            f" {', '.join(sorted(thresholds))} alone; apply the model that it should serve, or run scones rollback."
+        )
+    return thresholds[model]

@@ -18,13 +18,14 @@ def lines(result: Any) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def threshold(workflow: Workflow, value: str) -> Iterator[None]:
-    """Another threshold behind the alias, as the next apply would set it; afterwards everything is as before."""
+def threshold(workflow: Workflow, value: float) -> Iterator[None]:
+    """Another threshold for every model behind the alias, as the next apply would set it; afterwards everything is as before."""
     functions = workflow.deployment.client("lambda")
     name = workflow.deployment.function_names["filter_inferences"]
     live = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
     before = functions.get_function_configuration(FunctionName=name)["Environment"]
-    changed = {"Variables": before["Variables"] | {"THRESHOLD": value}}
+    known = json.loads(before["Variables"]["THRESHOLDS"])
+    changed = {"Variables": before["Variables"] | {"THRESHOLDS": json.dumps(dict.fromkeys(known, value))}}
     functions.update_function_configuration(FunctionName=name, Environment=changed)
     version = functions.publish_version(FunctionName=name)["Version"]
     functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
@@ -47,7 +48,7 @@ def test_a_doubtful_picture_is_accepted_by_a_rerun_with_a_lower_threshold(scones
     )
     chosen = ("rerun", "--status", "LOW_CONFIDENCE", "--since", waiting["time"], "--wait", "--yes", "--json")
 
-    with threshold(workflow, "0.3"):
+    with threshold(workflow, 0.3):
         result = scones(*chosen)
 
     row = workflow.row(outcome.uri, outcome.version)

@@ -118,16 +118,17 @@ def test_the_serving_program_answers_and_the_workflow_decides_by_the_published_l
     # what Terraform hands to the function, with a threshold low enough for a model that has learnt little
     monkeypatch.setenv("LABELS", json.dumps(description["labels"]))
     monkeypatch.setenv("CLASSES_OF_INTEREST", json.dumps(description["classes_of_interest"]))
-    monkeypatch.setenv("THRESHOLD", "0.01")
+    monkeypatch.setenv("THRESHOLDS", json.dumps({description["name"]: 0.01}))
     monkeypatch.setattr(telemetry.metrics.provider, "namespace", "scones-test")
 
     best = description["labels"][max(range(7), key=probabilities.__getitem__)]
     context = SimpleNamespace(aws_request_id="one")
+    answer = {"inferences": probabilities, "model": description["name"]}
     if best == "neither":
         with pytest.raises(ThresholdConfidenceNotMet, match="neither"):
-            lambda_handler({"inferences": probabilities}, context)
+            lambda_handler(answer, context)
     else:
-        assert lambda_handler({"inferences": probabilities}, context)["label"] == best
+        assert lambda_handler(answer, context)["label"] == best
 
 
 @pytest.mark.slow

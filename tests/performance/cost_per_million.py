@@ -49,6 +49,7 @@ from functions.filter_inferences.handler import lambda_handler
 lambda_handler(
     {
         "inferences": [0.98, 0.01, 0.01],
+        "model": "bikes",
         "execution": "arn:aws:states:us-east-1:123456789012:execution:scones-prod-batch:20261120-174205-dbf7",
         "s3_bucket": "scones-prod-123456789012-us-east-1",
         "s3_key": "incoming/2026/11/20/van-017.jpg",
@@ -81,7 +82,7 @@ def log_bytes() -> int:
     settings = {
         "LABELS": '["bicycle", "motorcycle", "neither"]',
         "CLASSES_OF_INTEREST": '["bicycle"]',
-        "THRESHOLD": "0.9",
+        "THRESHOLDS": '{"bikes": 0.9}',
         "POWERTOOLS_SERVICE_NAME": "filter_inferences",
         "POWERTOOLS_METRICS_NAMESPACE": "scones-prod",
         "POWERTOOLS_LOG_LEVEL": "INFO",

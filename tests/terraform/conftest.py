@@ -159,7 +159,7 @@ def organisation(root_module: RootModule, model: Callable[..., dict[str, Any]]) 
     """Development with what an organisation may demand, on a type with a disk of its own."""
     return root_module.plan(
         "dev",
-        model=model(),
+        model=model(former={"trikes": 0.98}),
         endpoint={"instance_type": "ml.g5.xlarge"},
         threshold=0.97,
         tags={"owner": "vision"},

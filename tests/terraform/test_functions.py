@@ -31,7 +31,7 @@ def test_the_models_facts_reach_the_functions_that_use_them(
     assert json.loads(functions["classify_image"]["LABELS"]) == ["bicycle", "motorcycle", "neither"]
     assert json.loads(functions["filter_inferences"]["CLASSES_OF_INTEREST"]) == ["bicycle", "motorcycle"]
     assert functions["filter_inferences"]["LABELS"] == functions["classify_image"]["LABELS"]
-    assert functions["filter_inferences"]["THRESHOLD"] == "0.93"
+    assert json.loads(functions["filter_inferences"]["THRESHOLDS"]) == {"bikes": 0.93}
     assert functions["send_alert"]["TOPIC_ARN"] == "arn:aws:sns:us-east-1:123456789012:scones-prod-alerts"
     assert functions["send_alert"]["ENVIRONMENT"] == "scones-prod"
 
@@ -49,8 +49,25 @@ def test_without_a_model_its_facts_are_not_made_up(
 def test_a_threshold_of_ones_own_wins_over_the_models(
     development: dict[str, Any], organisation: dict[str, Any], environments: Callable[..., Any]
 ) -> None:
-    assert environments(development)["filter_inferences"]["THRESHOLD"] == "0.93"
-    assert environments(organisation)["filter_inferences"]["THRESHOLD"] == "0.97"
+    assert json.loads(environments(development)["filter_inferences"]["THRESHOLDS"]) == {"bikes": 0.93}
+    assert json.loads(environments(organisation)["filter_inferences"]["THRESHOLDS"]) == {"bikes": 0.97, "trikes": 0.97}
+
+
+def test_each_model_that_may_still_answer_keeps_its_own_threshold(
+    root_module: Any, model: Callable[..., Any], environments: Callable[..., Any]
+) -> None:
+    plan = root_module.plan("dev", model=model(former={"trikes": 0.98, "wheels": 0.8}))
+    thresholds = json.loads(environments(plan)["filter_inferences"]["THRESHOLDS"])
+    assert thresholds == {"bikes": 0.93, "trikes": 0.98, "wheels": 0.8}
+
+
+def test_the_endpoint_waits_until_the_function_knows_the_new_models_threshold(
+    provisioned: dict[str, Any],
+) -> None:
+    call = provisioned["configuration"]["root_module"]["module_calls"]["endpoint"]
+    endpoint = next(it for it in call["module"]["resources"] if it["type"] == "aws_sagemaker_endpoint")
+    assert "var.answers_judged_by" in endpoint["depends_on"]
+    assert 'module.function["filter_inferences"].alias' in call["expressions"]["answers_judged_by"]["references"]
 
 
 def test_functions_log_as_json_into_their_own_group_and_are_traced(

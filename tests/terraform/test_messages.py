@@ -25,6 +25,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
             "classes_of_interest": ["c"],
             "threshold": 93,
             "input_size": 32.5,
+            "former": {"trikes": 98},
         },
         "threshold": 93,
         "endpoint": {
@@ -85,6 +86,7 @@ EXAMPLES = [
         ['classes_of_interest is ["c"]', "could ever be accepted", 'labels ["a","a"]'],
     ),
     ("model", "everything wrong", ["model.threshold is 93", "probability", "above 0 and at most 1"]),
+    ("model", "everything wrong", ['model.former is {"trikes":98}', "probability", "scones rollback"]),
     ("model", "everything wrong", ["model.input_size is 32.5", "256 KiB", "8 to 240 pixels"]),
     ("threshold", "everything wrong", ["threshold is 93", "probability", "(0.93, not 93)"]),
     ("endpoint", "everything wrong", ['instance_type is "m5.large"', "SageMaker's names", "ml.m5.large"]),

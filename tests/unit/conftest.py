@@ -47,7 +47,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "ENDPOINT_NAME": "scones-test-classifier",
         "LABELS": json.dumps(LABELS),
         "CLASSES_OF_INTEREST": json.dumps(LABELS[:2]),
-        "THRESHOLD": "0.93",
+        "THRESHOLDS": json.dumps({"scones-2026-11-12": 0.93, "scones-2026-08-01": 0.98}),
         "TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:scones-test-alerts",
         "ENVIRONMENT": "scones-test",
         "LEDGER_TABLE": "scones-test-ledger",

@@ -8,7 +8,10 @@ from functions.filter_inferences.handler import lambda_handler
 
 @pytest.fixture
 def decide(context):
-    return lambda *inferences: lambda_handler({"inferences": list(inferences)}, context)
+    def call(*inferences, model="scones-2026-11-12"):
+        return lambda_handler({"inferences": list(inferences), "model": model}, context)
+
+    return call
 
 
 def test_the_golden_input_gives_the_golden_output(context, event):
@@ -26,6 +29,20 @@ def test_a_confidence_just_below_the_threshold_is_refused_with_what_was_seen(dec
     assert caught.value.details == {"label": "bicycle", "confidence": 0.9299999, "threshold": 0.93}
 
 
+def test_an_answer_is_judged_by_the_threshold_of_the_model_that_gave_it(decide):
+    """While a roll-out lasts, and after one that SageMaker has taken back, the former model answers, too."""
+    assert decide(0.95, 0.05, 0.0)["threshold"] == 0.93
+    with pytest.raises(ThresholdConfidenceNotMet) as caught:
+        decide(0.95, 0.05, 0.0, model="scones-2026-08-01")
+
+    assert caught.value.details == {"label": "bicycle", "confidence": 0.95, "threshold": 0.98}
+
+
+def test_an_answer_of_a_model_whose_threshold_nobody_knows_is_refused_however_sure_it_is(decide):
+    with pytest.raises(InvalidInference, match=r"another.*scones-2026-08-01, scones-2026-11-12.*rollback"):
+        decide(1.0, 0.0, 0.0, model="another")
+
+
 def test_a_class_that_nobody_looks_for_is_never_accepted(decide):
     with pytest.raises(ThresholdConfidenceNotMet) as caught:
         decide(0.01, 0.0, 0.99)
@@ -34,7 +51,7 @@ def test_a_class_that_nobody_looks_for_is_never_accepted(decide):
 
 
 def test_a_class_of_interest_over_a_low_threshold_must_still_be_the_most_probable(decide, monkeypatch):
-    monkeypatch.setenv("THRESHOLD", "0.3")
+    monkeypatch.setenv("THRESHOLDS", '{"scones-2026-11-12": 0.3}')
 
     with pytest.raises(ThresholdConfidenceNotMet):
         decide(0.4, 0.0, 0.6)
@@ -45,7 +62,9 @@ def test_accepted_means_best_of_interest_and_over_the_threshold(inferences):
     from types import SimpleNamespace  # noqa: PLC0415
 
     try:
-        result = lambda_handler({"inferences": inferences}, SimpleNamespace(aws_request_id="r"))
+        result = lambda_handler(
+            {"inferences": inferences, "model": "scones-2026-11-12"}, SimpleNamespace(aws_request_id="r")
+        )
     except ThresholdConfidenceNotMet:
         assert max(inferences) < 0.93 or inferences.index(max(inferences)) == 2
     else:
@@ -53,8 +72,20 @@ def test_accepted_means_best_of_interest_and_over_the_threshold(inferences):
         assert result["label"] == ["bicycle", "motorcycle"][inferences.index(max(inferences))]
 
 
-@pytest.mark.parametrize("event", [None, [], {}, {"inferences": None}, {"inferences": "0.9"}])
-def test_an_input_without_inferences_is_invalid(context, event):
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        [],
+        {},
+        {"model": "scones-2026-11-12"},
+        {"inferences": None, "model": "scones-2026-11-12"},
+        {"inferences": "0.9", "model": "scones-2026-11-12"},
+        {"inferences": [1.0, 0.0, 0.0]},
+        {"inferences": [1.0, 0.0, 0.0], "model": ["scones-2026-11-12"]},
+    ],
+)
+def test_an_input_without_inferences_and_their_model_is_invalid(context, event):
     with pytest.raises(InvalidInput):
         lambda_handler(event, context)
 
@@ -76,19 +107,19 @@ def test_an_input_without_inferences_is_invalid(context, event):
 )
 def test_inferences_that_are_no_probabilities_are_invalid(context, inferences):
     with pytest.raises(InvalidInference):
-        lambda_handler({"inferences": inferences}, context)
+        lambda_handler({"inferences": inferences, "model": "scones-2026-11-12"}, context)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("THRESHOLD", ""),
-        ("THRESHOLD", "NaN"),
-        ("THRESHOLD", "0"),
-        ("THRESHOLD", "-0.1"),
-        ("THRESHOLD", "1.01"),
-        ("THRESHOLD", "inf"),
-        ("THRESHOLD", "0,93"),
+        ("THRESHOLDS", ""),
+        ("THRESHOLDS", "0.93"),
+        ("THRESHOLDS", "{}"),
+        *(
+            ("THRESHOLDS", f'{{"scones-2026-11-12": 0.93, "former": {value}}}')
+            for value in ("NaN", "0", "-0.1", "1.01", "Infinity", "0,93", '"0.93"', "true", "null")
+        ),
         ("LABELS", "bicycle"),
         ("CLASSES_OF_INTEREST", '["car"]'),
         ("CLASSES_OF_INTEREST", "[]"),

@@ -15,6 +15,7 @@ from scripts.scones.cli import app
 from tests.unit.test_artifact import DESCRIPTION
 from training_scripts import artifact, promote
 from training_scripts.artifact import ArtifactError
+from training_scripts.gate import Verdict
 from training_scripts.promote import PromoteError
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/scones@sha256:" + "0" * 64
@@ -56,6 +57,7 @@ def test_the_artifact_lies_in_the_bucket_and_terraform_is_told_all_it_needs(s3, 
                 "classes_of_interest": ["bicycle", "motorcycle"],
                 "threshold": 0.93,
                 "input_size": 32,
+                "former": {},
             }
         }
     )
@@ -115,6 +117,115 @@ def test_another_artifact_under_a_published_name_is_refused(s3, tmp_path):
 def test_a_name_that_sagemaker_does_not_take_is_refused(s3, tmp_path, name):
     with pytest.raises(PromoteError, match="name"):
         publish(packed(tmp_path, name=name), s3, tmp_path / "m.json")
+
+
+def test_the_thresholds_of_models_that_may_still_answer_are_told_newest_first(s3, tmp_path):
+    tfvars = tmp_path / "m.json"
+    told = [
+        publish(packed(tmp_path / name, name.encode(), name=name, threshold=threshold), s3, tfvars)["model"]
+        for name, threshold in (("a", 0.95), ("b", 0.96), ("c", 0.97), ("d", 0.98), ("e", 0.99), ("c", 0.97))
+    ]
+
+    assert [list(model["former"].items()) for model in told] == [
+        [],
+        [("a", 0.95)],
+        [("b", 0.96), ("a", 0.95)],
+        [("c", 0.97), ("b", 0.96), ("a", 0.95)],
+        [("d", 0.98), ("c", 0.97), ("b", 0.96)],
+        [("e", 0.99), ("d", 0.98), ("b", 0.96)],
+    ]
+
+
+def test_the_current_model_published_again_keeps_who_it_has_replaced(s3, tmp_path):
+    tfvars = tmp_path / "m.json"
+    publish(packed(tmp_path / "a", name="first"), s3, tfvars)
+    second = packed(tmp_path / "b", b"another", name="second")
+
+    assert publish(second, s3, tfvars) == publish(second, s3, tfvars)
+    assert promote.current_model(tfvars)["former"] == {"first": 0.93}
+
+
+@pytest.mark.parametrize(
+    "change", [{"labels": ["motorcycle", "bicycle", "neither"]}, {"classes_of_interest": ["bicycle"]}]
+)
+def test_no_threshold_of_a_model_of_other_classes_is_told(s3, tmp_path, change):
+    """Its answers mean something else, so they are refused."""
+    tfvars = tmp_path / "m.json"
+    publish(packed(tmp_path / "a", name="first"), s3, tfvars)
+
+    assert publish(packed(tmp_path / "b", name="second", **change), s3, tfvars)["model"]["former"] == {}
+
+
+def test_a_model_file_from_before_the_thresholds_of_former_models_is_read(s3, tmp_path):
+    tfvars = tmp_path / "m.json"
+    first = publish(packed(tmp_path / "a", name="first"), s3, tfvars)["model"]
+    del first["former"]
+    tfvars.write_text(json.dumps({"model": first}))
+
+    second = publish(packed(tmp_path / "b", b"another", name="second"), s3, tfvars)["model"]
+    assert second["former"] == {"first": 0.93}
+
+
+class Cut(BaseException):
+    """What ends a program at any place."""
+
+
+class Steps:
+    """Ends promote at its n-th write, before it or once it is done."""
+
+    def __init__(self, number, done):
+        self.number, self.done = number, done
+
+    def around(self, write):
+        def step(*arguments, **given):
+            self.number -= 1
+            if self.number == -1 and not self.done:
+                raise Cut
+            write(*arguments, **given)
+            if self.number == -1:
+                raise Cut
+
+        return step
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("step", range(4))
+def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(  # noqa: PLR0917 - fixtures
+    s3, tmp_path, monkeypatch, step, done
+):
+    monkeypatch.setattr(promote, "_verdict", lambda *_: Verdict())
+    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    first = first_or_next(packed(tmp_path / "a", name="first"), destination).after
+    second = packed(
+        tmp_path / "b", b"x", name="second", baseline={"count": 843, "confidence": [0.93] * 11}
+    )
+    with monkeypatch.context() as patched:
+        steps = Steps(step, done)
+        patched.setattr(s3, "put_object", steps.around(s3.put_object))
+        patched.setattr(promote, "_write", steps.around(promote._write))
+        with pytest.raises(Cut):
+            first_or_next(second, destination)
+
+    current = promote.current_model(destination.tfvars)
+    if current == first:
+        with pytest.raises(PromoteError, match="was the first model"):
+            promote.former_model(current, destination)
+    else:
+        assert promote.former_model(current, destination) == first
+    repeated = first_or_next(second, destination).after
+    assert repeated == promote.current_model(destination.tfvars)
+    assert (repeated["name"], repeated["former"]) == ("second", {"first": 0.93})
+    assert promote.former_model(repeated, destination) == first
+
+
+def test_a_model_that_was_rolled_back_keeps_its_threshold_while_it_still_answers(s3, tmp_path):
+    tfvars = tmp_path / "m.json"
+    first = publish(packed(tmp_path / "a", name="first", threshold=0.8), s3, tfvars)["model"]
+    publish(packed(tmp_path / "b", b"x", name="second", threshold=0.98), s3, tfvars)
+
+    promote.write_model(tfvars, first)
+
+    assert promote.current_model(tfvars) == first | {"former": {"second": 0.98}}
 
 
 def test_no_artifact_is_no_promotion(s3, tmp_path):
@@ -226,7 +337,8 @@ MODEL = {
     [
         ({}, "No changes."),
         ({"image_uri": "i@sha256:2"}, "Plan: 2 to add, 1 to change, 2 to destroy."),
-        ({"name": "b", "sha256": "2"}, "Plan: 2 to add, 1 to change, 2 to destroy."),
+        ({"former": {}}, "No changes."),
+        ({"name": "b", "sha256": "2"}, "Plan: 2 to add, 3 to change, 2 to destroy."),
         ({"sha256": "2", "threshold": 0.8}, "Plan: 2 to add, 3 to change, 2 to destroy."),
         ({"sha256": "2", "labels": ["x", "z", "neither"]}, "Plan: 2 to add, 5 to change, 2 to destroy."),
         ({"sha256": "2", "input_size": 64}, "Plan: 2 to add, 3 to change, 2 to destroy."),

@@ -13,14 +13,16 @@ INVOKE = """
 import json, sys, types
 from functions.filter_inferences import handler
 
-settled = handler.settings.probability
+settled = handler.settings.probabilities
 for event in json.loads(sys.argv[1]):
-    handler.settings.probability = (lambda name: 1 / 0) if event == "a fault of ours" else settled
+    handler.settings.probabilities = (lambda name: 1 / 0) if event == "a fault of ours" else settled
     try:
         handler.lambda_handler(event, types.SimpleNamespace(aws_request_id="5c6f4b8e"))
     except Exception:
         pass
 """
+
+SURE = {"inferences": [0.97, 0.02, 0.01], "model": "scones-2026-11-12"}
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def printed():
 
 
 def test_an_invocation_leaves_one_log_line_with_its_picture_and_one_metric_record(printed):
-    log, metric = printed({"inferences": [0.97, 0.02, 0.01], "s3_key": "a.jpg", "image_data": "c2VjcmV0"})
+    log, metric = printed({**SURE, "s3_key": "a.jpg", "image_data": "c2VjcmV0"})
 
     assert (log["level"], log["service"], log["s3_key"], log["request_id"]) == (
         "INFO",
@@ -61,7 +63,7 @@ def test_an_invocation_leaves_one_log_line_with_its_picture_and_one_metric_recor
 
 
 def test_a_named_error_is_counted_and_logged_with_its_reason_and_details(printed):
-    log, metric = printed({"inferences": [0.5, 0.3, 0.2]})
+    log, metric = printed(SURE | {"inferences": [0.5, 0.3, 0.2]})
 
     assert (log["level"], log["error"], log["confidence"]) == ("WARNING", "ThresholdConfidenceNotMet", 0.5)
     assert "not sure enough" in log["message"]
@@ -79,7 +81,7 @@ def test_an_unexpected_error_is_counted_and_logged_with_its_traceback(printed):
 
 
 def test_nothing_of_one_invocation_shows_in_the_next(printed):
-    first, _, second, metric = printed({"s3_key": "first.jpg"}, {"inferences": [0.97, 0.02, 0.01]})
+    first, _, second, metric = printed({"s3_key": "first.jpg"}, SURE)
 
     assert first["s3_key"] == "first.jpg"
     assert "s3_key" not in second

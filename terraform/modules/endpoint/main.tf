@@ -141,7 +141,7 @@ resource "aws_sagemaker_endpoint" "this" {
   }
 
   # SageMaker refuses to change the type of instances under a scaling target: see scaling.tf.
-  depends_on = [aws_cloudwatch_log_group.this, terraform_data.scaled_instances]
+  depends_on = [aws_cloudwatch_log_group.this, terraform_data.scaled_instances, var.answers_judged_by]
 }
 
 resource "terraform_data" "hosting_kind" {

@@ -55,6 +55,11 @@ variable "model" {
   description = "What is served; null switches the endpoint off."
 }
 
+variable "answers_judged_by" {
+  type        = string
+  description = "Alias of the function that judges the answers: it learns a model's threshold before the model answers."
+}
+
 variable "hosting" {
   type = object({
     instance_type      = string
