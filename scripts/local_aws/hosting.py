@@ -125,6 +125,7 @@ class Hosting:
         self._reviving = threading.Lock()
         self._lock = threading.Lock()
         self._deployed: dict[str, list[Variant]] = {}
+        self._arriving: dict[str, tuple[list[Variant], float]] = {}
         self._started: set[Any] = set()
         self._capture = DataCapture(authorisation)
 
@@ -234,8 +235,15 @@ class Hosting:
         with self._lock:
             former = self._deployed.get(endpoint, [])
             self._deployed[endpoint] = variants
+            self._arriving.pop(endpoint, None)
         self._capture.configure(endpoint, capture, variants[0].caller)
         self._stop_soon(former)
+
+    def shift(self, endpoint: str, variants: list[Variant], share: float) -> None:
+        """Send this share of a running endpoint's requests to these variants, and the rest where it went."""
+        with self._lock:
+            if endpoint in self._deployed:
+                self._arriving[endpoint] = (variants, share)
 
     def reweigh(self, endpoint: str, weights: dict[str, float]) -> None:
         for variant in self._deployed.get(endpoint, ()):
@@ -245,6 +253,7 @@ class Hosting:
         """Stop what the endpoint runs."""
         with self._lock:
             variants = self._deployed.pop(endpoint, [])
+            variants += self._arriving.pop(endpoint, ([], 0.0))[0]
         self._capture.flush()
         self._capture.configure(endpoint, None, None)
         self._stop_soon(variants)
@@ -327,6 +336,9 @@ class Hosting:
 
     def _choose(self, endpoint: str, target: str) -> Variant:
         variants = self._deployed.get(endpoint)
+        arriving, share = self._arriving.get(endpoint, (None, 0.0))
+        if arriving and random.random() < share:  # noqa: S311
+            variants = arriving
         if not variants:
             raise ServiceError(
                 "ValidationError", f"Endpoint {endpoint} of account {backends.ACCOUNT} not found."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from scripts.local_aws import backends
@@ -18,6 +19,8 @@ from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.hosting import Hosting, StartFailed, Variant, start_variants
 
 Payload = dict[str, Any]
+# Steps of an update: (share of the requests that the new variants get, seconds until the next step).
+TrafficShift = Sequence[tuple[float, float]]
 
 
 class SageMaker:
@@ -25,10 +28,12 @@ class SageMaker:
 
     Args:
         hosting: runs what the endpoints serve.
+        wait_scale: factor on the pauses while the traffic of an update shifts.
     """
 
-    def __init__(self, hosting: Hosting) -> None:
+    def __init__(self, hosting: Hosting, wait_scale: float) -> None:
         self._hosting = hosting
+        self._wait_scale = wait_scale
         self._lock = threading.RLock()
         self._resources: dict[str, dict[str, Payload]] = {"model": {}, "endpoint-config": {}, "endpoint": {}}
         self._tags: dict[str, dict[str, str]] = {}
@@ -96,7 +101,8 @@ class SageMaker:
         return answer
 
     def update_endpoint(self, payload: Payload) -> Payload:
-        """The old variants answer until the new ones do; if those fail, the old ones stay.
+        """The old variants answer until the new ones do, or both while the traffic shifts; if the new ones do not
+        start, the old ones stay.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html
         """
@@ -104,10 +110,11 @@ class SageMaker:
         config = self._find("endpoint-config", payload["EndpointConfigName"])
         if endpoint["EndpointStatus"] not in ("InService", "Failed"):
             raise _invalid(f'Cannot update in-progress endpoint "{endpoint["EndpointArn"]}".')
+        shift = _traffic_shift(payload.get("DeploymentConfig"))
         endpoint["EndpointStatus"] = "Updating"
         if "DeploymentConfig" in payload:
             endpoint["LastDeploymentConfig"] = payload["DeploymentConfig"]
-        self._roll_out(endpoint, config)
+        self._roll_out(endpoint, config, shift)
         return {"EndpointArn": endpoint["EndpointArn"]}
 
     def update_weights(self, payload: Payload) -> Payload:
@@ -178,11 +185,11 @@ class SageMaker:
         found = [r for n, r in self._resources[kind].items() if payload.get("NameContains", "") in n]
         return {f"{prefix}s": [{field: r[field] for field in fields if field in r} for r in found]}
 
-    def _roll_out(self, endpoint: Payload, config: Payload) -> None:
+    def _roll_out(self, endpoint: Payload, config: Payload, shift: TrafficShift = ()) -> None:
         variants = [
             self._variant(endpoint["EndpointName"], config, each) for each in config["ProductionVariants"]
         ]
-        threading.Thread(target=self._start, args=(endpoint, config, variants), daemon=True).start()
+        threading.Thread(target=self._start, args=(endpoint, config, variants, shift), daemon=True).start()
 
     def _variant(self, endpoint: str, config: Payload, variant: Payload) -> Variant:
         model = self._find("model", variant["ModelName"])
@@ -190,11 +197,16 @@ class SageMaker:
         caller = _caller("endpoint", endpoint, model["ExecutionRoleArn"])
         return Variant(variant["VariantName"], variant, containers, caller, config.get("KmsKeyId"))
 
-    def _start(self, endpoint: Payload, config: Payload, variants: list[Variant]) -> None:
+    def _start(
+        self, endpoint: Payload, config: Payload, variants: list[Variant], shift: TrafficShift
+    ) -> None:
         name = endpoint["EndpointName"]
         failure = None
         try:
             start_variants(self._hosting, name, variants)
+            for share, seconds in shift:
+                self._hosting.shift(name, variants, share)
+                time.sleep(seconds * self._wait_scale)
         except StartFailed as error:
             failure = str(error)
         with self._lock:
@@ -218,6 +230,27 @@ class SageMaker:
                 endpoint["DataCaptureConfig"] = _capture_summary(capture)
             self._hosting.deploy(name, variants, capture)
             endpoint["EndpointStatus"] = "InService"
+
+
+def _traffic_shift(deployment: Payload | None) -> TrafficShift:
+    """The steps of a canary or linear update; none where all the traffic moves at once, as by default.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green-canary.html
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TrafficRoutingConfig.html
+    """
+    policy = (deployment or {}).get("BlueGreenUpdatePolicy", {})
+    routing = policy.get("TrafficRoutingConfiguration", {"Type": "ALL_AT_ONCE"})
+    if routing["Type"] == "ALL_AT_ONCE":
+        return []
+    field, least = ("CanarySize", 1) if routing["Type"] == "CANARY" else ("LinearStepSize", 10)
+    size, seconds = routing[field], routing["WaitIntervalInSeconds"]
+    if size["Type"] != "CAPACITY_PERCENT":
+        raise NotImplementedError(f"{field} of type {size['Type']}: only CAPACITY_PERCENT is known here.")
+    percent = size["Value"]
+    if not least <= percent <= 50:
+        raise _invalid(f"{field} is {percent} percent: it must be {least} to 50 percent of the capacity.")
+    shares = [percent] if routing["Type"] == "CANARY" else range(percent, 100, percent)
+    return [(share / 100, seconds) for share in (*shares, 100)]
 
 
 def _caller(kind: str, name: str, role: str) -> Caller:

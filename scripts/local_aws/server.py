@@ -61,7 +61,7 @@ class LocalAws:
     Args:
         state_dir: where unpacked functions, models, logs and the outbox lie.
         images: start command (list of words) per image repository name; of a training image, its interpreter.
-        wait_scale: factor on AWS's retry delays.
+        wait_scale: factor on AWS's retry delays and on the pauses of an endpoint's update.
     """
 
     def __init__(self, state_dir: Path, images: dict[str, list[str]], wait_scale: float) -> None:
@@ -78,7 +78,7 @@ class LocalAws:
             state_dir, self.background, self.faults, self.authorisation, self.metrics
         )
         self.hosting = Hosting(state_dir, images, self.faults, self.authorisation, self.metrics)
-        self.sagemaker = SageMaker(self.hosting)
+        self.sagemaker = SageMaker(self.hosting, wait_scale)
         self.training = Training(state_dir, images, self.sagemaker.add_tags, self.authorisation, wait_scale)
         self.notifications = Notifications(
             state_dir / "outbox.jsonl", self.background, self.functions, self.metrics

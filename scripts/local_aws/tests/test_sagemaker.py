@@ -116,6 +116,73 @@ def test_an_update_answers_all_along_and_ends_with_the_new_model(server: Server)
     eventually(lambda: not process_exists(old))
 
 
+def blue_green(kind: str, percent: int, seconds: int = 200) -> dict[str, Any]:
+    """A DeploymentConfig; the servers of these tests wait a hundredth of its seconds."""
+    field = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}[kind]
+    routing = {"Type": kind, "WaitIntervalInSeconds": seconds}
+    routing[field] = {"Type": "CAPACITY_PERCENT", "Value": percent}
+    return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}}
+
+
+def update(server: Server, name: str, model: str, **more: Any) -> list[str]:
+    """Updates an endpoint to another model; returns the names of those that answer meanwhile."""
+    sagemaker, seen = server.client("sagemaker"), []
+    config = create_config(server, model_archive(name=model))
+    sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config, **more)
+    while sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Updating":
+        seen.append(invoke(server, name)["name"])
+    return seen
+
+
+@pytest.mark.parametrize(("kind", "percent"), [("CANARY", 50), ("LINEAR", 40)])
+def test_while_the_traffic_shifts_both_models_answer(server: Server, kind: str, percent: int) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green-canary.html"""
+    name = deploy(server, model_archive(name="old"))
+    seen = update(server, name, "new", DeploymentConfig=blue_green(kind, percent))
+    both = seen[seen.index("new") : len(seen) - seen[::-1].index("old")]
+    assert both.count("old") >= 5
+    assert both.count("new") >= 5
+    assert {invoke(server, name)["name"] for _ in range(5)} == {"new"}
+
+
+def test_an_update_moves_all_at_once_unless_told_otherwise_each_time(server: Server) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html: RetainDeploymentConfig"""
+    name = deploy(server, model_archive(name="first"))
+    update(server, name, "second", DeploymentConfig=blue_green("CANARY", 50))
+    seen = update(server, name, "third")
+    assert seen == sorted(seen)
+
+
+def test_an_endpoint_deleted_while_its_traffic_shifts_ends_both_processes(server: Server) -> None:
+    name = deploy(server, model_archive(name="old"))
+    sagemaker, pids = server.client("sagemaker"), {}
+    sagemaker.update_endpoint(
+        EndpointName=name,
+        EndpointConfigName=create_config(server, model_archive(name="new")),
+        DeploymentConfig=blue_green("CANARY", 50, 3600),
+    )
+
+    def both() -> bool:
+        told = invoke(server, name)
+        pids[told["name"]] = told["pid"]
+        return len(pids) == 2
+
+    eventually(both)
+    sagemaker.delete_endpoint(EndpointName=name)
+    eventually(lambda: not any(map(process_exists, pids.values())))
+
+
+@pytest.mark.parametrize(("kind", "percent"), [("CANARY", 51), ("LINEAR", 9), ("LINEAR", 51)])
+def test_steps_of_sizes_that_sagemaker_does_not_take_are_refused(
+    server: Server, endpoint: str, kind: str, percent: int
+) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TrafficRoutingConfig.html"""
+    with pytest.raises(ClientError, match=f"{percent}"):
+        server.client("sagemaker").update_endpoint(
+            EndpointName=endpoint, EndpointConfigName=endpoint, DeploymentConfig=blue_green(kind, percent)
+        )
+
+
 def test_an_update_that_fails_keeps_the_old_model(server: Server) -> None:
     name = deploy(server, model_archive(name="old"))
     config = create_config(server, model_archive(refuses_to_start=True))
