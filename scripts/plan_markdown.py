@@ -16,7 +16,7 @@ def summary(it: Summary) -> str:
         parts.append(_dangers(it.dangers))
     parts.append(_rules(it))
     if it.changes:
-        parts += [_modules(it), _changes(it)]
+        parts += [_modules(it), _changes(it), _thresholds(it)]
     parts.append(_cost(it.cost))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -75,6 +75,16 @@ def _changes(it: Summary) -> str:
             what = change.why if change.action != "update" else ", ".join(change.attributes)
             lines.append(f"- `{SIGNS[change.action]}` `{change.address}`: {what}")
     return "\n".join(lines)
+
+
+def _thresholds(it: Summary) -> str:
+    if not it.thresholds:
+        return ""
+    rows = [
+        f"| `{model}` | " + " | ".join("none" if value is None else f"{value:g}" for value in values) + " |"
+        for model, values in it.thresholds.items()
+    ]
+    return "\n".join(["| model | threshold now | then |", "|---|--:|--:|", *rows])
 
 
 def _cost(cost: Cost) -> str:

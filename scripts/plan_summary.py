@@ -28,6 +28,7 @@ PRECIOUS = {
     "aws_kms_alias": "key",
     "aws_kms_key": "key",
 }
+JUDGE = 'module.function["filter_inferences"].aws_lambda_function.this'
 REASONS = {
     "replace_because_tainted": "its creation failed half-way",
     "replace_by_request": "asked for with -replace",
@@ -79,7 +80,8 @@ class Cost:
 class Summary:
     """A plan's changes and costs; `environment` and `basis` say what was planned, and against what.
 
-    `broken` are the project's rules that the plan breaks, `unheard` the categories of alerts that reach nobody.
+    `broken` are the project's rules that the plan breaks, `unheard` the categories of alerts that reach nobody,
+    `thresholds` those that change, by model: before and after, None where the model is unknown.
     """
 
     environment: str
@@ -88,6 +90,7 @@ class Summary:
     cost: Cost
     broken: list[str]
     unheard: list[str]
+    thresholds: dict[str, tuple[float | None, float | None]]
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -119,6 +122,9 @@ class Summary:
             "broken_rules": self.broken,
             "unheard_categories": self.unheard,
             "changes": [asdict(change) for change in self.changes],
+            "thresholds": {
+                model: {"before": before, "after": after} for model, (before, after) in self.thresholds.items()
+            },
             "monthly_usd": {
                 "before": round(cost.before.usd, 4),
                 "after": round(cost.after.usd, 4),
@@ -141,7 +147,21 @@ def summarise(
     before = (plan.get("prior_state") or {}).get("values") or {}
     after = resources(plan["planned_values"])
     cost = Cost(prices.estimate(resources(before), region, volume), prices.estimate(after, region, volume))
-    return Summary(environment, basis, list(changes(plan)), cost, broken, _unheard(after))
+    return Summary(
+        environment, basis, list(changes(plan)), cost, broken, _unheard(after), _changed_thresholds(plan)
+    )
+
+
+def _changed_thresholds(plan: dict[str, Any]) -> dict[str, tuple[float | None, float | None]]:
+    judge = next((it["change"] for it in plan.get("resource_changes", []) if it["address"] == JUDGE), {})
+    before, after = (_thresholds(judge.get(moment)) for moment in ("before", "after"))
+    told = {model: (before.get(model), after.get(model)) for model in sorted({*before, *after})}
+    return {model: (old, new) for model, (old, new) in told.items() if old != new}
+
+
+def _thresholds(function: dict[str, Any] | None) -> dict[str, float]:
+    environment = (function or {}).get("environment") or [{}]
+    return json.loads((environment[0].get("variables") or {}).get("THRESHOLDS", "{}"))
 
 
 def _unheard(after: list[dict[str, Any]]) -> list[str]:

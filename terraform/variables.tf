@@ -58,6 +58,10 @@ variable "model" {
   description = "The published model, written by `scones promote` to environments/<environment>.model.tfvars.json: its name, artifact (S3 URI of model.tar.gz and its sha256), serving image by digest, labels in the order of the model's answers, classes of interest, recommended threshold (probability), input size (pixels), and the models that it may still answer beside, each with its own threshold (former). null, the default, switches the endpoint and the S3 trigger off: nothing is billed by the hour."
 
   validation {
+    condition     = var.model == null || can(regex("^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", var.model.name))
+    error_message = "model.name is ${jsonencode(try(var.model.name, null))}: the endpoint names itself by it with each answer, so it has letters, digits and hyphens alone, 63 at most; take it from the artifact's model.json."
+  }
+  validation {
     condition     = var.model == null || can(regex("^s3://[a-z0-9.-]{3,63}/.+[.]tar[.]gz$", var.model.artifact_uri))
     error_message = "model.artifact_uri is \"${try(var.model.artifact_uri, "")}\": SageMaker loads a .tar.gz from S3, such as s3://bucket/models/name/model.tar.gz; publish the artifact with: scones promote."
   }
@@ -82,8 +86,8 @@ variable "model" {
     error_message = "model.threshold is ${try(var.model.threshold, "null")}: it is a probability above 0 and at most 1."
   }
   validation {
-    condition     = var.model == null || alltrue([for threshold in values(try(var.model.former, {})) : try(threshold > 0 && threshold <= 1, false)])
-    error_message = "model.former is ${jsonencode(try(var.model.former, {}))}: it gives each model that the current one replaces its threshold, a probability above 0 and at most 1; `scones promote` and `scones rollback` write it."
+    condition     = var.model == null || alltrue([for name, threshold in try(var.model.former, {}) : can(regex("^[a-zA-Z0-9-]+$", name)) && try(threshold > 0 && threshold <= 1, false)])
+    error_message = "model.former is ${jsonencode(try(var.model.former, {}))}: it gives each model that the current one replaces, by its name, its threshold, a probability above 0 and at most 1; `scones promote` and `scones rollback` write it."
   }
   validation {
     condition     = var.model == null || try(var.model.input_size >= 8 && var.model.input_size <= 240 && floor(var.model.input_size) == var.model.input_size, false)

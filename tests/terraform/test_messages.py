@@ -17,7 +17,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
         "project": "Scones",
         "region": "virginia",
         "model": {
-            "name": "bikes",
+            "name": "bikes;labels=1",
             "artifact_uri": "models/model.tar.gz",
             "sha256": "abc",
             "image_uri": "serving:latest",
@@ -86,6 +86,7 @@ EXAMPLES = [
         ['classes_of_interest is ["c"]', "could ever be accepted", 'labels ["a","a"]'],
     ),
     ("model", "everything wrong", ["model.threshold is 93", "probability", "above 0 and at most 1"]),
+    ("model", "everything wrong", ['model.name is "bikes;labels=1"', "with each answer", "model.json"]),
     ("model", "everything wrong", ['model.former is {"trikes":98}', "probability", "scones rollback"]),
     ("model", "everything wrong", ["model.input_size is 32.5", "256 KiB", "8 to 240 pixels"]),
     ("threshold", "everything wrong", ["threshold is 93", "probability", "(0.93, not 93)"]),

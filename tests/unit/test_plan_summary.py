@@ -1,5 +1,6 @@
 """A plan's summary: what is counted, what stands out and why, what the Markdown says."""
 
+import json
 from typing import Any
 
 import pytest
@@ -139,6 +140,54 @@ def test_an_update_that_only_follows_another_names_what_the_apply_will_tell():
         )
     )
     assert done.changes[0].attributes == ["function_version"]
+
+
+def judging(address: str = 'module.function["filter_inferences"].aws_lambda_function.this', **moments: Any):
+    """The change of a function's THRESHOLDS."""
+    settings = {
+        moment: {"environment": [{"variables": {"THRESHOLDS": json.dumps(thresholds)}}]}
+        for moment, thresholds in moments.items()
+    }
+    return change(address, "update" if "before" in moments else "create", **settings)
+
+
+def test_changed_thresholds_are_told_as_values_by_model():
+    done = summary(
+        judging(
+            before={"bikes": 0.93, "older": 0.9, "oldest": 0.8},
+            after={"bikes": 0.93, "older": 0.95, "trikes": 0.98},
+        )
+    )
+    assert done.thresholds == {"older": (0.9, 0.95), "oldest": (0.8, None), "trikes": (None, 0.98)}
+    assert done.as_json()["thresholds"]["older"] == {"before": 0.9, "after": 0.95}
+    text = plan_markdown.summary(done)
+    assert "| model | threshold now | then |\n|---|--:|--:|\n" in text
+    assert "| `older` | 0.9 | 0.95 |\n| `oldest` | 0.8 | none |\n| `trikes` | none | 0.98 |\n" in text
+    assert "bikes" not in text
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        judging(before={"bikes": 0.93}, after={"bikes": 0.93}),
+        judging("module.other.aws_lambda_function.this", before={"bikes": 0.93}, after={"bikes": 0.8}),
+        change('module.function["filter_inferences"].aws_lambda_function.this', "delete"),
+    ],
+)
+def test_without_a_changed_threshold_there_is_no_table_of_them(same):
+    assert summary(same).thresholds == {}
+    assert "threshold" not in plan_markdown.summary(summary(same))
+
+
+def test_a_first_apply_and_a_first_one_by_model_tell_the_thresholds():
+    before_models = change(
+        'module.function["filter_inferences"].aws_lambda_function.this',
+        "update",
+        before={"environment": [{"variables": {"THRESHOLD": "0.93"}}]},
+        after=judging(after={"bikes": 0.93})["change"]["after"],
+    )
+    for plan in (judging(after={"bikes": 0.93}), before_models):
+        assert summary(plan).thresholds == {"bikes": (None, 0.93)}
 
 
 def test_a_long_plan_is_cut_to_what_a_comment_holds():
