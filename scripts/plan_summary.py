@@ -123,7 +123,8 @@ class Summary:
             "unheard_categories": self.unheard,
             "changes": [asdict(change) for change in self.changes],
             "thresholds": {
-                model: {"before": before, "after": after} for model, (before, after) in self.thresholds.items()
+                model: {"before": before, "after": after}
+                for model, (before, after) in self.thresholds.items()
             },
             "monthly_usd": {
                 "before": round(cost.before.usd, 4),
@@ -153,7 +154,8 @@ def summarise(
 
 
 def _changed_thresholds(plan: dict[str, Any]) -> dict[str, tuple[float | None, float | None]]:
-    judge = next((it["change"] for it in plan.get("resource_changes", []) if it["address"] == JUDGE), {})
+    changes = plan.get("resource_changes", [])
+    judge: dict[str, Any] = next((it["change"] for it in changes if it["address"] == JUDGE), {})
     before, after = (_thresholds(judge.get(moment)) for moment in ("before", "after"))
     told = {model: (before.get(model), after.get(model)) for model in sorted({*before, *after})}
     return {model: (old, new) for model, (old, new) in told.items() if old != new}

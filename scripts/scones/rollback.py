@@ -34,8 +34,8 @@ def rollback(
 
     The bucket keeps with each model which one it has replaced (models/NAME/promotion.json); a rollback repeated goes
     back further. ENV.model.tfvars.json names the former model from then on, with the withdrawn one's threshold for as
-    long as that still answers, and belongs into version control; if nothing is applied, it stays as it was. An image that was changed without a new model is rolled back by reverting
-    that file.
+    long as that still answers, and belongs into version control; if nothing is applied, it stays as it was. An image
+    that was changed without a new model is rolled back by reverting that file.
     """
     with errors_explained():
         deployment = find_deployment(environment)

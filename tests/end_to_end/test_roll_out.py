@@ -73,13 +73,15 @@ def apply(stack: LocalStack, workflow: Workflow, doubtful: Path) -> Callable[[],
 
 def judged(rows: list[Row]) -> Counter[tuple[str, str]]:
     """How many rows of each model and status; each row carries its own model's threshold, and is decided by it."""
-    wrong = [row for row in rows if row["status"] == "ACCEPTED" and row["confidence"] < THRESHOLDS[row["model"]]]
+    wrong = [
+        row for row in rows if row["status"] == "ACCEPTED" and row["confidence"] < THRESHOLDS[row["model"]]
+    ]
     assert len(wrong) == 0
     assert all(row["threshold"] == THRESHOLDS[row["model"]] for row in rows)
     return Counter((row["model"], row["status"]) for row in rows)
 
 
-def test_no_answer_is_accepted_by_another_models_threshold(  # noqa: PLR0917 - fixtures
+def test_no_answer_is_accepted_by_another_models_threshold(
     stack: LocalStack,
     publish: Callable[[str], dict[str, Any]],
     apply: Callable[[], list[Row]],

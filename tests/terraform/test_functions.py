@@ -50,7 +50,10 @@ def test_a_threshold_of_ones_own_wins_over_the_models(
     development: dict[str, Any], organisation: dict[str, Any], environments: Callable[..., Any]
 ) -> None:
     assert json.loads(environments(development)["filter_inferences"]["THRESHOLDS"]) == {"bikes": 0.93}
-    assert json.loads(environments(organisation)["filter_inferences"]["THRESHOLDS"]) == {"bikes": 0.97, "trikes": 0.97}
+    assert json.loads(environments(organisation)["filter_inferences"]["THRESHOLDS"]) == {
+        "bikes": 0.97,
+        "trikes": 0.97,
+    }
 
 
 def test_each_model_that_may_still_answer_keeps_its_own_threshold(
@@ -67,7 +70,9 @@ def test_the_endpoint_waits_until_the_function_knows_the_new_models_threshold(
     call = provisioned["configuration"]["root_module"]["module_calls"]["endpoint"]
     endpoint = next(it for it in call["module"]["resources"] if it["type"] == "aws_sagemaker_endpoint")
     assert "var.answers_judged_by" in endpoint["depends_on"]
-    assert 'module.function["filter_inferences"].alias' in call["expressions"]["answers_judged_by"]["references"]
+    assert (
+        'module.function["filter_inferences"].alias' in call["expressions"]["answers_judged_by"]["references"]
+    )
 
 
 def test_functions_log_as_json_into_their_own_group_and_are_traced(

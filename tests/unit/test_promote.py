@@ -190,15 +190,13 @@ class Steps:
 
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("step", range(4))
-def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(  # noqa: PLR0917 - fixtures
+def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(
     s3, tmp_path, monkeypatch, step, done
 ):
     monkeypatch.setattr(promote, "_verdict", lambda *_: Verdict())
     destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path / "a", name="first"), destination).after
-    second = packed(
-        tmp_path / "b", b"x", name="second", baseline={"count": 843, "confidence": [0.93] * 11}
-    )
+    second = packed(tmp_path / "b", b"x", name="second", baseline={"count": 843, "confidence": [0.93] * 11})
     with monkeypatch.context() as patched:
         steps = Steps(step, done)
         patched.setattr(s3, "put_object", steps.around(s3.put_object))
