@@ -1,9 +1,7 @@
 """Takes a whole deployment away: what Terraform made with all it holds, and what services made besides."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from botocore.exceptions import ClientError
@@ -17,6 +15,7 @@ PARALLEL = "-parallelism=40"
 # What the state says of data that was applied as protected: type, attribute, value.
 PROTECTING = (
     ("aws_s3_bucket", "force_destroy", False),
+    ("aws_ecr_repository", "force_delete", False),
     ("aws_dynamodb_table", "deletion_protection_enabled", True),
 )
 
@@ -41,7 +40,6 @@ class Target:
     settings: Settings
     sweep: Sweep
     terraform: Terraform
-    lock: Callable[[], AbstractContextManager[None]]
     var_files: list[str]
 
     @property
@@ -51,6 +49,10 @@ class Target:
     def state(self) -> State | None:
         """Terraform's state as it is now. Raises StateUnreadable."""
         return identity.read_state(self.identity.backend, self.terraform)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Holds the state's lock. Raises StateLocked."""
+        return self.identity.backend.locked(self.identity.account.variables)
 
 
 def target(environment: str, stack: LocalStack, progress: Progress) -> Target:
@@ -69,7 +71,6 @@ def target(environment: str, stack: LocalStack, progress: Progress) -> Target:
         plans.settings(environment),
         Sweep(found.account),
         stack.terraform if here else terraform_cli.run,
-        partial(terraform_cli.lock_held, stack.variables if here else None),
         files,
     )
 
@@ -141,7 +142,7 @@ def destroy(target: Target, planned: Path | None, progress: Progress) -> Swept:
     """Lets Terraform do exactly what was planned, bucket included; removes what is left. Returns what is left then.
 
     Terraform refuses a plan if anybody has applied meanwhile, and empties the bucket itself, under its lock. Started
-    again after an interruption, it goes on where it ended. Raises TerraformFailed, NotSeen, ClientError.
+    again after an interruption, it goes on where it ended. Raises TerraformFailed, NotSeen, StateLocked, ClientError.
     """
     state = target.identity.state
     if planned and state:
@@ -155,13 +156,13 @@ def destroy(target: Target, planned: Path | None, progress: Progress) -> Swept:
 def clean(target: Target, swept: Swept, progress: Progress) -> Swept:
     """Removes what is left over, and looks again. Nobody can apply meanwhile.
 
-    Raises NotSeen, StillDeployed, TerraformFailed, ClientError.
+    Raises NotSeen, StateLocked, StillDeployed, ClientError.
     """
     if not swept.leftovers:
         return swept
     check_seen(swept)
     progress("Locking Terraform's state", None)
-    with target.lock():
+    with target.locked():
         check_gone(target)
         target.sweep.remove(swept.leftovers, progress)
     return target.sweep.find(progress)

@@ -5,12 +5,19 @@ it refuses and names both. "Never applied" (no state), "destroyed" (a state with
 state that cannot be read) are three different answers.
 """
 
+import getpass
 import json
 import re
-from collections.abc import Callable, Mapping
+import socket
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from scripts.deployment import Deployment, NotDeployed
 from scripts.terraform_cli import MODULE, TerraformFailed
@@ -29,6 +36,60 @@ class WrongDeployment(Exception):
 
 class StateUnreadable(Exception):
     """Terraform's state cannot be read, so nobody knows whether anything is deployed."""
+
+
+class StateLocked(Exception):
+    """Somebody else is at work on the state, or it has no lock that would keep them from it."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where a deployment's state is kept."""
+
+    bucket: str
+    key: str
+    region: str
+    use_lockfile: bool
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key} in {self.region}"
+
+    @contextmanager
+    def locked(self, variables: Mapping[str, str]) -> Iterator[None]:
+        """Holds the state's lock as Terraform holds it, so that nobody applies meanwhile. Raises StateLocked.
+
+        https://developer.hashicorp.com/terraform/language/backend/s3#state-locking
+        """
+        if not self.use_lockfile:
+            raise StateLocked(
+                f"The state {self} has no lock, so somebody could apply meanwhile: set use_lockfile = true in "
+                "terraform/environments/*.s3.tfbackend, then run `terraform init -reconfigure` with it."
+            )
+        s3 = Deployment({"region": self.region}, dict(variables)).client("s3")
+        place = {"Bucket": self.bucket, "Key": f"{self.key}.tflock"}
+        lock = {
+            "ID": str(uuid.uuid4()),
+            "Operation": "scones",
+            "Who": f"{getpass.getuser()}@{socket.gethostname()}",
+            "Created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "Path": f"{self.bucket}/{self.key}",
+        }
+        try:
+            s3.put_object(
+                **place, Body=json.dumps(lock).encode(), ContentType="application/json", IfNoneMatch="*"
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+            holder = s3.get_object(**place)["Body"].read().decode()
+            raise StateLocked(
+                f"Somebody else is at work on the state {self}, so nothing was removed: wait for them to end. Left by "
+                f"a run that was killed? terraform -chdir=terraform force-unlock ID. The lock: {holder}"
+            ) from error
+        try:
+            yield
+        finally:
+            s3.delete_object(**place)
 
 
 @dataclass(frozen=True)
@@ -100,7 +161,7 @@ class Identity:
 
     environment: str
     account: Account
-    backend: str
+    backend: Backend
     state: State | None
 
     @property
@@ -142,7 +203,7 @@ def find(
     return Identity(environment, account, backend, state)
 
 
-def read_state(backend: str, terraform: Terraform) -> State | None:
+def read_state(backend: Backend, terraform: Terraform) -> State | None:
     """The state as it is now; None where there is none. Raises StateUnreadable."""
     try:
         _, text = terraform("state", "pull")
@@ -173,7 +234,7 @@ def init_command(environment: str, option: str = "") -> str:
     return f"terraform -chdir=terraform init {option}-backend-config=environments/{environment}.s3.tfbackend"
 
 
-def _backend(environment: str, variables: Mapping[str, str]) -> str:
+def _backend(environment: str, variables: Mapping[str, str]) -> Backend:
     file = MODULE / "environments" / f"{environment}.s3.tfbackend"
     wanted = {
         name: json.loads(value) for name, value in BACKEND_LINE.findall(file.read_text(encoding="utf-8"))
@@ -193,7 +254,7 @@ def _backend(environment: str, variables: Mapping[str, str]) -> str:
             f"terraform/ is initialised for {current.get('key')}, not for {environment} as {file.name} describes it "
             f"({differences}): run `{init_command(environment, '-reconfigure ')}`."
         )
-    return "s3://{bucket}/{key} in {region}".format(**wanted)
+    return Backend(wanted["bucket"], wanted["key"], wanted["region"], wanted.get("use_lockfile", False))
 
 
 def _check_workspace(environment: str, terraform: Terraform, variables: Mapping[str, str]) -> None:
@@ -217,7 +278,7 @@ def _account(settings: Settings, variables: Mapping[str, str]) -> Account:
     return Account(prefix, region, caller["Arn"].split(":")[1], caller["Account"], variables)
 
 
-def _check_state(backend: str, state: State, account: Account) -> None:
+def _check_state(backend: Backend, state: State, account: Account) -> None:
     said = state.said()
     if state.managed and not said["prefix"]:
         raise WrongDeployment(

@@ -7,7 +7,6 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -33,7 +32,6 @@ MIRROR_DEPTH = 3
 STEERING = re.compile(
     r"TF_(WORKSPACE|DATA_DIR|CLI_ARGS.*|VAR_.*)|AWS_(IGNORE_CONFIGURED_ENDPOINT_URLS|ENDPOINT_URL_.+|\w+_ENDPOINT)"
 )
-LOCKED = "locked"
 FIRST_ERROR = re.compile(r"^(?:│ )?Error: ", re.MULTILINE)
 
 
@@ -147,7 +145,17 @@ def run(
     With an extra environment, what else this shell says to steer Terraform does not count.
     Raises TerraformFailed for an exit code outside `accept`.
     """
-    process = _start(arguments, extra_environment, module)
+    process = subprocess.Popen(
+        [executable(), f"-chdir={module}", *arguments],
+        env=environment() if extra_environment is None else _steered_by(extra_environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        # A terminal's Ctrl-C would reach Terraform besides what is sent below, and twice means: stop at once.
+        start_new_session=True,
+    )
     lines = []
     assert process.stdin is not None
     assert process.stdout is not None
@@ -169,48 +177,6 @@ def run(
     if code not in accept:
         raise TerraformFailed(f"terraform {arguments[0]} failed ({code}):\n{_errors(output)}")
     return code, output
-
-
-@contextmanager
-def lock_held(extra_environment: dict[str, str] | None = None) -> Iterator[None]:
-    """Holds the state's lock, by a console that waits for its next line. Raises TerraformFailed where somebody has it.
-
-    https://developer.hashicorp.com/terraform/cli/commands/console
-    """
-    process = _start(("console",), extra_environment, MODULE)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        # One that has ended already cannot be written to; what it says is read below.
-        with suppress(BrokenPipeError):
-            process.stdin.write(f'"{LOCKED}"\n')
-            process.stdin.flush()
-        said = ""
-        for line in process.stdout:
-            if line.strip() == f'"{LOCKED}"':
-                break
-            said += line
-        else:
-            raise TerraformFailed(f"The state cannot be locked:\n{_errors(said)}")
-        yield
-    finally:
-        process.communicate()
-
-
-def _start(
-    arguments: tuple[str, ...], extra_environment: dict[str, str] | None, module: Path
-) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [executable(), f"-chdir={module}", *arguments],
-        env=environment() if extra_environment is None else _steered_by(extra_environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        # A terminal's Ctrl-C would reach Terraform besides what is sent below, and twice means: stop at once.
-        start_new_session=True,
-    )
 
 
 def _steered_by(own: dict[str, str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from scripts.demonstration import NoPictures
 from scripts.deployment import Deployment, NotDeployed
 from scripts.destroying import NotSeen, Protected, StillDeployed, Target
 from scripts.forgetting import ForgetFailed
-from scripts.identity import StateUnreadable, WrongDeployment
+from scripts.identity import StateLocked, StateUnreadable, WrongDeployment
 from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, ActionCounter, LocalStack, StackFailed
 from scripts.making_report import LabelsWouldBeLost, NothingToShow
 from scripts.packaging import PackagingError
@@ -49,6 +49,7 @@ EXPECTED_ERRORS = (
     NotSeen,
     Protected,
     StackFailed,
+    StateLocked,
     StateUnreadable,
     StillDeployed,
     WrongDeployment,

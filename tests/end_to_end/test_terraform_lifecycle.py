@@ -144,10 +144,11 @@ def test_without_its_state_a_living_deployment_is_not_taken_for_gone(scones, sta
 
 
 def test_while_somebody_else_applies_nothing_is_removed(scones, stack, workflow):
-    with terraform_cli.lock_held(stack.variables):
+    target = destroying.target("local", stack, silent)
+    with target.locked():
         done = scones("destroy", "--env", "local", "--yes")
         with pytest.raises(TerraformFailed, match="Error acquiring the state lock"):
-            destroying.target("local", stack, silent).lock().__enter__()
+            stack.terraform("apply", "-auto-approve", "-no-color", *stack.var_files())
 
     assert done.exit_code == 1
     assert "Error acquiring the state lock" in done.stderr

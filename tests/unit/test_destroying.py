@@ -1,9 +1,9 @@
 """A deployment is taken away once everything is seen and Terraform has planned it; cut off anywhere, it goes on."""
 
-import contextlib
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from click.testing import Result
@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 
 from scripts import buckets, destroying, plans
 from scripts.destroying import NotSeen, Protected, StillDeployed, Target
-from scripts.identity import Account, Identity, read_state
+from scripts.identity import Account, Backend, Identity, StateLocked, read_state
 from scripts.local_stack import silent
 from scripts.scones.cli import app
 from scripts.sweeping import ClientError, Sweep
 from scripts.terraform_cli import TerraformFailed
 
 PLACE = f"scones-dev in {NUMBER}"
+BACKEND = Backend("scones-dev-state", "dev/terraform.tfstate", REGION, use_lockfile=True)
 
 
 class PlayedTerraform:
@@ -28,7 +29,7 @@ class PlayedTerraform:
         self.kept = ["bucket", "table"]
         self.serial, self.planned = 7, 0
         self.state: str | None = None
-        self.locked = self.protects = False
+        self.protects = False
         self.step = lambda _text, _share: None
 
     def __call__(self, *arguments, **_) -> tuple[int, str]:
@@ -61,14 +62,9 @@ class PlayedTerraform:
             {"serial": self.serial, "lineage": "a", "outputs": {}, "resources": resources}, indent=1
         )
 
-    @contextlib.contextmanager
-    def lock(self):
-        self._lock("lock")
-        yield
-
     def _lock(self, step: str) -> None:
         self.step(step, None)
-        if self.locked:
+        if client("s3").list_objects_v2(Bucket=BACKEND.bucket, Prefix=BACKEND.key).get("Contents"):
             raise TerraformFailed("Error: Error acquiring the state lock")
 
     def _destroy(self) -> None:
@@ -93,13 +89,12 @@ def target(account, terraform):
     """scones-dev as a command sees it, looked at anew with each call."""
 
     def look(*, protect_data=False) -> Target:
-        state = read_state("s3://states/dev", terraform)
+        state = read_state(BACKEND, terraform)
         return Target(
-            Identity("dev", account, "s3://states/dev", state),
+            Identity("dev", account, BACKEND, state),
             {"protect_data": protect_data},
             Sweep(account),
             terraform,
-            terraform.lock,
             ["-var-file=/x/dev.tfvars"],
         )
 
@@ -195,7 +190,7 @@ def test_without_a_state_even_yes_asks_for_the_whole_name(scones, terraform, ver
     for answer in ("", "dev\n", "scones-dev\n"):
         asked = scones(verb, "--yes", input=answer)
         assert asked.exit_code == 1
-        assert "There is no state of Terraform (s3://states/dev)" in asked.stderr
+        assert f"There is no state of Terraform ({BACKEND})" in asked.stderr
         assert f"Type {PLACE} to go on" in asked.stderr
         assert there("scones-dev") == before
 
@@ -221,15 +216,28 @@ def test_what_has_no_tags_is_shown_by_name_before_the_question(scones):
     assert "Nothing was removed" in asked.stderr
 
 
-def test_while_somebody_else_holds_the_lock_nothing_is_removed(scones, terraform):
+def test_while_somebody_else_holds_the_lock_nothing_is_removed(scones, account, terraform):
     before = there("scones-dev")
-    terraform.locked = True
-    assert "Error acquiring the state lock" in scones("destroy", "--yes").stderr
+    with BACKEND.locked(account.variables):
+        assert "Error acquiring the state lock" in scones("destroy", "--yes").stderr
 
-    terraform.kept.clear()
-    assert "Error acquiring the state lock" in scones("cleanup", "--yes").stderr
-
+        terraform.kept.clear()
+        refused = scones("cleanup", "--yes")
+        assert refused.exit_code == 1
+        assert "Somebody else is at work" in refused.stderr
+        assert "force-unlock" in refused.stderr
     assert there("scones-dev") == before
+
+    assert scones("cleanup", "--yes").exit_code == 0
+    assert "Contents" not in client("s3").list_objects_v2(Bucket=BACKEND.bucket)
+
+
+def test_a_state_without_a_lock_is_refused(account):
+    with (
+        pytest.raises(StateLocked, match="use_lockfile = true"),
+        replace(BACKEND, use_lockfile=False).locked(account.variables),
+    ):
+        pytest.fail("nobody is kept from applying")
 
 
 def test_what_somebody_applied_while_the_command_asked_is_not_removed(target, terraform):
@@ -276,7 +284,7 @@ def test_a_destroy_goes_on_wherever_it_was_cut_off(target, terraform, monkeypatc
             if not cut["terraform destroys bucket"]:
                 assert there("scones-dev") == before
     assert (left.leftovers, left.unseen) == ([], [])
-    assert {"terraform plan", "terraform apply", "terraform destroys table", "lock"} <= cut.keys()
+    assert {"terraform plan", "terraform apply", "terraform destroys table"} <= cut.keys()
     assert sum(kind.startswith("Removing") for kind in cut) > 15
     assert there("scones-dev2") == neighbour
 

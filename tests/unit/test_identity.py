@@ -203,3 +203,18 @@ def test_every_command_asks_it(world, monkeypatch, ask):
 
     with pytest.raises(WrongDeployment, match="prod"):
         ask("dev")
+
+
+VERBS = [
+    path
+    for path in sorted((terraform_cli.ROOT / "scripts" / "scones").glob("*.py"))
+    if '"--env"' in path.read_text(encoding="utf-8") and path.stem != "doctor"
+]
+
+
+@pytest.mark.parametrize("path", VERBS, ids=[path.stem for path in VERBS])
+def test_every_verb_gets_its_deployment_where_it_is_identified(path):
+    source = path.read_text(encoding="utf-8")
+
+    assert any(way in source for way in ("find_deployment(", "make_plan(", "destroying.target("))
+    assert "Deployment(" not in source

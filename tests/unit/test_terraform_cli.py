@@ -185,28 +185,6 @@ def test_where_terraform_is_not_initialised_the_exact_command_is_named(
     )
 
 
-def test_a_lock_is_held_until_its_block_ends(fake_terraform, tmp_path):
-    released = tmp_path / "released"
-    fake_terraform(
-        f'case "$*" in version) echo "Terraform v1.11.0";; *) echo starting; cat; touch {released};; esac'
-    )
-
-    with terraform_cli.lock_held():
-        assert not released.exists()
-
-    assert released.exists()
-
-
-def test_a_lock_that_somebody_else_holds_is_told(fake_terraform):
-    fake_terraform(
-        'case "$*" in version) echo "Terraform v1.11.0";;\n'
-        "*) echo 'Error: Error acquiring the state lock'; exit 1;; esac"
-    )
-
-    with pytest.raises(TerraformFailed, match="Error acquiring the state lock"), terraform_cli.lock_held():
-        pytest.fail("nobody holds it")
-
-
 def test_with_variables_of_its_own_nothing_else_of_the_shell_steers_terraform(fake_terraform, monkeypatch):
     for name in ("TF_WORKSPACE", "TF_DATA_DIR", "TF_CLI_ARGS_plan", "TF_VAR_project", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.setenv(name, "of-the-shell")
