@@ -7,7 +7,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from scripts import identity, plans, terraform_cli
-from scripts.identity import Identity, Settings, State, Terraform
+from scripts.identity import Identity, Settings, State, Terraform, WrongDeployment
 from scripts.local_stack import ENVIRONMENT, ActionCounter, LocalStack, Progress
 from scripts.sweeping import Sweep, Swept
 
@@ -47,8 +47,15 @@ class Target:
         return self.identity.environment
 
     def state(self) -> State | None:
-        """Terraform's state as it is now. Raises StateUnreadable."""
-        return identity.read_state(self.identity.backend, self.terraform)
+        """Terraform's state as it is now. Raises StateUnreadable; WrongDeployment if it was replaced meanwhile."""
+        before, now = self.identity.state, identity.read_state(self.identity.backend, self.terraform)
+        lineages = [each.lineage if each else "none" for each in (before, now)]
+        if lineages[0] != lineages[1]:
+            raise WrongDeployment(
+                f"The state {self.identity.backend} was replaced meanwhile (its lineage was {lineages[0]}, now "
+                f"{lineages[1]}): see who did that, then run this command again."
+            )
+        return now
 
     def locked(self) -> AbstractContextManager[None]:
         """Holds the state's lock. Raises StateLocked."""
@@ -123,7 +130,7 @@ def check_seen(swept: Swept) -> None:
     if swept.unseen:
         lines = "\n".join(f"  {each}" for each in swept.unseen)
         raise NotSeen(
-            f"Not everything could be looked at, so nothing was removed. Allow what is missing, then repeat:\n{lines}"
+            f"Not everything could be looked at, so what was found stays. Allow what is missing, then repeat:\n{lines}"
         )
 
 

@@ -5,7 +5,6 @@ it refuses and names both. "Never applied" (no state), "destroyed" (a state with
 state that cannot be read) are three different answers.
 """
 
-import getpass
 import json
 import re
 import socket
@@ -70,7 +69,7 @@ class Backend:
         lock = {
             "ID": str(uuid.uuid4()),
             "Operation": "scones",
-            "Who": f"{getpass.getuser()}@{socket.gethostname()}",
+            "Who": f"scones on {socket.gethostname()}",
             "Created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "Path": f"{self.bucket}/{self.key}",
         }
@@ -173,8 +172,7 @@ class Identity:
         """What is applied. Raises NotDeployed."""
         if self.state is None or not self.state.outputs:
             raise NotDeployed(
-                f"Nothing is deployed: {self.backend} holds no outputs. Run `scones up` for one machine, or "
-                "`terraform apply` for AWS."
+                f"{self.environment} is not deployed: the state {self.backend} holds no outputs. Run `terraform apply` first."
             )
         return Deployment(self.state.outputs, dict(self.account.variables))
 

@@ -32,8 +32,8 @@ def cleanup(
 
     Asks before it removes, and never touches another deployment's things: tags decide, and without tags names, up to
     a dash. A key that is to be deleted goes by itself on its day and is no leftover. While Terraform keeps the
-    deployment, nothing is left over: that is for `make destroy`. Without a state of Terraform nobody knows whether the
-    deployment is gone, so the command asks once more, even with --yes.
+    deployment, nothing is left over: that is for `make destroy`. Where there is no state of Terraform, or things with the
+    deployment's tags are there without Terraform's knowing, the command asks once more, even with --yes.
 
     Exit code: 0 nothing is left; 3 something is; 1 refused, or something could not be looked at.
     """
@@ -50,7 +50,7 @@ def cleanup(
             destroying.check_seen(swept)
             destroying.check_unprotected(target)
             show_leftovers(target.sweep, swept)
-            confirm_removal(target, yes=yes)
+            confirm_removal(target, swept, yes=yes)
             with steps() as progress:
                 swept = destroying.clean(target, swept, progress)
     raise typer.Exit(show_rest(swept))

@@ -217,17 +217,24 @@ def show_leftovers(sweep: Sweep, swept: Swept) -> None:
         out.print(f"  and {', '.join(f'{count} x {kind}' for kind, count in rest.items())}")
 
 
-def confirm_removal(target: Target, *, yes: bool) -> None:
-    """Goes on only if names are typed. Without a state, the deployment may be alive: `yes` does not answer that."""
+def confirm_removal(target: Target, found: Swept, *, yes: bool) -> None:
+    """Goes on only if names are typed. What may be in use without Terraform's knowing, `yes` does not answer for."""
     if not yes:
         _confirm_by_name(target.environment, "All of it will be removed for good.")
-    if target.identity.state is None:
-        err.print(
-            f"There is no state of Terraform ({target.identity.backend}): either {target.environment} was never applied, or "
-            "its state was moved or deleted, and what is shown above may be in use.",
-            markup=False,
-        )
-        _confirm_by_name(target.identity.place, "If it is not:")
+    state, backend = target.identity.state, target.identity.backend
+    tagged = [each for each in found.leftovers if not each.by_name]
+    if state and (state.managed or not tagged):
+        return
+    doubt = (
+        f"The state of Terraform ({backend}) keeps nothing, but {len(tagged)} things carry the tags that Terraform gives"
+        if state
+        else f"There is no state of Terraform ({backend})"
+    )
+    err.print(
+        f"{doubt}: the deployment may be in use, with its state elsewhere. See who uses it before you go on.",
+        markup=False,
+    )
+    _confirm_by_name(target.identity.place, "If nobody does:")
 
 
 def _confirm_by_name(name: str, question: str) -> None:

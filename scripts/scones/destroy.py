@@ -48,7 +48,7 @@ def destroy(
         out.print(f"{where}: Terraform keeps {managed} resources of it. There are:")
         show_leftovers(target.sweep, found)
         if managed or found.leftovers:
-            confirm_removal(target, yes=yes)
+            confirm_removal(target, found, yes=yes)
         with steps() as progress:
             left = destroying.destroy(target, planned, progress)
         model_file = stack.model_file if environment == ENVIRONMENT else plans.model_file(environment)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import cache
 
 import boto3
 
@@ -20,7 +21,9 @@ STATEMENT = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": [STATEMENT]})
 
 
+@cache
 def client(service):
+    """Made once: that takes longer than anything it is asked."""
     return boto3.client(service, region_name=REGION)
 
 
@@ -130,8 +133,15 @@ def deploy(prefix, project, environment):
     kms.create_alias(AliasName=f"alias/{prefix}", TargetKeyId=key)
 
 
+def sweep_of(account):
+    """A sweep with these clients."""
+    sweep = Sweep(account)
+    sweep.client = client
+    return sweep
+
+
 def there(prefix):
     """(kind, name) of all that a deployment has, by its own sweep."""
-    swept = Sweep(Account(prefix, REGION, "aws", NUMBER, dict(os.environ))).find(silent)
+    swept = sweep_of(Account(prefix, REGION, "aws", NUMBER, dict(os.environ))).find(silent)
     assert swept.unseen == []
     return sorted((it.kind, it.name) for it in swept.leftovers)

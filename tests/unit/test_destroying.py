@@ -5,14 +5,15 @@ import os
 from collections import Counter
 from dataclasses import replace
 
+import boto3
 import pytest
 from click.testing import Result
-from inhabited_account import NUMBER, REGION, client, deploy, there
+from inhabited_account import NUMBER, REGION, client, deploy, sweep_of, there
 from typer.testing import CliRunner
 
 from scripts import buckets, destroying, plans
 from scripts.destroying import NotSeen, Protected, StillDeployed, Target
-from scripts.identity import Account, Backend, Identity, StateLocked, read_state
+from scripts.identity import Account, Backend, Identity, StateLocked, WrongDeployment, read_state
 from scripts.local_stack import silent
 from scripts.scones.cli import app
 from scripts.sweeping import ClientError, Sweep
@@ -93,7 +94,7 @@ def target(account, terraform):
         return Target(
             Identity("dev", account, BACKEND, state),
             {"protect_data": protect_data},
-            Sweep(account),
+            sweep_of(account),
             terraform,
             ["-var-file=/x/dev.tfvars"],
         )
@@ -114,7 +115,7 @@ def scones(target, monkeypatch):
 
 def refuse(sweep: Sweep, monkeypatch, service: str, operation: str) -> None:
     """AWS denies one operation from now on."""
-    refusing, own = client(service), sweep.client
+    refusing, own = boto3.client(service, region_name=REGION), sweep.client
     denied = {"Code": "AccessDeniedException", "Message": f"not authorized to perform: {service}:{operation}"}
 
     def deny(**_):
@@ -176,7 +177,7 @@ def test_what_could_not_be_looked_at_stops_the_removal(scones, target, monkeypat
 
     assert done.exit_code == 1
     assert f"not authorized to perform: {service}:{operation}" in done.stderr
-    assert "nothing was removed" in done.stderr
+    assert "what was found stays" in done.stderr
     assert there("scones-dev") == before
     with pytest.raises(NotSeen):
         destroying.clean(seen, seen.sweep.find(silent), silent)
@@ -198,13 +199,36 @@ def test_without_a_state_even_yes_asks_for_the_whole_name(scones, terraform, ver
     assert there("scones-dev") == []
 
 
-def test_after_a_destroy_yes_is_enough(scones, terraform):
+def test_what_terraform_would_have_taken_is_not_taken_for_left_over(scones, terraform):
     terraform.kept.clear()
+    before = there("scones-dev")
+
+    asked = scones("cleanup", "--yes", input="dev\n")
+
+    assert asked.exit_code == 1
+    assert "keeps nothing, but" in asked.stderr
+    assert f"Type {PLACE} to go on" in asked.stderr
+    assert there("scones-dev") == before
+
+
+def test_after_a_destroy_yes_is_enough(scones, terraform, target):
+    terraform.kept.clear()
+    sweep = target().sweep
+    sweep.remove([each for each in sweep.find(silent).leftovers if not each.by_name], silent)
 
     done = scones("cleanup", "--yes")
 
     assert done.exit_code == 0, done.output
     assert there("scones-dev") == []
+
+
+def test_a_state_that_was_replaced_meanwhile_is_refused(target, terraform):
+    terraform.kept.clear()
+    seen = target()
+    for other in ("", terraform.pulled().replace('"lineage": "a"', '"lineage": "b"')):
+        terraform.state = other
+        with pytest.raises(WrongDeployment, match="was replaced meanwhile"):
+            destroying.clean(seen, seen.sweep.find(silent), silent)
 
 
 def test_what_has_no_tags_is_shown_by_name_before_the_question(scones):
@@ -222,13 +246,13 @@ def test_while_somebody_else_holds_the_lock_nothing_is_removed(scones, account, 
         assert "Error acquiring the state lock" in scones("destroy", "--yes").stderr
 
         terraform.kept.clear()
-        refused = scones("cleanup", "--yes")
+        refused = scones("cleanup", "--yes", input=f"{PLACE}\n")
         assert refused.exit_code == 1
         assert "Somebody else is at work" in refused.stderr
         assert "force-unlock" in refused.stderr
     assert there("scones-dev") == before
 
-    assert scones("cleanup", "--yes").exit_code == 0
+    assert scones("cleanup", "--yes", input=f"{PLACE}\n").exit_code == 0
     assert "Contents" not in client("s3").list_objects_v2(Bucket=BACKEND.bucket)
 
 
@@ -293,7 +317,7 @@ def test_projects_whose_names_begin_each_other_keep_apart(account):
     deploy("scones-web", "scones", "web")
     deploy("scones-web-prod", "scones-web", "prod")
     others = {prefix: there(prefix) for prefix in ("scones-dev", "scones-web-prod")}
-    sweep = Sweep(Account("scones-web", REGION, "aws", NUMBER, dict(os.environ)))
+    sweep = sweep_of(Account("scones-web", REGION, "aws", NUMBER, dict(os.environ)))
 
     sweep.remove(sweep.find(silent).leftovers, silent)
 

@@ -184,7 +184,7 @@ def test_never_applied_destroyed_and_unreadable_are_three_answers(world):
     world.state = pulled(outputs={}, resources=[])
     destroyed = world.find()
     assert (destroyed.state.serial, destroyed.state.managed) == (7, [])
-    with pytest.raises(NotDeployed, match="Nothing is deployed"):
+    with pytest.raises(NotDeployed, match="dev is not deployed"):
         destroyed.deployment()
 
     for unreadable in (TerraformFailed("AccessDenied: no"), "Warning: something else\n"):
