@@ -114,7 +114,8 @@ named-ENV:
 	@test -n "$(ENV)" || { echo 'Name the environment: make $(MAKECMDGOALS) ENV=dev' >&2; exit 2; }
 
 clean: ## Remove what was built, the virtual environment included
-	@! ls .scones/*/local_aws.json > /dev/null 2>&1 || { echo 'A stack runs on this machine, or has crashed: run make down first.' >&2; exit 1; }
+	@for file in .scones/*/local_aws.json; do test ! -e "$$file" || { \
+		echo "$$file: a stack runs there, or has crashed. Run make down, or remove this file." >&2; exit 1; }; done
 	rm -rf .venv .venv-policy .scones build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:

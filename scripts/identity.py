@@ -187,7 +187,9 @@ def find(
 
     Raises NotDeployed where terraform/ is not initialised, WrongDeployment, StateUnreadable.
     """
-    if steered := sorted(name for name in variables if name.startswith("TF_CLI_ARGS")):
+    if steered := sorted(
+        name for name, value in variables.items() if value and name.startswith("TF_CLI_ARGS")
+    ):
         raise WrongDeployment(
             f"This shell sets {', '.join(steered)}, which makes Terraform do something else than it is asked: "
             "unset it, then run this command again."
