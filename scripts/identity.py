@@ -219,7 +219,7 @@ def read_state(backend: Backend, terraform: Terraform) -> State | None:
     pulled = json.loads(found[0])
     outputs = {name: output["value"] for name, output in pulled["outputs"].items()}
     state = State(pulled["lineage"], pulled["serial"], outputs, pulled["resources"])
-    # What `terraform workspace new` writes: nothing was ever applied.
+    # What Terraform prints where it finds no object in the bucket: nothing was ever applied.
     return state if state.serial > 0 or state.resources else None
 
 

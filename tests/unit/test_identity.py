@@ -178,7 +178,9 @@ def test_a_state_that_does_not_say_whose_it_is_is_refused(world):
 def test_never_applied_destroyed_and_unreadable_are_three_answers(world):
     world.state = ""
     assert world.find().state is None
-    world.state = pulled(serial=0, outputs={}, resources=[])  # a workspace that was only made
+    world.state = pulled(
+        serial=0, outputs={}, resources=[]
+    )  # what Terraform 1.11 prints where the object is missing
     assert world.find().state is None
 
     world.state = pulled(outputs={}, resources=[])
