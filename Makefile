@@ -114,6 +114,8 @@ named-ENV:
 	@test -n "$(ENV)" || { echo 'Name the environment: make $(MAKECMDGOALS) ENV=dev' >&2; exit 2; }
 
 clean: ## Remove what was built, the virtual environment included
+	@for file in .scones/*/local_aws.json; do test ! -e "$$file" || { \
+		echo "$$file: a stack runs there, or has crashed. Run make down, or remove this file." >&2; exit 1; }; done
 	rm -rf .venv .venv-policy .scones build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:

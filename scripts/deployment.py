@@ -1,7 +1,6 @@
 """What Terraform deployed, as the command line needs it, for one machine and for AWS alike."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +54,7 @@ def found(describe: Callable[..., dict[str, Any]], **name: str) -> dict[str, Any
 
 
 def read_outputs(variables: dict[str, str]) -> dict[str, Any]:
-    """The outputs of the state that terraform/ is initialised for. Raises NotDeployed."""
+    """The outputs of what was applied with these environment variables. Raises NotDeployed."""
     try:
         _, text = terraform_cli.run("output", "-json", "-no-color", extra_environment=variables)
         outputs = {name: output["value"] for name, output in json.loads(text).items()}
@@ -66,25 +65,6 @@ def read_outputs(variables: dict[str, str]) -> dict[str, Any]:
             "Nothing is deployed: run `scones up` for one machine, or `terraform apply` for AWS."
         )
     return outputs
-
-
-def on_aws(environment: str) -> Deployment:
-    """The stack that terraform/ is initialised for, checked to be `environment`. Raises NotDeployed."""
-    backend = f"-backend-config=environments/{environment}.s3.tfbackend"
-    try:
-        outputs = read_outputs({})
-    except NotDeployed as error:
-        if "terraform init" in str(error):
-            raise NotDeployed(
-                f"terraform/ is not initialised for {environment}: run `terraform -chdir=terraform init {backend}`."
-            ) from error
-        raise
-    if not outputs["prefix"].endswith(f"-{environment}"):
-        raise NotDeployed(
-            f"terraform/ is initialised for {outputs['prefix']}, not for the environment {environment}: run "
-            f"`terraform -chdir=terraform init -reconfigure {backend}`."
-        )
-    return Deployment(outputs, dict(os.environ))
 
 
 def from_file(path: Path, variables: dict[str, str]) -> Deployment:

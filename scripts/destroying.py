@@ -1,16 +1,23 @@
-"""Takes a whole deployment away: what it holds, what Terraform made, and what services made besides."""
+"""Takes a whole deployment away: what Terraform made with all it holds, and what services made besides."""
 
-import os
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from scripts import buckets, plan_summary, plans, sweeping, terraform_cli
+from scripts import identity, plans, terraform_cli
+from scripts.identity import Identity, Settings, State, Terraform, WrongDeployment
 from scripts.local_stack import ENVIRONMENT, ActionCounter, LocalStack, Progress
-from scripts.plans import Settings
 from scripts.sweeping import Sweep, Swept
+
+PARALLEL = "-parallelism=40"
+# What the state says of data that was applied as protected: type, attribute, value.
+PROTECTING = (
+    ("aws_s3_bucket", "force_destroy", False),
+    ("aws_ecr_repository", "force_delete", False),
+    ("aws_dynamodb_table", "deletion_protection_enabled", True),
+)
 
 
 class Protected(Exception):
@@ -21,40 +28,62 @@ class StillDeployed(Exception):
     """Terraform still keeps the deployment, so nothing of it is left over yet."""
 
 
+class NotSeen(Exception):
+    """The account could not be looked through, so nobody knows what is whose."""
+
+
 @dataclass(frozen=True)
 class Target:
-    """One environment: its settings, where to look for what it left, and how Terraform is run on it."""
+    """One environment: which deployment it is, where to look for what it left, and how Terraform is run on it."""
 
-    environment: str
+    identity: Identity
     settings: Settings
     sweep: Sweep
-    terraform: Callable[..., tuple[int, str]]
+    terraform: Terraform
     var_files: list[str]
 
-    def managed(self) -> int:
-        """How many resources Terraform's state has."""
-        return len(plan_summary.resources(plans.state_values(self.terraform)))
+    @property
+    def environment(self) -> str:
+        return self.identity.environment
+
+    def state(self) -> State | None:
+        """Terraform's state as it is now. Raises StateUnreadable; WrongDeployment if it was replaced meanwhile."""
+        before, now = self.identity.state, identity.read_state(self.identity.backend, self.terraform)
+        lineages = [each.lineage if each else "none" for each in (before, now)]
+        if lineages[0] != lineages[1]:
+            raise WrongDeployment(
+                f"The state {self.identity.backend} was replaced meanwhile (its lineage was {lineages[0]}, now "
+                f"{lineages[1]}): see who did that, then run this command again."
+            )
+        return now
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Holds the state's lock. Raises StateLocked."""
+        return self.identity.backend.locked(self.identity.account.variables)
 
 
 def target(environment: str, stack: LocalStack, progress: Progress) -> Target:
     """An environment by this shell's credentials, or the stack on this machine.
 
-    Raises NotDeployed, PlanError, TerraformFailed.
+    Raises NotDeployed, PlanError, TerraformFailed, WrongDeployment, StateUnreadable.
     """
     here = environment == ENVIRONMENT
-    variables, files = (
-        (stack.variables, stack.var_files()) if here else (dict(os.environ), plans.var_files(environment))
-    )
-    progress(f"Reading the settings of {environment}", None)
-    settings = plans.settings(environment)
+    files = stack.var_files() if here else plans.var_files(environment)
     if not here:
         plans.initialise(environment, progress)
-    sweep = Sweep(sweeping.account(settings, variables))
-    return Target(environment, settings, sweep, stack.terraform if here else terraform_cli.run, files)
+    progress(f"Finding out which deployment {environment} is", None)
+    found = plans.identify(environment, stack if here else None)
+    return Target(
+        found,
+        plans.settings(environment),
+        Sweep(found.account),
+        stack.terraform if here else terraform_cli.run,
+        files,
+    )
 
 
 def check_unprotected(target: Target) -> None:
-    """Raises Protected while the settings, or the ledger as it was applied, say that data must stay."""
+    """Raises Protected while the settings, the state, or the ledger as it is say that data must stay."""
     where = [Path(it.removeprefix("-var-file=")).name for it in target.var_files]
     apply = " ".join(f"-var-file=environments/{name}" for name in where)
     lift = (
@@ -65,45 +94,82 @@ def check_unprotected(target: Target) -> None:
         raise Protected(
             f"{target.environment} is protected (protect_data = true), so nothing was removed. {lift}"
         )
-    try:
-        described = target.sweep.client("dynamodb").describe_table(TableName=target.sweep.account.ledger)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
-        return
-    if described["Table"].get("DeletionProtectionEnabled"):
+    if _is_protected_in(target.identity.state) or _has_protected_ledger(target.sweep):
         raise Protected(
             f"{target.environment} was applied with protect_data = true, so nothing was removed. {lift}"
         )
 
 
+def _is_protected_in(state: State | None) -> bool:
+    kept = state.managed if state else []
+    return any((kind, name, it.get(name)) in PROTECTING for kind, it in kept for _, name, _ in PROTECTING)
+
+
+def _has_protected_ledger(sweep: Sweep) -> bool:
+    try:
+        described = sweep.client("dynamodb").describe_table(TableName=sweep.account.ledger)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        return False
+    return bool(described["Table"].get("DeletionProtectionEnabled"))
+
+
 def check_gone(target: Target) -> None:
     """Raises StillDeployed while Terraform's state has resources."""
-    if count := target.managed():
+    state = target.state()
+    if state and state.managed:
         raise StillDeployed(
-            f"{target.environment} is deployed: Terraform keeps {count} resources of it, and nothing is left over yet. "
-            f"To take it away: make destroy ENV={target.environment}."
+            f"{target.environment} is deployed: Terraform keeps {len(state.managed)} resources of it, and nothing is "
+            f"left over yet. To take it away: make destroy ENV={target.environment}."
         )
 
 
-def destroy(target: Target, found: Swept, progress: Progress) -> Swept:
-    """Empties the bucket, lets Terraform destroy, and removes what is left. Returns what is left then.
+def check_seen(swept: Swept) -> None:
+    """Raises NotSeen if anything could not be looked at: what nobody sees is not absent, and may be another's."""
+    if swept.unseen:
+        lines = "\n".join(f"  {each}" for each in swept.unseen)
+        raise NotSeen(
+            f"Not everything could be looked at, so what was found stays. Allow what is missing, then repeat:\n{lines}"
+        )
 
-    Started again after an interruption, it goes on where it ended. Raises TerraformFailed, ClientError.
+
+def plan(target: Target) -> Path | None:
+    """Terraform's plan to destroy, made under the state's lock; None where it keeps nothing. Raises TerraformFailed."""
+    state = target.identity.state
+    if not (state and state.managed):
+        return None
+    path = plans.plan_path(f"{target.environment}.destroy")
+    options = ("-destroy", "-input=false", "-no-color", PARALLEL, f"-out={path}")
+    target.terraform("plan", *options, *target.var_files)
+    return path
+
+
+def destroy(target: Target, planned: Path | None, progress: Progress) -> Swept:
+    """Lets Terraform do exactly what was planned, bucket included; removes what is left. Returns what is left then.
+
+    Terraform refuses a plan if anybody has applied meanwhile, and empties the bucket itself, under its lock. Started
+    again after an interruption, it goes on where it ended. Raises TerraformFailed, NotSeen, StateLocked, ClientError.
     """
-    for bucket in found.of("bucket"):
-        buckets.empty(target.sweep.client("s3"), bucket.name, progress)
-    if target.managed():
+    state = target.identity.state
+    if planned and state:
         progress("Terraform destroys", None)
         counter = ActionCounter(lambda text, share: progress(f"Terraform destroys: {text}", share))
-        options = ("-auto-approve", "-no-color", "-parallelism=40")
-        target.terraform("destroy", *options, *target.var_files, on_line=counter.see)
-    return clean(target.sweep, target.sweep.find(progress), progress)
+        counter.planned = len(state.managed)
+        target.terraform("apply", "-input=false", "-no-color", PARALLEL, str(planned), on_line=counter.see)
+    return clean(target, target.sweep.find(progress), progress)
 
 
-def clean(sweep: Sweep, swept: Swept, progress: Progress) -> Swept:
-    """Removes what is left over, and looks again."""
+def clean(target: Target, swept: Swept, progress: Progress) -> Swept:
+    """Removes what is left over, and looks again. Nobody can apply meanwhile.
+
+    Raises NotSeen, StateLocked, StillDeployed, ClientError.
+    """
     if not swept.leftovers:
         return swept
-    sweep.remove(swept.leftovers, progress)
-    return sweep.find(progress)
+    check_seen(swept)
+    progress("Locking Terraform's state", None)
+    with target.locked():
+        check_gone(target)
+        target.sweep.remove(swept.leftovers, progress)
+    return target.sweep.find(progress)

@@ -7,11 +7,12 @@ A server on this machine answers them, so that a first apply, or one on a saved 
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 
 from scripts import terraform_cli
 
@@ -79,7 +80,10 @@ def plan_time_aws(account: str) -> Iterator[str]:
 
 @contextmanager
 def offline(
-    work: Path, source: Path = terraform_cli.MODULE, account: str = ACCOUNT
+    work: Path,
+    source: Path = terraform_cli.MODULE,
+    account: str = ACCOUNT,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[OfflineModule]:
     """Copies a root module into `work` and initialises it there; the plugins of an earlier time are kept.
 
@@ -106,6 +110,7 @@ def offline(
                 "AWS_CONFIG_FILE": os.devnull,
                 "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
                 "TF_DATA_DIR": str(work / "data"),
+                **variables,
             },
         )
         module.run("init", "-no-color", "-input=false", "-lockfile=readonly")

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scripts import judged_plan, policy_rules, terraform_cli
+from botocore.exceptions import NoCredentialsError
+
+from scripts import identity, judged_plan, policy_rules, terraform_cli
+from scripts.identity import Identity, Settings, StateUnreadable
 from scripts.local_stack import ENVIRONMENT, LocalStack, Progress
 from scripts.offline_terraform import ACCOUNT, offline
 from scripts.terraform_cli import MODULE, WORK, TerraformFailed
@@ -21,10 +25,9 @@ PLANS = WORK / "plans"
 # A plan changes nothing, so it needs no lock: applying one that has become stale is refused by Terraform itself.
 OPTIONS = ("-input=false", "-no-color", "-lock=false")
 SETTINGS = ("project", "environment", "region", "model", "endpoint", "subscribers", "protect_data")
-NO_CREDENTIALS = re.compile(r"No valid credential sources found|failed to refresh cached credentials")
-
-
-Settings = dict[str, Any]
+NO_CREDENTIALS = re.compile(
+    r"No valid credential sources found|failed to refresh cached credentials|locate credentials"
+)
 
 
 class PlanError(Exception):
@@ -42,12 +45,16 @@ class SavedPlan:
 
 
 def on_aws(environment: str, progress: Progress) -> SavedPlan:
-    """Plans an environment with this shell's credentials against its own state. Raises PlanError, TerraformFailed."""
+    """Plans an environment with this shell's credentials against its own state.
+
+    Raises PlanError, TerraformFailed, WrongDeployment, StateUnreadable.
+    """
     files = var_files(environment)
+    initialise(environment, progress)
+    identify(environment)
     with _explained(environment):
-        initialise(environment, progress)
         progress(f"Planning {environment}", None)
-        path = _path(environment)
+        path = plan_path(environment)
         terraform_cli.run("plan", *OPTIONS, f"-out={path}", *files)
         return _read(path, f"the state of {environment}", terraform_cli.run)
 
@@ -55,7 +62,7 @@ def on_aws(environment: str, progress: Progress) -> SavedPlan:
 def on_this_machine(stack: LocalStack, progress: Progress) -> SavedPlan:
     """Plans the running stack. Raises NotDeployed, TerraformFailed."""
     progress("Planning the stack on this machine", None)
-    path = _path(ENVIRONMENT)
+    path = plan_path(ENVIRONMENT)
     stack.terraform("plan", *OPTIONS, f"-out={path}", *stack.var_files())
     return _read(path, "the stack on this machine", stack.terraform)
 
@@ -69,11 +76,11 @@ def without_account(environment: str, state: Path | None, progress: Progress) ->
     progress("Preparing Terraform", None)
     work = PLANS / environment
     work.mkdir(parents=True, exist_ok=True)
-    with offline(work, account=account) as module:
+    with offline(work, account=account, variables=_chosen(environment)) as module:
         if state:
             shutil.copy(state, module.state)
         progress(f"Planning {environment}", None)
-        path = _path(environment)
+        path = plan_path(environment)
         module.run("plan", *OPTIONS, "-refresh=false", f"-out={path}", *files)
         before = f"the saved state {state.name}" if state else "nothing, as before a first apply"
         return _read(path, f"{before}, without an account (its number is taken to be {account})", module.run)
@@ -117,22 +124,35 @@ def settings(environment: str) -> Settings:
 
     Raises PlanError, TerraformFailed.
     """
-    files, work = var_files(environment), PLANS / environment
-    work.mkdir(parents=True, exist_ok=True)
+    files = var_files(environment)
     wanted = ", ".join(f"{name} = var.{name}" for name in SETTINGS)
-    with offline(work) as module:
+    # The variables alone, because the rest of the module needs the provider, and that takes seconds.
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (MODULE / "variables.tf", *MODULE.glob("*.tfvars*")):
+            shutil.copy(path, folder)
         # The functions need not be packaged for this; that they are not is said, and no hindrance.
         _, text = terraform_cli.run(
             "console",
             *files,
-            extra_environment=module.variables,
-            module=module.folder,
+            extra_environment=_chosen(environment),
+            module=Path(folder),
             given=f"jsonencode({{{wanted}}})\n",
         )
     answer = next((line for line in text.splitlines() if line.startswith('"')), None)
     if answer is None:
         raise PlanError(f"The settings of {environment} cannot be read:\n{text[-2000:]}")
     return json.loads(json.loads(answer))
+
+
+def identify(environment: str, stack: LocalStack | None = None) -> Identity:
+    """Which deployment an environment is, on AWS or on this machine; everything that names it agrees.
+
+    Raises PlanError, NotDeployed, WrongDeployment, StateUnreadable.
+    """
+    var_files(environment)
+    terraform, variables = (stack.terraform, stack.variables) if stack else (terraform_cli.run, os.environ)
+    with _explained(environment):
+        return identity.find(environment, settings, terraform, variables)
 
 
 def state_values(run: Callable[..., tuple[int, str]]) -> dict[str, Any]:
@@ -153,7 +173,8 @@ def _account(environment: str) -> str:
     return found[1] if found else ACCOUNT
 
 
-def _path(environment: str) -> Path:
+def plan_path(environment: str) -> Path:
+    """Where an environment's plan is saved."""
     PLANS.mkdir(parents=True, exist_ok=True)
     return PLANS / f"{environment}.tfplan"
 
@@ -165,28 +186,26 @@ def _read(path: Path, basis: str, run: Any) -> SavedPlan:
 
 
 def initialise(environment: str, progress: Progress) -> None:
-    """Initialises terraform/ for an environment; one that it is initialised for already is never switched silently."""
-    backend = ENVIRONMENTS / f"{environment}.s3.tfbackend"
-    wanted = re.search(r'^key\s*=\s*"(.+)"', backend.read_text(encoding="utf-8"), re.MULTILINE)
-    data = Path(os.environ.get("TF_DATA_DIR") or MODULE / ".terraform") / "terraform.tfstate"
-    current = (
-        json.loads(data.read_text(encoding="utf-8"))["backend"]["config"]["key"] if data.exists() else None
-    )
-    if current is None:
+    """Initialises terraform/ for an environment where it is not initialised; it is never switched silently."""
+    if identity.initialised_for(os.environ) is None:
         progress("Initialising terraform/", None)
-        terraform_cli.run("init", *OPTIONS[:2], "-lockfile=readonly", f"-backend-config={backend}")
-    elif wanted is None or current != wanted[1]:
-        raise PlanError(
-            f"terraform/ is initialised for {current}, not for {environment}: run `terraform -chdir=terraform init "
-            f"-reconfigure -backend-config=environments/{environment}.s3.tfbackend`, or give --offline."
-        )
+        backend = ENVIRONMENTS / f"{environment}.s3.tfbackend"
+        with _explained(environment):
+            terraform_cli.run("init", *OPTIONS[:2], "-lockfile=readonly", f"-backend-config={backend}")
+
+
+def _chosen(environment: str) -> dict[str, str]:
+    """The variables that this shell chooses for an environment on AWS; the stack on this machine is always the same."""
+    if environment == ENVIRONMENT:
+        return {}
+    return {name: value for name, value in os.environ.items() if name.startswith("TF_VAR_")}
 
 
 @contextmanager
 def _explained(environment: str) -> Iterator[None]:
     try:
         yield
-    except TerraformFailed as error:
+    except (NoCredentialsError, StateUnreadable, TerraformFailed) as error:
         if NO_CREDENTIALS.search(str(error)):
             raise PlanError(
                 f"There are no AWS credentials for {environment}: log in (`aws sso login`, `aws configure`), "

@@ -3,12 +3,12 @@
 A thing is a deployment's if its tags `project` and `environment` say so; without these, if a part of its name is the
 prefix, alone or followed by a dash. One deployment's prefix may begin another's (`scones-dev` and `scones-dev-prod`, where
 a project is called `scones-dev`), so a thing without tags is never taken whose name begins with the prefix of another
-deployment that was met.
+deployment that was met. What could not be looked at may be such a deployment: then nothing may be removed.
 """
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -16,55 +16,31 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts import buckets
-from scripts.deployment import Deployment
+from scripts.identity import Account
 from scripts.local_stack import Progress, silent
-from scripts.plans import Settings
 
 LEAST_KEY_DAYS = 7
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 # How services say, each in its own words, that there is nothing, or nothing any more.
 NOTHING = re.compile("NotFound|NoSuch|NonExistent|DoesNotExist|Could not find")
+DENIED = re.compile("Denied|Unauthorized|Forbidden|NotAuthorized")
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 
 Tags = dict[str, str]
 
 
-@dataclass(frozen=True)
-class Account:
-    """One deployment's place: the first part of its names, and whose AWS it is in."""
-
-    prefix: str
-    region: str
-    partition: str
-    number: str
-    variables: dict[str, str]
-
-    @property
-    def bucket(self) -> str:
-        return f"{self.prefix}-{self.number}-{self.region}"
-
-    @property
-    def ledger(self) -> str:
-        return f"{self.prefix}-ledger"
-
-    def client(self, service: str) -> Any:
-        return Deployment({"region": self.region}, self.variables).client(service)
-
-
-def account(settings: Settings, variables: dict[str, str]) -> Account:
-    """Where an environment lies, by its settings and whoever is calling."""
-    region, prefix = settings["region"], f"{settings['project']}-{settings['environment']}"
-    caller = Deployment({"region": region}, variables).client("sts").get_caller_identity()
-    return Account(prefix, region, caller["Arn"].split(":")[1], caller["Account"], variables)
+class OtherRegion(Exception):
+    """A deployment of the same name is in another region, and shares with this one what belongs to no region."""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing that is there: its kind, its name, what AWS calls it, and what is to be said of it."""
+    """One thing that is there: its kind, its name, what AWS calls it, and whether only its name tells whose it is."""
 
     kind: str
     name: str
     id: str
-    detail: str = ""
+    by_name: bool = False
 
 
 @dataclass(frozen=True)
@@ -292,7 +268,8 @@ KINDS = (
     Kind(
         "role",
         "iam",
-        ("list_roles", "Roles[].[RoleName, Arn]"),
+        # Terraform makes them without a path; those of CI lie under /ci/ (terraform/bootstrap).
+        ("list_roles", "Roles[?Path=='/'].[RoleName, Arn]"),
         _remove_role,
         ("list_role_tags", "RoleName"),
         id="{name}",
@@ -352,13 +329,16 @@ class Sweep:
             progress(f"Looking for what is there: {kind.name}", number / len(KINDS))
             try:
                 for found, tags in self._candidates(kind):
-                    if not tags.keys() >= self.own.keys():
-                        untagged.append(found)
-                    elif tags.items() >= self.own.items():
+                    own = {key: value for key, value in tags.items() if key in self.own}
+                    if own == self.own:
                         swept.leftovers.append(found)
-                    elif _belongs(other := f"{tags['project']}-{tags['environment']}", self.account.prefix):
+                    elif own.items() <= self.own.items():
+                        untagged.append(replace(found, by_name=True))
+                    elif own.keys() == self.own.keys() and _belongs(
+                        other := f"{own['project']}-{own['environment']}", self.account.prefix
+                    ):
                         others.add(other)
-            except (ClientError, BotoCoreError) as error:
+            except (ClientError, BotoCoreError, OtherRegion) as error:
                 swept.unseen.append(f"{kind.name}: {error}")
         swept.leftovers += [it for it in untagged if not any(_belongs(it.name, other) for other in others)]
         self._told_by_tag(swept)
@@ -409,6 +389,7 @@ class Sweep:
             elif kind.name == "bucket":
                 # Others may begin like it, the state's bucket for one.
                 mine = name == self.account.bucket
+                self._check_region(name)
             else:
                 mine = _belongs(name, self.account.prefix)
             if mine:
@@ -432,10 +413,24 @@ class Sweep:
             described = kms.describe_key(KeyId=key)["KeyMetadata"]
         except ClientError as error:
             # Whoever may look at a deployment's keys may not look at everybody's.
-            if error.response["Error"]["Code"] == "AccessDeniedException":
+            if error.response["Error"]["Code"] == "AccessDeniedException" and not self._is_named(kms, key):
                 return False
             raise
         return bool(described["Description"].endswith(f"(alias/{self.account.prefix})"))
+
+    def _is_named(self, kms: Any, key: str) -> bool:
+        aliases = kms.get_paginator("list_aliases").paginate(KeyId=key).search("Aliases[].AliasName")
+        return f"alias/{self.account.prefix}" in [*aliases]
+
+    def _check_region(self, bucket: str) -> None:
+        """Roles and budgets belong to no region, so a deployment of the same name elsewhere would lose them."""
+        before, region = f"{self.account.prefix}-{self.account.number}-", self.account.region
+        other = bucket.removeprefix(before)
+        if bucket != other and REGION.fullmatch(other) and other != region:
+            raise OtherRegion(
+                f"{bucket} is there, so {self.account.prefix} is also deployed in {other}, with the same roles as in "
+                f'{region}: set region = "{other}" and destroy that first, or delete the bucket if it is a remnant'
+            )
 
     def _told_by_tag(self, swept: Swept) -> None:
         """Adds things of services that are not asked themselves; they can be named, not removed."""
@@ -473,6 +468,9 @@ def _belongs(name: str, prefix: str) -> bool:
 
 def _tells_of_nothing(error: ClientError) -> bool:
     told = error.response["Error"]
+    # The message of a denial may hold any name.
+    if DENIED.search(told["Code"]):
+        return False
     return bool(NOTHING.search(f"{told['Code']} {told.get('Message', '')}"))
 
 

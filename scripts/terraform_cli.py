@@ -28,6 +28,10 @@ MIRROR_PLACES = (
     "/srv",
 )
 MIRROR_DEPTH = 3
+# What a shell may set that makes Terraform work elsewhere, or do something else, than it is asked.
+STEERING = re.compile(
+    r"TF_(WORKSPACE|DATA_DIR|CLI_ARGS.*|VAR_.*)|AWS_(IGNORE_CONFIGURED_ENDPOINT_URLS|ENDPOINT_URL_.+|\w+_ENDPOINT)"
+)
 FIRST_ERROR = re.compile(r"^(?:│ )?Error: ", re.MULTILINE)
 
 
@@ -138,11 +142,12 @@ def run(
     """Runs `terraform ARGUMENTS` in the root module, with `given` on its standard input; returns (exit code, output).
 
     `on_line` sees each line as it comes. An interruption lets Terraform finish what it is doing and write its state.
+    With an extra environment, what else this shell says to steer Terraform does not count.
     Raises TerraformFailed for an exit code outside `accept`.
     """
     process = subprocess.Popen(
         [executable(), f"-chdir={module}", *arguments],
-        env=environment() | (extra_environment or {}),
+        env=environment() if extra_environment is None else _steered_by(extra_environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.PIPE,
@@ -172,6 +177,12 @@ def run(
     if code not in accept:
         raise TerraformFailed(f"terraform {arguments[0]} failed ({code}):\n{_errors(output)}")
     return code, output
+
+
+def _steered_by(own: dict[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in environment().items() if not STEERING.fullmatch(name)}
+    # In TF_DATA_DIR, too, a workspace may be chosen.
+    return kept | {"TF_WORKSPACE": "default"} | own
 
 
 def _errors(output: str) -> str:

@@ -9,7 +9,7 @@ import typer
 from scripts import destroying
 from scripts.scones.console import (
     SOME_LEFT,
-    confirm_by_name,
+    confirm_removal,
     errors_explained,
     local_stack,
     show_leftovers,
@@ -32,7 +32,8 @@ def cleanup(
 
     Asks before it removes, and never touches another deployment's things: tags decide, and without tags names, up to
     a dash. A key that is to be deleted goes by itself on its day and is no leftover. While Terraform keeps the
-    deployment, nothing is left over: that is for `make destroy`.
+    deployment, nothing is left over: that is for `make destroy`. Where there is no state of Terraform, or things with the
+    deployment's tags are there without Terraform's knowing, the command asks once more, even with --yes.
 
     Exit code: 0 nothing is left; 3 something is; 1 refused, or something could not be looked at.
     """
@@ -46,10 +47,10 @@ def cleanup(
             print(json.dumps({"leftovers": left, "going": swept.going, "not_looked_at": swept.unseen}))
             raise typer.Exit(SOME_LEFT if left else int(bool(swept.unseen)))
         if swept.leftovers and not dry_run:
+            destroying.check_seen(swept)
             destroying.check_unprotected(target)
             show_leftovers(target.sweep, swept)
-            if not yes:
-                confirm_by_name(environment, "All of it will be removed for good.")
+            confirm_removal(target, swept, yes=yes)
             with steps() as progress:
-                swept = destroying.clean(target.sweep, swept, progress)
+                swept = destroying.clean(target, swept, progress)
     raise typer.Exit(show_rest(swept))

@@ -20,9 +20,10 @@ from scripts.baselines import BaselineError
 from scripts.batches import BatchError
 from scripts.checks import FAILED, OK, SKIPPED, Check
 from scripts.demonstration import NoPictures
-from scripts.deployment import Deployment, NotDeployed, on_aws
-from scripts.destroying import Protected, StillDeployed
+from scripts.deployment import Deployment, NotDeployed
+from scripts.destroying import NotSeen, Protected, StillDeployed, Target
 from scripts.forgetting import ForgetFailed
+from scripts.identity import StateLocked, StateUnreadable, WrongDeployment
 from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, ActionCounter, LocalStack, StackFailed
 from scripts.making_report import LabelsWouldBeLost, NothingToShow
 from scripts.packaging import PackagingError
@@ -45,9 +46,13 @@ err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 EXPECTED_ERRORS = (
     NotDeployed,
+    NotSeen,
     Protected,
     StackFailed,
+    StateLocked,
+    StateUnreadable,
     StillDeployed,
+    WrongDeployment,
     PackagingError,
     PlanError,
     MirrorMissing,
@@ -153,14 +158,13 @@ def local_stack() -> LocalStack:
 
 
 def find_deployment(environment: str) -> Deployment:
-    """The stack on this machine for `local`, else the one that terraform/ is initialised for.
+    """The stack on this machine for `local`, else the one that all agree on (scripts/identity.py).
 
-    Raises NotDeployed; PlanError for an environment that is not configured here.
+    Raises NotDeployed, WrongDeployment, StateUnreadable; PlanError for an environment that is not configured here.
     """
     if environment == ENVIRONMENT:
         return local_stack().deployment()
-    plans.var_files(environment)
-    return on_aws(environment)
+    return plans.identify(environment).deployment()
 
 
 def terraform_of(environment: str) -> Callable[..., tuple[int, str]]:
@@ -200,21 +204,42 @@ def show_checks(checks: Iterable[Check], environment: str, *, as_json: bool) -> 
 
 
 def show_leftovers(sweep: Sweep, swept: Swept) -> None:
-    """What is there of a deployment: what people would miss, each with what it holds, and the numbers of the rest."""
-    precious = [each for each in swept.leftovers if sweep.is_precious(each)]
-    width = max((len(each.kind) for each in precious), default=0)
-    for each in precious:
-        detail = sweep.described(each)
-        out.print(f"  {each.kind:<{width}}  {printable(each.name)}{f': {detail}' if detail else ''}")
-    rest = Counter(each.kind for each in swept.leftovers if each not in precious)
+    """What is there: what people would miss, with what it holds; what only its name tells; the numbers of the rest."""
+    named = [each for each in swept.leftovers if each.by_name or sweep.is_precious(each)]
+    width = max((len(each.kind) for each in named), default=0)
+    for each in named:
+        details = [sweep.described(each)] if sweep.is_precious(each) else []
+        details += ["without tags, taken by its name"] if each.by_name else []
+        told = ", ".join(filter(None, details))
+        out.print(f"  {each.kind:<{width}}  {printable(each.name)}{f': {told}' if told else ''}")
+    rest = Counter(each.kind for each in swept.leftovers if each not in named)
     if rest:
         out.print(f"  and {', '.join(f'{count} x {kind}' for kind, count in rest.items())}")
 
 
-def confirm_by_name(environment: str, question: str) -> None:
-    """Goes on only if the environment's name is typed: for what nobody can bring back."""
-    typed = typer.prompt(f"{question} Type {environment} to go on", default="", show_default=False, err=True)
-    if typed.strip() != environment:
+def confirm_removal(target: Target, found: Swept, *, yes: bool) -> None:
+    """Goes on only if names are typed. What may be in use without Terraform's knowing, `yes` does not answer for."""
+    if not yes:
+        _confirm_by_name(target.environment, "All of it will be removed for good.")
+    state, backend = target.identity.state, target.identity.backend
+    tagged = [each for each in found.leftovers if not each.by_name]
+    if state and (state.managed or not tagged):
+        return
+    doubt = (
+        f"The state of Terraform ({backend}) keeps nothing, but {len(tagged)} things carry the tags that Terraform gives"
+        if state
+        else f"There is no state of Terraform ({backend})"
+    )
+    err.print(
+        f"{doubt}: the deployment may be in use, with its state elsewhere. See who uses it before you go on.",
+        markup=False,
+    )
+    _confirm_by_name(target.identity.place, "If nobody does:")
+
+
+def _confirm_by_name(name: str, question: str) -> None:
+    typed = typer.prompt(f"{question} Type {name} to go on", default="", show_default=False, err=True)
+    if typed.strip() != name:
         err.print("Nothing was removed.")
         raise typer.Abort
 

@@ -7,7 +7,7 @@ import typer
 from scripts import destroying, plans
 from scripts.local_stack import ENVIRONMENT
 from scripts.scones.console import (
-    confirm_by_name,
+    confirm_removal,
     err,
     errors_explained,
     local_stack,
@@ -26,9 +26,9 @@ def destroy(
 ) -> None:
     """Remove a deployment and everything in it for good: pictures with all versions, ledger, logs, models, images, key.
 
-    Shows what will go and asks for the environment's name. Then the bucket is emptied, Terraform destroys, and what
-    services made besides is removed. Ctrl-C is safe: the same command goes on where it ended. An environment with
-    protect_data = true is refused with what lifts that.
+    Terraform plans under its lock; what will go is shown, and the environment's name asked for. Then Terraform does
+    exactly what it has planned, and what services made besides is removed. Ctrl-C is safe: the same command goes on
+    where it ended. An environment with protect_data = true is refused with what lifts that.
 
     Exit code: 0 nothing is left; 3 something is; 1 refused, or something could not be done or looked at.
     """
@@ -37,16 +37,20 @@ def destroy(
         with steps() as progress:
             target = destroying.target(environment, stack, progress)
             destroying.check_unprotected(target)
-            managed = target.managed()
             found = target.sweep.find(progress)
+            destroying.check_seen(found)
+            progress("Planning what Terraform destroys", None)
+            planned = destroying.plan(target)
+        state = target.identity.state
+        managed = len(state.managed) if state else 0
         account = target.sweep.account
         where = f"{account.prefix} in account {account.number}, {account.region}"
         out.print(f"{where}: Terraform keeps {managed} resources of it. There are:")
         show_leftovers(target.sweep, found)
-        if (managed or found.leftovers) and not yes:
-            confirm_by_name(environment, "All of it will be removed for good.")
+        if managed or found.leftovers:
+            confirm_removal(target, found, yes=yes)
         with steps() as progress:
-            left = destroying.destroy(target, found, progress)
+            left = destroying.destroy(target, planned, progress)
         model_file = stack.model_file if environment == ENVIRONMENT else plans.model_file(environment)
         if environment == ENVIRONMENT:
             stack.forget_deployment()

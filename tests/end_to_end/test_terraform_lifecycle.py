@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from scripts.local_stack import SHIPPED_MODEL, STATE_BUCKET
+from scripts import destroying, plans, terraform_cli
+from scripts.local_stack import SHIPPED_MODEL, STATE_BUCKET, ActionCounter, silent
 from scripts.scones.cli import app
+from scripts.terraform_cli import TerraformFailed
 
 pytestmark = [pytest.mark.last, pytest.mark.timeout(600)]
 
@@ -78,7 +80,97 @@ def test_a_new_model_updates_the_endpoint_in_place_and_answers(
     assert plan(stack, tmp_path) == {}
 
 
-def test_destroy_asks_by_name_then_leaves_nothing_and_cleanup_finds_nothing(stack, scones, workflow, bicycle):
+@pytest.fixture
+def shell(monkeypatch):
+    """Sets variables of this shell, as Terraform's children see them."""
+
+    def set_all(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        terraform_cli.environment.cache_clear()
+
+    yield set_all
+    monkeypatch.undo()
+    terraform_cli.environment.cache_clear()
+
+
+def test_what_the_shell_says_to_terraform_does_not_reach_the_stack_on_this_machine(scones, shell):
+    shell(
+        TF_WORKSPACE="prod",
+        TF_VAR_project="other",
+        TF_CLI_ARGS_state="-no-such-option",
+        TF_DATA_DIR="/nowhere",
+        AWS_ENDPOINT_URL_S3="http://127.0.0.1:9",
+    )
+
+    done = scones("cleanup", "--env", "local", "--yes")
+
+    assert done.exit_code == 1
+    assert "local is deployed: Terraform keeps" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"region": "eu-west-1"}, "region eu-west-1"), ({"project": "web"}, "prefix web-local")],
+)
+def test_a_checkout_that_names_another_deployment_destroys_nothing(
+    scones, workflow, monkeypatch, changed, said
+):
+    settings = plans.settings("local") | changed
+    monkeypatch.setattr(plans, "settings", lambda _: settings)
+
+    for verb in ("destroy", "cleanup"):
+        done = scones(verb, "--env", "local", "--yes")
+        assert done.exit_code == 1
+        assert f"{said}, but the state s3://scones-local-state/local/terraform.tfstate" in done.stderr
+    assert workflow.s3.list_object_versions(Bucket=workflow.deployment.bucket)["Versions"]
+
+
+def test_without_its_state_a_living_deployment_is_not_taken_for_gone(scones, stack, workflow):
+    s3 = stack.deployment().client("s3")
+    place = {"Bucket": STATE_BUCKET, "Key": "local/terraform.tfstate"}
+    kept = s3.get_object(**place)["Body"].read()
+    s3.delete_object(**place)
+    try:
+        for verb in ("destroy", "cleanup"):
+            done = scones(verb, "--env", "local", "--yes", input="local\n")
+            assert done.exit_code == 1
+            assert "There is no state of Terraform" in done.stderr
+            assert "Type scones-local in 123456789012 to go on" in done.stderr
+            assert "Nothing was removed" in done.stderr
+    finally:
+        s3.put_object(**place, Body=kept)
+    assert workflow.s3.list_object_versions(Bucket=workflow.deployment.bucket)["Versions"]
+
+
+def test_while_somebody_else_applies_nothing_is_removed(scones, stack, workflow):
+    target = destroying.target("local", stack, silent)
+    with target.locked():
+        done = scones("destroy", "--env", "local", "--yes")
+        with pytest.raises(TerraformFailed, match="Error acquiring the state lock"):
+            stack.terraform("apply", "-auto-approve", "-no-color", *stack.var_files())
+
+    assert done.exit_code == 1
+    assert "Error acquiring the state lock" in done.stderr
+    assert workflow.s3.list_object_versions(Bucket=workflow.deployment.bucket)["Versions"]
+
+
+def test_what_was_applied_after_the_plan_is_not_destroyed_by_it(stack, workflow):
+    target = destroying.target("local", stack, silent)
+    planned = destroying.plan(target)
+    address = 'module.function["send_alert"].aws_lambda_function.this'
+    stack.terraform("taint", address)
+    stack.terraform("untaint", address)
+
+    with pytest.raises(TerraformFailed, match="Saved plan is stale"):
+        destroying.destroy(target, planned, silent)
+
+    assert workflow.s3.list_object_versions(Bucket=workflow.deployment.bucket)["Versions"]
+
+
+def test_destroy_asks_by_name_then_leaves_nothing_and_cleanup_finds_nothing(
+    stack, scones, workflow, bicycle, monkeypatch
+):
     client = stack.deployment().client
     logs, bucket = client("logs"), workflow.deployment.bucket
     for _ in range(2):
@@ -99,6 +191,17 @@ def test_destroy_asks_by_name_then_leaves_nothing_and_cleanup_finds_nothing(stac
     assert "delete markers" in asked.stdout
     assert "Nothing was removed" in asked.stderr
     assert workflow.s3.list_object_versions(Bucket=bucket)["Versions"]
+
+    def ctrl_c(counter: ActionCounter, line: str) -> None:
+        if "Destruction complete" in line:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(ActionCounter, "see", ctrl_c)
+        assert scones("destroy", "--env", "local", "--yes").exit_code != 0
+    early = scones("cleanup", "--env", "local", "--yes")
+    assert early.exit_code == 1
+    assert "local is deployed" in early.stderr
 
     done = scones("destroy", "--env", "local", "--yes")
     assert done.exit_code == 0, done.output

@@ -85,3 +85,16 @@ def test_settings_are_read_as_terraform_reads_them_defaults_included() -> None:
     )
     assert settings["endpoint"]["scaling"] == {"min": 2, "max": 6, "target": 6000}
     assert settings["endpoint"]["capture_percentage"] == 100
+
+
+def test_settings_of_one_machine_do_not_follow_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans.settings.cache_clear()
+    monkeypatch.setenv("TF_VAR_project", "other")
+    monkeypatch.setenv("TF_WORKSPACE", "prod")
+    terraform_cli.environment.cache_clear()
+    try:
+        assert plans.settings("local")["project"] == "scones"
+        assert plans.settings("dev")["project"] == "other"
+    finally:
+        plans.settings.cache_clear()
+        terraform_cli.environment.cache_clear()

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import http.server
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import Any
 
 import boto3
 import pytest
+from inhabited_account import NEIGHBOURS, NUMBER, REGION, client, deploy
 from moto import mock_aws
 
 from functions.common import aws, telemetry
+from scripts import sweeping
 from scripts.deployment import Deployment
+from scripts.local_aws import moto_repairs
+from scripts.sweeping import Account
 
 EVENTS = Path(__file__).resolve().parent.parent / "events"
 BUCKET = "scones-test-123456789012-us-east-1"
@@ -124,6 +129,31 @@ def deployment(bucket: Any) -> Deployment:
         "endpoint_name": "scones-test-classifier",
     }
     return Deployment(names | queues, {})
+
+
+@pytest.fixture(scope="session")
+def repaired() -> None:
+    """moto's budgets know no tags."""
+    moto_repairs.repair_budget_tags()
+
+
+@pytest.fixture
+def account(repaired: None, aws_session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    """The account with all of scones-dev in it."""
+    with mock_aws():
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", aws_session)
+        client("logs").create_log_group(logGroupName=sweeping.TRAINING_LOGS)
+        client("s3").create_bucket(Bucket="scones-dev-state")
+        deploy("scones-dev", "scones", "dev")
+        yield Account("scones-dev", REGION, "aws", NUMBER, dict(os.environ))
+
+
+@pytest.fixture
+def neighbours(account: Account) -> dict[str, tuple[str, str]]:
+    """Everybody else, by prefix."""
+    for prefix, names in NEIGHBOURS.items():
+        deploy(prefix, *names)
+    return NEIGHBOURS
 
 
 @pytest.fixture

@@ -166,7 +166,10 @@ def test_a_mistyped_environment_is_told_with_the_known_ones():
         console.find_deployment("dve")
 
 
-def test_where_terraform_is_not_initialised_the_exact_command_is_named(fake_terraform, mirror, monkeypatch):
+def test_where_terraform_is_not_initialised_the_exact_command_is_named(
+    fake_terraform, mirror, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TF_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("SCONES_PROVIDER_MIRROR", str(mirror))
     fake_terraform(
         "[ $1 = version ] && echo Terraform v1.11.4 && exit\n"
@@ -180,3 +183,16 @@ def test_where_terraform_is_not_initialised_the_exact_command_is_named(fake_terr
         "terraform/ is not initialised for dev: run "
         "`terraform -chdir=terraform init -backend-config=environments/dev.s3.tfbackend`."
     )
+
+
+def test_with_variables_of_its_own_nothing_else_of_the_shell_steers_terraform(fake_terraform, monkeypatch):
+    for name in ("TF_WORKSPACE", "TF_DATA_DIR", "TF_CLI_ARGS_plan", "TF_VAR_project", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.setenv(name, "of-the-shell")
+    fake_terraform('case "$*" in version) echo "Terraform v1.11.0";; *) env;; esac')
+
+    _, own = terraform_cli.run("show", extra_environment={"TF_DATA_DIR": "own"})
+    _, shells = terraform_cli.run("show")
+
+    assert "of-the-shell" not in own
+    assert {"TF_DATA_DIR=own", "TF_WORKSPACE=default"} <= {*own.splitlines()}
+    assert shells.count("of-the-shell") == 5

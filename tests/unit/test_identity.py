@@ -1,0 +1,222 @@
+"""A command is about one deployment that checkout, terraform/, shell, AWS and state agree on, or it refuses."""
+
+import json
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from scripts import identity, plans, terraform_cli
+from scripts.deployment import NotDeployed
+from scripts.identity import StateUnreadable, WrongDeployment
+from scripts.scones import console
+from scripts.terraform_cli import TerraformFailed
+
+BACKEND = {
+    "bucket": "scones-state-111122223333",
+    "key": "dev/terraform.tfstate",
+    "region": "us-east-1",
+    "encrypt": True,
+    "use_lockfile": True,
+}
+SETTINGS = {"project": "scones", "environment": "dev", "region": "us-east-1"}
+OUTPUTS = {"prefix": "scones-dev", "region": "us-east-1", "bucket": "scones-dev-123456789012-us-east-1"}
+TABLE = {
+    "arn": "arn:aws:dynamodb:us-east-1:123456789012:table/scones-dev-ledger",
+    "tags_all": {"project": "scones", "environment": "dev", "owner": "vision"},
+}
+
+
+def pulled(*, serial=7, outputs=OUTPUTS, resources=(TABLE,)):
+    """A state as Terraform prints it."""
+    return json.dumps(
+        {
+            "version": 4,
+            "serial": serial,
+            "lineage": "d8c6a1a6",
+            "outputs": {name: {"value": value, "type": "string"} for name, value in outputs.items()},
+            "resources": [
+                {"mode": "managed", "type": "aws_dynamodb_table", "instances": [{"attributes": each}]}
+                for each in resources
+            ],
+        },
+        indent=2,
+    )
+
+
+@pytest.fixture
+def world(tmp_path, aws_session, monkeypatch):
+    """All that says which deployment this is, agreeing on scones-dev; tests change one of them."""
+    world = SimpleNamespace(
+        settings=dict(SETTINGS),
+        variables={"TF_DATA_DIR": str(tmp_path)},
+        workspace="default",
+        state=pulled(),
+        backend=dict(BACKEND),
+    )
+
+    def terraform(*arguments, **_):
+        if arguments == ("workspace", "show"):
+            return 0, f"{world.workspace}\n"
+        assert arguments == ("state", "pull")
+        if isinstance(world.state, Exception):
+            raise world.state
+        return 0, world.state
+
+    def find():
+        data = {"version": 3, "backend": {"type": "s3", "config": world.backend}}
+        (tmp_path / "terraform.tfstate").write_text(json.dumps(data))
+        return identity.find("dev", lambda _: world.settings, terraform, world.variables)
+
+    world.find, world.terraform = find, terraform
+    with mock_aws():
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", aws_session)
+        yield world
+
+
+def test_where_all_agree_it_is_that_deployment(world):
+    found = world.find()
+
+    assert (found.account.prefix, found.account.number, found.account.partition) == (
+        "scones-dev",
+        "123456789012",
+        "aws",
+    )
+    assert (found.state.lineage, found.state.serial, len(found.state.managed)) == ("d8c6a1a6", 7, 1)
+    assert found.deployment().prefix == "scones-dev"
+    assert found.place == "scones-dev in 123456789012"
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("bucket", "somebody-elses-state"),
+        ("key", "prod/terraform.tfstate"),
+        ("region", "eu-west-1"),
+        ("use_lockfile", None),
+    ],
+)
+def test_another_backend_is_refused_with_both_sides(world, name, other):
+    world.backend[name] = other
+
+    with pytest.raises(WrongDeployment) as refused:
+        world.find()
+
+    assert f"{name}: {other} there, {BACKEND[name]} here" in str(refused.value)
+    assert "init -reconfigure -backend-config=environments/dev.s3.tfbackend" in str(refused.value)
+
+
+def test_the_variables_of_the_stack_on_this_machine_do_not_lead_another_environment_there(world):
+    world.backend = {
+        "bucket": "scones-local-state",
+        "key": "local/terraform.tfstate",
+        "region": "us-east-1",
+        "encrypt": True,
+        "use_lockfile": True,
+        "use_path_style": True,
+    }
+
+    with pytest.raises(WrongDeployment, match=r"initialised for local/terraform\.tfstate, not for dev"):
+        world.find()
+
+
+def test_a_workspace_of_the_shell_is_refused_by_name(world):
+    world.workspace, world.variables["TF_WORKSPACE"] = "prod", "prod"
+
+    with pytest.raises(WrongDeployment, match=r"workspace default, but TF_WORKSPACE .* chose prod.*unset"):
+        world.find()
+
+
+def test_a_workspace_that_was_selected_once_is_refused_with_the_way_back(world):
+    world.workspace = "prod"
+
+    with pytest.raises(WrongDeployment, match=r"chose prod.*workspace select default"):
+        world.find()
+
+
+def test_arguments_that_the_shell_adds_are_refused_by_name(world):
+    world.variables["TF_CLI_ARGS_apply"] = "-target=module.storage"
+
+    with pytest.raises(WrongDeployment, match="TF_CLI_ARGS_apply"):
+        world.find()
+
+
+@pytest.mark.parametrize("outputs", [OUTPUTS, {}], ids=["by its outputs", "by its resources"])
+@pytest.mark.parametrize(
+    ("name", "other", "both"),
+    [
+        ("project", "web", ("web-dev", "scones-dev")),
+        ("region", "eu-west-1", ("eu-west-1", "us-east-1")),
+    ],
+)
+def test_a_checkout_of_another_deployment_than_the_states_is_refused(world, outputs, name, other, both):
+    world.settings[name] = other
+    world.state = pulled(outputs=outputs)
+
+    with pytest.raises(WrongDeployment) as refused:
+        world.find()
+
+    assert all(side in str(refused.value) for side in both)
+
+
+@pytest.mark.parametrize("outputs", [OUTPUTS, {}], ids=["by its outputs", "by its resources"])
+def test_credentials_of_another_account_than_the_states_are_refused(world, outputs):
+    world.state = pulled(outputs=outputs).replace("123456789012", "999999999999")
+
+    with pytest.raises(WrongDeployment, match=r"account 123456789012.*account 999999999999"):
+        world.find()
+
+
+def test_a_state_that_does_not_say_whose_it_is_is_refused(world):
+    world.state = pulled(outputs={}, resources=[{"id": "nameless"}])
+
+    with pytest.raises(WrongDeployment, match=r"keeps 1 resources.*terraform state list"):
+        world.find()
+
+
+def test_never_applied_destroyed_and_unreadable_are_three_answers(world):
+    world.state = ""
+    assert world.find().state is None
+    world.state = pulled(
+        serial=0, outputs={}, resources=[]
+    )  # what Terraform 1.11 prints where the object is missing
+    assert world.find().state is None
+
+    world.state = pulled(outputs={}, resources=[])
+    destroyed = world.find()
+    assert (destroyed.state.serial, destroyed.state.managed) == (7, [])
+    with pytest.raises(NotDeployed, match="dev is not deployed"):
+        destroyed.deployment()
+
+    for unreadable in (TerraformFailed("AccessDenied: no"), "Warning: something else\n"):
+        world.state = unreadable
+        with pytest.raises(StateUnreadable, match=r"s3://scones-state-111122223333/dev/terraform\.tfstate"):
+            world.find()
+
+
+@pytest.mark.parametrize("ask", [console.find_deployment, lambda _: plans.on_aws("dev", print)])
+def test_every_command_asks_it(world, monkeypatch, ask):
+    world.find()
+    monkeypatch.setattr(terraform_cli, "run", world.terraform)
+    monkeypatch.setattr(plans, "settings", lambda _: world.settings)
+    monkeypatch.setenv("TF_DATA_DIR", world.variables["TF_DATA_DIR"])
+    world.workspace = "prod"
+
+    with pytest.raises(WrongDeployment, match="prod"):
+        ask("dev")
+
+
+VERBS = [
+    path
+    for path in sorted((terraform_cli.ROOT / "scripts" / "scones").glob("*.py"))
+    if '"--env"' in path.read_text(encoding="utf-8") and path.stem != "doctor"
+]
+
+
+@pytest.mark.parametrize("path", VERBS, ids=[path.stem for path in VERBS])
+def test_every_verb_gets_its_deployment_where_it_is_identified(path):
+    source = path.read_text(encoding="utf-8")
+
+    assert any(way in source for way in ("find_deployment(", "make_plan(", "destroying.target("))
+    assert "Deployment(" not in source
