@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from botocore.exceptions import ClientError
 
 from functions.common.batch_results import Summary, count_outcomes, folder, manifest_key, summarize
 from functions.common.inference_id import MAX_RUN
-from scripts.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION
+from scripts.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION, retention
 from scripts.workflow import OWN_PREFIXES, Picture, Workflow, execution_input
 from training_scripts import objects
 
@@ -47,10 +47,6 @@ class NothingToClassify(BatchError):
 
 class InvalidManifest(BatchError):
     """A manifest that cannot be read, or a line of it that names no picture of this deployment."""
-
-
-class RetentionUnknown(BatchError):
-    """The deployment does not say how long its ledger keeps rows."""
 
 
 class PictureUnseen(BatchError):
@@ -175,13 +171,7 @@ class Batches:
 
     def rows_reach_back_to(self) -> datetime:
         """No row of a picture that was uploaded since then has expired. Raises RetentionUnknown."""
-        days = self.deployment.outputs.get("ledger_retention_days")
-        if days is None:
-            raise RetentionUnknown(
-                "The deployment does not say how long its ledger keeps rows, so a picture without a row may have been"
-                " decided; nothing was started. Run `terraform apply` again, or say by --since which uploads count."
-            )
-        return datetime.now(UTC) - timedelta(days=days)
+        return datetime.now(UTC) - retention(self.deployment)
 
     def start(
         self,

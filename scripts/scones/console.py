@@ -23,6 +23,7 @@ from scripts.demonstration import NoPictures
 from scripts.deployment import Deployment, NotDeployed, on_aws
 from scripts.destroying import Protected, StillDeployed
 from scripts.forgetting import ForgetFailed
+from scripts.ledger import RetentionUnknown
 from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, ActionCounter, LocalStack, StackFailed
 from scripts.making_report import LabelsWouldBeLost, NothingToShow
 from scripts.packaging import PackagingError
@@ -65,6 +66,7 @@ EXPECTED_ERRORS = (
     NoSuchObject,
     NothingReviewed,
     NothingToShow,
+    RetentionUnknown,
     LabelsWouldBeLost,
     LabelsError,
     PromoteError,

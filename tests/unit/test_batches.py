@@ -15,10 +15,10 @@ from scripts.batches import (
     NoSuchBatch,
     NothingToClassify,
     PictureUnseen,
-    RetentionUnknown,
     Undecided,
 )
 from scripts.deployment import NotDeployed
+from scripts.ledger import RetentionUnknown
 from scripts.scones.cli import app
 from scripts.workflow import OWN_PREFIXES, Workflow
 from tests.unit.conftest import BUCKET
@@ -270,7 +270,6 @@ def started(deployment, monkeypatch):
             return Batch("b", "arn", count)
         return None
 
-    deployment.outputs["ledger_retention_days"] = 90
     monkeypatch.setattr("scripts.scones.batch.ASK_ABOVE", 2)
     monkeypatch.setattr("scripts.scones.batch.find_deployment", lambda _: deployment)
     monkeypatch.setattr("scripts.scones.batch._wait", lambda batches, batch: "SUCCEEDED")
@@ -283,7 +282,6 @@ def started(deployment, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["prefix", "manifest", "manifest with versions"])
 def test_a_picture_that_is_older_than_any_row_is_left_out_and_counted(batches, put, manifest, aged, kind):
-    batches.deployment.outputs["ledger_retention_days"] = 90
     versions = {key: put(key) for key in ("incoming/a.jpg", "incoming/b.jpg")}
     lines = [f"{key},{version if 'versions' in kind else ''}\n" for key, version in versions.items()]
     source = f"s3://{BUCKET}/incoming/"
@@ -322,7 +320,9 @@ def test_a_picture_that_s3_does_not_show_is_not_taken_for_gone(batches, put, man
 
 
 def test_a_deployment_that_does_not_say_how_long_rows_last_is_not_guessed_at(batches):
-    with pytest.raises(RetentionUnknown, match=r"nothing was started.*terraform apply.*--since"):
+    del batches.deployment.outputs["ledger_retention_days"]
+
+    with pytest.raises(RetentionUnknown, match=r"nothing was done.*terraform apply.*--since"):
         batches.rows_reach_back_to()
 
 
