@@ -10,24 +10,31 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from botocore.exceptions import ClientError
 
 from functions.common.batch_results import Summary, count_outcomes, folder, manifest_key, summarize
-from scripts.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION
-from scripts.workflow import OWN_PREFIXES, NoSuchPicture, Picture, Workflow, execution_input
+from functions.common.inference_id import MAX_RUN
+from scripts.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION, retention
+from scripts.workflow import OWN_PREFIXES, Picture, Workflow, execution_input
 from training_scripts import objects
 
 MANIFESTS = (".csv", ".jsonl")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
-MAX_KEY_BYTES = 1024
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/versioning-workflows.html
+MAX_KEY_BYTES = MAX_VERSION_BYTES = 1024
 REQUESTS_AT_ONCE = 8
 POLL_SECONDS = (0.2, 5.0)
 RUNNING = ("RUNNING", "PENDING_REDRIVE")
+# What S3 says of a version that is not there (any more), of a delete marker, and of what no version id can be.
+GONE = ("400", "404", "405", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed")
 
 # A picture as the manifest names it: s3_bucket, s3_key, s3_version_id and run.
 Input = dict[str, Any]
+# With the time of its upload, where that is known.
+Dated = tuple[Input, datetime | None]
 
 
 class BatchError(Exception):
@@ -40,6 +47,10 @@ class NothingToClassify(BatchError):
 
 class InvalidManifest(BatchError):
     """A manifest that cannot be read, or a line of it that names no picture of this deployment."""
+
+
+class PictureUnseen(BatchError):
+    """S3 does not say when a picture was uploaded."""
 
 
 class NoSuchBatch(BatchError):
@@ -71,6 +82,10 @@ class Batches:
         the deployment's), s3_version_id (the version that is present when it is read) and run (0). Raises
         NothingToClassify, InvalidManifest.
         """
+        return (picture for picture, _ in self.dated(source))
+
+    def dated(self, source: str) -> Iterator[Dated]:
+        """The same, with the time of their upload where the source tells it."""
         found = self._manifest(source) if source.endswith(MANIFESTS) else self._listed(source)
         first = next(found, None)
         if first is None:
@@ -80,7 +95,7 @@ class Batches:
             )
         return itertools.chain([first], found)
 
-    def _listed(self, uri: str) -> Iterator[Input]:
+    def _listed(self, uri: str) -> Iterator[Dated]:
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         if not uri.startswith("s3://"):
             raise NothingToClassify(
@@ -95,9 +110,10 @@ class Batches:
             for version in page.get("Versions", []):
                 key = version["Key"]
                 if version["IsLatest"] and not key.endswith("/") and not key.startswith(OWN_PREFIXES):
-                    yield execution_input(Picture(bucket, key, version["VersionId"]), 0)
+                    picture = Picture(bucket, key, version["VersionId"])
+                    yield execution_input(picture, 0), version["LastModified"]
 
-    def _manifest(self, source: str) -> Iterator[Input]:
+    def _manifest(self, source: str) -> Iterator[Dated]:
         seen: set[tuple[str, str]] = set()
         with self._text(source) as lines:
             try:
@@ -106,7 +122,7 @@ class Batches:
                     name = picture["s3_key"], picture["s3_version_id"]
                     if name not in seen:
                         seen.add(name)
-                        yield picture
+                        yield picture, None
             except (UnicodeDecodeError, csv.Error) as error:
                 raise InvalidManifest(
                     f"{source} is no text in UTF-8 ({error}); nothing was started."
@@ -135,7 +151,7 @@ class Batches:
         version, run = fields.get("s3_version_id") or "", fields.get("run") or 0
         if not (isinstance(key, str) and key):
             raise refuse("s3_key must be a non-empty string")
-        if not (isinstance(version, str) and version.isascii()):
+        if not (isinstance(version, str) and version.isascii() and len(version) <= MAX_VERSION_BYTES):
             raise refuse("s3_version_id is no version id; leave it out for the present version")
         if bucket != self.bucket:
             raise refuse(
@@ -147,35 +163,26 @@ class Batches:
             raise refuse(f"s3_key is no Unicode text ({error})") from error
         if length > MAX_KEY_BYTES:
             raise refuse(f"s3_key has {length} bytes, and a key in S3 at most {MAX_KEY_BYTES}")
-        if not (str(run).isascii() and str(run).isdigit()):
-            raise refuse(f"run is {run!r}, not a whole number from 0 on")
-        return execution_input(Picture(bucket, key, version), int(run))
+        digits = str(run)
+        # Python reads no number of thousands of digits.
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 16 and int(digits) <= MAX_RUN):
+            raise refuse(f"run is {digits:.40}, not a whole number from 0 to {MAX_RUN}")
+        return execution_input(Picture(bucket, key, version), int(digits))
 
-    def missing(self, inputs: Iterable[Input]) -> Iterator[Input]:
-        """Those without a row in the ledger. A version that is left out is looked up."""
-        remaining = iter(inputs)
-        chunks = iter(lambda: list(itertools.islice(remaining, KEYS_AT_ONCE)), [])
-        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
-            # A few chunks at a time: a long listing is not held in memory.
-            while ahead := list(itertools.islice(chunks, REQUESTS_AT_ONCE)):
-                for chunk in pool.map(self._without_row, ahead):
-                    yield from chunk
+    def rows_reach_back_to(self) -> datetime:
+        """No row of a picture that was uploaded since then has expired. Raises RetentionUnknown."""
+        return datetime.now(UTC) - retention(self.deployment)
 
-    def _without_row(self, inputs: list[Input]) -> list[Input]:
-        named = [{**each, "s3_version_id": each["s3_version_id"] or self._present(each)} for each in inputs]
-        rows = {(row["picture"], row["version"]) for row in self.workflow.ledger.rows(set(map(_name, named)))}
-        return [each for each in named if _name(each) not in rows]
-
-    def _present(self, picture: Input) -> str:
-        try:
-            return self.workflow.find(_name(picture)[0]).s3_version_id
-        except NoSuchPicture:  # its row will say so
-            return ""
-
-    def start(self, inputs: Iterable[Input], report: Callable[[int], object]) -> Batch | None:
+    def start(
+        self,
+        inputs: Iterable[Input],
+        report: Callable[[int], object],
+        ask: Callable[[int], object] = lambda _: None,
+    ) -> Batch | None:
         """Writes the manifest and starts its execution; None if there is no input.
 
-        Nothing is written before the last input has been read. `report` gets the number of inputs so far.
+        Nothing is written before the last input has been read. `report` gets the number of inputs so far, `ask`
+        that of all of them; it may raise.
         """
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:4]}"
         with tempfile.TemporaryFile() as manifest:
@@ -186,6 +193,7 @@ class Batches:
                 report(count)
             if not count:
                 return None
+            ask(count)
             manifest.seek(0)
             self.s3.upload_fileobj(manifest, self.bucket, manifest_key(name))
         started = self.states.start_execution(
@@ -207,8 +215,14 @@ class Batches:
             raise refusal
         try:
             described = self.states.describe_execution(executionArn=arn)
-            return Batch(described["name"], arn, json.loads(described["input"])["pictures"])
-        except (ClientError, KeyError, TypeError) as error:  # or it was started by hand, with another input
+            return Batch(described["name"], arn, int(json.loads(described["input"])["pictures"]))
+        except (
+            ClientError,
+            KeyError,
+            TypeError,
+            ValueError,
+            OverflowError,
+        ) as error:  # or it was started by hand, with another input
             raise refusal from error
 
     def wait(self, batch: Batch, report: Callable[[int], object]) -> dict[str, Any]:
@@ -244,6 +258,50 @@ class Batches:
 
     def manifest_uri(self, batch: Batch) -> str:
         return f"s3://{self.bucket}/{manifest_key(batch.name)}"
+
+
+class Undecided:
+    """The pictures of a source that have no row in the ledger. A version that is left out is looked up.
+
+    Rows expire and pictures do not, so what was uploaded before `since` is left out and counted: it may have been
+    decided, by people too. `older` is that number once all were read.
+    """
+
+    def __init__(self, batches: Batches, source: str, since: datetime) -> None:
+        self.batches, self.source, self.since, self.older = batches, source, since, 0
+
+    def __iter__(self) -> Iterator[Input]:
+        remaining = self.batches.dated(self.source)
+        chunks = iter(lambda: list(itertools.islice(remaining, KEYS_AT_ONCE)), [])
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            # A few chunks at a time: a long listing is not held in memory.
+            while ahead := list(itertools.islice(chunks, REQUESTS_AT_ONCE)):
+                for picture, uploaded in itertools.chain.from_iterable(pool.map(self._without_row, ahead)):
+                    if uploaded and uploaded < self.since:
+                        self.older += 1
+                    else:
+                        yield picture
+
+    def _without_row(self, dated: list[Dated]) -> list[Dated]:
+        named = [each if each[0]["s3_version_id"] else self._looked_up(each[0]) for each in dated]
+        names = {_name(picture) for picture, _ in named}
+        rows = {(row["picture"], row["version"]) for row in self.batches.workflow.ledger.rows(names)}
+        without = [each for each in named if _name(each[0]) not in rows]
+        return [each if each[1] else self._looked_up(each[0]) for each in without]
+
+    def _looked_up(self, picture: Input) -> Dated:
+        """With its version and time of upload; as it is if the object is gone, for its row will say so."""
+        version = {"VersionId": picture["s3_version_id"]} if picture["s3_version_id"] else {}
+        try:
+            head = self.batches.s3.head_object(Bucket=picture["s3_bucket"], Key=picture["s3_key"], **version)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in GONE:
+                return picture, None
+            raise PictureUnseen(
+                f"{_name(picture)[0]} has no row, and S3 does not say when it was uploaded ({error}). Nothing was"
+                " started: s3:GetObject, s3:GetObjectVersion and s3:ListBucket on the bucket are needed."
+            ) from error
+        return {**picture, "s3_version_id": head.get("VersionId", "")}, head["LastModified"]
 
 
 def _name(picture: Input) -> tuple[str, str]:

@@ -21,8 +21,11 @@ from scripts.workflow import CAPTURES, OWN_PREFIXES, RESULTS, Workflow, bucket_a
 
 # Reviewed pictures, and what was frozen of them for a training job, are copies under the picture's hash.
 COPIES = (f"{reviews.PREFIX}/", "training/data/")
-# What the deployment itself lives on: of its own, only those copies are pictures.
-NO_PICTURES = tuple(own for own in OWN_PREFIXES if not any(copy.startswith(own) for copy in COPIES))
+# All else that the deployment keeps there, or under its other prefixes, is no picture: models, manifests, archives.
+COPY = re.compile(
+    rf"({reviews.PREFIX}|training/data/[^/]+)/.+/([0-9a-f]{{40}}({reviews.SUFFIX.pattern})?|[^/]+[.](jpe?g|png|webp))",
+    re.IGNORECASE | re.DOTALL,
+)
 READ_AT_ONCE = 8
 # A picture may be captured a little before the clock that stamped its version says that it was there.
 SLACK = timedelta(hours=1)
@@ -34,7 +37,7 @@ HOUR = re.compile(r"/(\d{4}/\d\d/\d\d/\d\d)/[^/]+$")
 PERMISSIONS = {
     "ListObjectVersions": "s3:ListBucketVersions on the bucket",
     "GetObject": "s3:GetObjectVersion on the bucket's objects and kms:Decrypt on its key",
-    "PutObject": "s3:PutObject on capture/ and results/ and kms:GenerateDataKey on the bucket's key",
+    "PutObject": "s3:PutObject on capture/, results/ and reviewed/ and kms:GenerateDataKey on the bucket's key",
     "DeleteObjects": "s3:DeleteObjectVersion on the bucket's objects",
     "Query": "dynamodb:Query on the ledger",
     "DeleteItem": "dynamodb:DeleteItem on the ledger",
@@ -119,17 +122,17 @@ class Forgetting:
     def __init__(self, workflow: Workflow, uri: str):
         self.s3, self.ledger, self.bucket = workflow.s3, workflow.ledger, workflow.deployment.bucket
         self.uri, (self.in_bucket, self.key) = uri, bucket_and_key(uri)
-        if self.in_bucket == self.bucket and self.key.startswith(NO_PICTURES):
+        ours = self.in_bucket == self.bucket and self.key.startswith(OWN_PREFIXES)
+        if ours and not COPY.fullmatch(self.key):
             raise ForgetFailed(
-                f"{uri} is no picture but a file of the deployment itself; nothing was removed."
+                f"{uri} is not a picture but a file of the deployment itself, so nothing was removed. Name the picture"
+                " that it is about: its lines and copies go with it."
             )
 
     def find(self, progress: Progress) -> Traces:
         """Looks everywhere, also among versions that were overwritten or deleted. Raises ForgetFailed."""
         with _faults_explained():
-            # Of all keys that begin like this one, it comes first.
-            own = itertools.takewhile(lambda each: each.key == self.key, self._versions(self.key))
-            versions = [*own] if self.in_bucket == self.bucket else []
+            versions = self._versions_of(self.key) if self.in_bucket == self.bucket else []
             found = Traces(self.uri, versions, self.ledger.rows_of(self.uri), [], [])
             since, hashes = found.first_known(), found.hashes()
             copies = [each for place in COPIES for each in self._versions(place) if _stem(each) in hashes]
@@ -144,13 +147,17 @@ class Forgetting:
         return replace(found, copies=copies, files=files)
 
     def remove(self, traces: Traces, progress: Progress) -> None:
-        """Removes what was found: rows and object last, because they lead to the rest. Raises ForgetFailed."""
+        """Removes what was found, in an order that may end anywhere. Raises ForgetFailed.
+
+        Copies go before the manifest that anybody may make of them anew; rows and object last, because they lead to
+        the rest. The latest version of a key goes last: without it, an older one would be present again.
+        """
         hashes = traces.hashes()
         with _faults_explained():
-            for number, file in enumerate(traces.files):
+            self._delete(traces.copies)
+            for number, file in enumerate(sorted(traces.files, key=lambda file: file.is_latest)):
                 progress(f"Removing from files: {number} of {len(traces.files)}", number / len(traces.files))
                 self._cut_out(file, hashes)
-            self._delete(traces.copies)
             for row in traces.rows:
                 self.ledger.remove(row)
             self._delete(traces.versions)
@@ -163,6 +170,10 @@ class Forgetting:
                 yield Stored(
                     each["Key"], each["VersionId"], each["IsLatest"], each["LastModified"], "Size" not in each
                 )
+
+    def _versions_of(self, key: str) -> list[Stored]:
+        """Those of one key: of all that begin like it, it comes first."""
+        return [*itertools.takewhile(lambda each: each.key == key, self._versions(key))]
 
     def _search(
         self, kind: str, files: list[Stored], words: set[str], hashes: set[str], progress: Progress
@@ -188,10 +199,10 @@ class Forgetting:
         return answer["Body"].read()
 
     def _cut_out(self, file: Stored, hashes: set[str]) -> None:
-        """Writes the rest of a file anew and deletes the version that told of the picture."""
+        """Writes the rest of a file anew, be it empty, and deletes the version that told of the picture."""
         answer = self.s3.get_object(Bucket=self.bucket, Key=file.key, VersionId=file.version)
         rest, _ = cut(answer["Body"].read(), self._mentions(hashes))
-        if file.is_latest and rest:
+        if file.is_latest and (rest or len(self._versions_of(file.key)) > 1):
             # Two who forget at the same time must not bring back what the other has removed.
             self.s3.put_object(
                 Bucket=self.bucket,
@@ -203,8 +214,11 @@ class Forgetting:
         self._delete([file])
 
     def _delete(self, versions: list[Stored]) -> None:
-        named = [{"Key": each.key, "VersionId": each.version} for each in versions]
-        buckets.delete(self.s3, self.bucket, named)
+        for latest in (False, True):
+            named = [
+                {"Key": each.key, "VersionId": each.version} for each in versions if each.is_latest == latest
+            ]
+            buckets.delete(self.s3, self.bucket, named)
 
     def _mentions(self, hashes: set[str]) -> Mentions:
         """Whether JSON names the picture: by its URI, as an execution's input does, or by one of its hashes."""

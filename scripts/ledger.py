@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from functions.common.times import ledger_time
@@ -22,6 +22,10 @@ KEYS_AT_ONCE = 100
 Row = dict[str, Any]
 
 
+class RetentionUnknown(Exception):
+    """The deployment does not say how long its ledger keeps rows."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """Which rows: by status (all that wait, if None), error, model, and the time of the last decision."""
@@ -31,6 +35,17 @@ class Selection:
     model: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+def retention(deployment: Deployment) -> timedelta:
+    """After its last decision, a row that waits for nobody expires in this time. Raises RetentionUnknown."""
+    days = deployment.outputs.get("ledger_retention_days")
+    if days is None:
+        raise RetentionUnknown(
+            "The deployment does not say how long its ledger keeps rows (it was applied by an earlier version), so"
+            " nothing was done. Run `terraform apply` again; or, for `scones batch --missing`, name a time by --since."
+        )
+    return timedelta(days=days)
 
 
 class Ledger:

@@ -1,6 +1,7 @@
 """The whole stack on one machine: starts the one-machine AWS and applies the same Terraform to it."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -30,6 +31,9 @@ SHIPPED_MODEL = terraform_cli.ROOT / "training_scripts" / "model" / "model.tar.g
 DEFAULT_FOLDER = terraform_cli.WORK / "local"
 START_SECONDS = 30
 STOP_SECONDS = 20
+ANSWER_SECONDS = 5
+# A process that was told to end is gone from the list a moment before the last of its threads.
+LOCK_SECONDS = 1
 
 # Step by step progress: (what is being done, share done between 0 and 1 or None where unknown).
 Progress = Callable[[str, float | None], None]
@@ -45,6 +49,14 @@ class StackGone(NotDeployed):
 
 class StackFailed(Exception):
     """The one-machine AWS did not start or stop; the message holds its last words."""
+
+
+class StackSilent(StackFailed):
+    """The one-machine AWS runs and does not answer: it may be busy, and what it holds is not given up."""
+
+
+class StackBusy(StackFailed):
+    """Another command starts or stops the one-machine AWS at this moment."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,8 @@ class LocalStack:
     def is_running(self) -> bool:
         """Whether it answers; since a crash or a reboot its port may be anybody's."""
         try:
-            with urllib.request.urlopen(f"{self.server['endpoint_url']}/_local/health", timeout=5) as answer:
+            url = f"{self.server['endpoint_url']}/_local/health"
+            with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
                 return json.load(answer)["pid"] == self.server["pid"]
         except (NotDeployed, OSError, HTTPException, ValueError, LookupError, TypeError):
             return False
@@ -133,30 +146,70 @@ class LocalStack:
 
     def start_server(self, wait_scale: float) -> None:
         """Starts the one-machine AWS in the background, in a fresh folder. Raises StackFailed."""
+        with self._lock() as lock:
+            self._check_free()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            log = self.folder / "local_aws.log"
+            command = [sys.executable, "-m", "scripts.local_aws", "--port", "0"]
+            command += ["--state-dir", str(self.folder), "--wait-scale", str(wait_scale)]
+            command += ["--image", f"{SERVING_REPOSITORY}={SERVING_COMMAND}"]
+            command += ["--image", f"{TRAINING_REPOSITORY}={shlex.quote(training_python())}"]
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    command,
+                    cwd=terraform_cli.ROOT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    pass_fds=[lock],
+                )
+            try:
+                self._wait_for(process, log)
+            except BaseException:
+                process.kill()
+                raise
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[int]:
+        """Keeps others from starting a server here; the server inherits it, and so holds it as long as it lives.
+
+        Raises StackFailed: somebody else holds it.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + LOCK_SECONDS
+        with self.folder.with_name(f"{self.folder.name}.lock").open("wb") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    self._check_free()
+                    if time.monotonic() > deadline:
+                        raise StackBusy(
+                            f"The stack in {self.folder} is being started or stopped by another command, so nothing"
+                            " was changed: wait for that one's end and try again."
+                        ) from None
+                    time.sleep(0.05)
+            yield lock.fileno()
+
+    def _check_free(self) -> None:
+        """Raises StackFailed if the server runs, whether it answers or not."""
+        pid = self._process()
+        if pid is None:
+            return
+        way_out = "`scones down`" if self.folder == DEFAULT_FOLDER else f"`kill {pid}`"
         if self.is_running():
+            url = self.server["endpoint_url"]
             raise StackFailed(
-                f"A stack already runs at {self.server['endpoint_url']}: stop it with `scones down`."
+                f"A stack already runs at {url} (process {pid}): use it once the command that started it has ended,"
+                f" or end it with {way_out}."
             )
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        log = self.folder / "local_aws.log"
-        command = [sys.executable, "-m", "scripts.local_aws", "--port", "0", "--state-dir", str(self.folder)]
-        command += ["--image", f"{SERVING_REPOSITORY}={SERVING_COMMAND}", "--wait-scale", str(wait_scale)]
-        command += ["--image", f"{TRAINING_REPOSITORY}={shlex.quote(training_python())}"]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=terraform_cli.ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        try:
-            self._wait_for(process, log)
-        except BaseException:
-            process.kill()
-            raise
+        raise StackSilent(
+            f"The one-machine AWS (process {pid}) runs but has not answered within {ANSWER_SECONDS} s, so nothing was"
+            f" started or removed. It may be busy or suspended: wait and try again, or end it with {way_out}."
+        )
 
     def _wait_for(self, process: subprocess.Popen[bytes], log: Path) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -168,13 +221,15 @@ class LocalStack:
                 )
             time.sleep(0.05)
 
-    def stop_server(self) -> None:
-        """Stops the one-machine AWS and all its children. Raises StackFailed."""
+    def stop_server(self) -> bool:
+        """Stops the one-machine AWS and all its children; False if it did not run. Raises StackFailed."""
         pid = self._process()
         if pid is None:
-            (self.folder / "local_aws.json").unlink(missing_ok=True)
-            return
+            with self._lock():
+                (self.folder / "local_aws.json").unlink(missing_ok=True)
+            return False
         os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)  # a suspended process gets no other signal
         deadline = time.monotonic() + STOP_SECONDS
         while _is_alive(pid):
             if time.monotonic() > deadline:
@@ -183,16 +238,16 @@ class LocalStack:
                     f"The one-machine AWS (process {pid}) did not end by itself and was killed."
                 )
             time.sleep(0.05)
+        return True
 
     def _process(self) -> int | None:
-        """The server's process, be it too busy to answer; since a crash or a reboot its id may be anybody's."""
+        """The server's process, whether it answers or not; since a crash or a reboot its id may be anybody's."""
         try:
-            pid = self.server["pid"]
+            pid: int = self.server["pid"]
         except NotDeployed:
             return None
-        if self.is_running():
-            return pid
-        return pid if f"--state-dir {self.folder} " in _shown_by_ps("args", pid) else None
+        is_ours = f"--state-dir {self.folder} " in _listed(pid)[1] or self.is_running()
+        return pid if is_ours else None
 
     def terraform(
         self, *arguments: str, on_line: Callable[[str], None] | None = None, accept: tuple[int, ...] = (0,)
@@ -312,18 +367,18 @@ def serving_digest() -> str:
 
 def _is_alive(pid: int) -> bool:
     """Whether a process runs: one that has ended stays in the list (Z) until its parent asks for it."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return not _shown_by_ps("stat", pid).startswith("Z")
+    return _listed(pid)[0][:1] not in ("", "X", "Z")
 
 
-def _shown_by_ps(field: str, pid: int) -> str:
-    """Nothing for a process that is not there, or where ps is not: small container images come without it."""
-    command = ["ps", "-ww", "-o", f"{field}=", "-p", str(pid)]
-    with contextlib.suppress(FileNotFoundError):
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return ""
+def _listed(pid: int) -> tuple[str, str]:
+    """The state and the command line of a process; nothing for one that is not there."""
+    if Path("/proc/self").exists():  # small container images come without ps
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].strip()
+            return state, os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
+        return "", ""
+    shown = ["ps", "-ww", "-o", "stat=", "-o", "args=", "-p", str(pid)]
+    state, _, command = subprocess.run(shown, capture_output=True, text=True, check=False).stdout.partition(
+        " "
+    )
+    return state, command

@@ -20,7 +20,7 @@ from typing import Any
 from functions.common.inference_id import picture_hash
 from functions.common.times import ledger_time
 from scripts.deployment import Deployment
-from scripts.ledger import UNKNOWN_VERSION, UNUSABLE, Ledger, Row, Selection
+from scripts.ledger import UNKNOWN_VERSION, UNUSABLE, Ledger, Row, Selection, retention
 from scripts.workflow import bucket_and_key
 
 PREFIX = "reviewed"
@@ -73,7 +73,10 @@ class _Session:
 
 
 class Reviews:
-    """The rows that wait, for one reviewer; each open page is a session with leases of its own."""
+    """The rows that wait, for one reviewer; each open page is a session with leases of its own.
+
+    A row that waits does not expire; an answer lets it. Raises RetentionUnknown.
+    """
 
     def __init__(
         self,
@@ -86,6 +89,7 @@ class Reviews:
         self._bucket = deployment.bucket
         self._s3 = deployment.client("s3")
         self._ledger = Ledger(deployment)
+        self._retention = retention(deployment)
         self._now = now
         self._lock = threading.Lock()
         self._sessions: dict[str, _Session] = {}
@@ -127,13 +131,15 @@ class Reviews:
         # Picture first: what dies in between leaves the row waiting, and the next answer puts the copy right.
         # Only a rerun that accepts the picture lets the copy stay, in the class that a person named.
         self._place(item, label)
-        at = ledger_time(self._now())
+        now = self._now()
+        at, expiry = ledger_time(now), int((now + self._retention).timestamp())
         values = {":session": {"S": session}, ":label": {"S": label}, ":at": {"S": at}}
+        values[":expiry"] = {"N": str(expiry)}
         values |= self._told("reviewed", at, label)
         try:
             self._update(
                 item,
-                "SET reviewed_label = :label, reviewer = :reviewer, reviewed_at = :at, "
+                "SET reviewed_label = :label, reviewer = :reviewer, reviewed_at = :at, expiry = :expiry, "
                 "#history = list_append(if_not_exists(#history, :nothing), :entry) "
                 "REMOVE attention, lease_by, lease_until",
                 "attribute_exists(attention) AND lease_by = :session",
@@ -164,7 +170,7 @@ class Reviews:
             item,
             "SET attention = :attention, lease_by = :session, lease_until = :until, "
             "#history = list_append(if_not_exists(#history, :nothing), :entry) "
-            "REMOVE reviewed_label, reviewer, reviewed_at",
+            "REMOVE reviewed_label, reviewer, reviewed_at, expiry",
             "reviewer = :reviewer AND reviewed_at = :answered AND #status = :attention "
             "AND attribute_not_exists(attention)",
             values | told | {":answered": {"S": at}},

@@ -18,6 +18,11 @@ output "ledger_table" {
   value       = module.storage.ledger
 }
 
+output "ledger_retention_days" {
+  description = "Days after its last decision that a row of the ledger expires; one that waits for a person stays."
+  value       = var.ledger_retention_days
+}
+
 output "state_machine_arn" {
   description = "State machine that classifies one picture."
   value       = module.state_machine["classify"].arn

@@ -275,7 +275,7 @@ variable "log_retention_days" {
 variable "ledger_retention_days" {
   type        = number
   default     = 365
-  description = "Days that a picture's row in the ledger is kept, and with it the captured requests and batch results. 365 lets this year's figures be held against last year's."
+  description = "Days that a picture's row in the ledger is kept once nobody has to look at it, and captured requests and batch results. 365 lets this year's figures be held against last year's."
 
   validation {
     condition     = var.ledger_retention_days >= 1 && floor(var.ledger_retention_days) == var.ledger_retention_days

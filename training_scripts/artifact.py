@@ -4,9 +4,9 @@ import gzip
 import hashlib
 import io
 import json
-import math
 import os
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def described(text: bytes, place: str) -> dict[str, Any]:
     """
     try:
         description = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{place}: {DESCRIPTION} is no JSON ({error}): train the model again") from error
     wrong = _first_fault(description)
     if wrong:
@@ -100,7 +100,8 @@ def _are_numbers(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    # also false for NaN; a whole number may be larger than any float
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def write(folder: Path, description: dict[str, Any], network: bytes) -> None:

@@ -17,7 +17,7 @@ from functions.common.errors import (
     Misconfigured,
     WorkflowError,
 )
-from functions.common.inference_id import inference_id
+from functions.common.inference_id import MAX_RUN, inference_id
 from functions.common.labels import labels_hash
 from functions.common.telemetry import observed
 
@@ -67,10 +67,10 @@ def _inference_id(event: dict[str, Any]) -> str:
         event.get(name, "") for name in ("s3_bucket", "s3_key", "s3_version_id", "run")
     )
     named = all(isinstance(name, str) and name for name in (bucket, key, version))
-    if not (named and type(run) is int and 0 <= run < 10**20):
+    if not (named and type(run) is int and 0 <= run <= MAX_RUN):
         raise InvalidInput(
-            "s3_bucket, s3_key and s3_version_id must be non-empty strings and run a whole number from 0 on,"
-            " as they name the inference; pass on those of the execution."
+            "s3_bucket, s3_key and s3_version_id must be non-empty strings and run a whole number from 0 to"
+            f" {MAX_RUN}, as they name the inference; pass on those of the execution."
         )
     return inference_id(bucket, key, version, run)
 

@@ -2,6 +2,9 @@
 
 import hashlib
 
+# The highest run: every reader of JSON, JSONata among them, keeps whole numbers up to there apart.
+MAX_RUN = 10**15
+
 
 def picture_hash(s3_bucket: str, s3_key: str, s3_version_id: str) -> str:
     """40 hex digits that stand for one version of a picture; they tell nobody its name."""

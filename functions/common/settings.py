@@ -62,7 +62,7 @@ def pixels(name: str) -> int:
     state to state: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
     """
     value = text(name)
-    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 240):
+    if not (value.isascii() and value.isdigit() and len(value) <= 3 and 1 <= int(value) <= 240):
         raise Misconfigured(
             f"The environment variable {name} is {value!r}; set a number of pixels from 1 to 240 and apply."
         )

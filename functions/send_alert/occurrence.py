@@ -7,8 +7,8 @@ missing or of another type than promised becomes empty.
 import dataclasses
 import hashlib
 import json
-import math
 import re
+import sys
 from typing import Any
 
 from functions.common.batch_results import Summary
@@ -190,7 +190,8 @@ def _returned_label(configuration: Any) -> str:
 
 
 def _amount(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    # Also false for NaN; a whole number may be larger than any float.
+    return float(value) if isinstance(value, int | float) and abs(value) <= sys.float_info.max else None
 
 
 def _text(source: Any, name: str) -> str:

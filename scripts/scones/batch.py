@@ -2,13 +2,16 @@
 
 import json
 import sys
-from typing import Annotated
+from collections.abc import Iterable
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from functions.common.batch_results import Summary
-from scripts.batches import Batch, Batches
+from scripts.batches import Batch, Batches, Undecided
 from scripts.local_stack import ENVIRONMENT
 from scripts.scones.console import (
     ALL_ACCEPTED,
@@ -18,14 +21,17 @@ from scripts.scones.console import (
     err,
     errors_explained,
     find_deployment,
+    moment,
     out,
     printable,
     steps,
 )
 from scripts.workflow import Workflow
 
+ASK_ABOVE = 1000
 
-def batch(
+
+def batch(  # noqa: PLR0913, PLR0917 - one for each option
     source: Annotated[
         str | None,
         typer.Argument(
@@ -34,7 +40,22 @@ def batch(
         ),
     ] = None,
     missing: Annotated[
-        bool, typer.Option("--missing", help="Only pictures that have no row in the ledger.")
+        bool,
+        typer.Option(
+            "--missing",
+            help="Only pictures that have no row in the ledger and are younger than any that expired.",
+        ),
+    ] = False,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=moment,
+            metavar="TIME",
+            help="With --missing: those uploaded then or later, however old: 2h, 3d or 2026-11-20T14:30 (UTC).",
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help=f"Do not ask: --missing does, above {ASK_ABOVE:,} pictures.")
     ] = False,
     attach: Annotated[
         str | None,
@@ -56,11 +77,21 @@ def batch(
     """
     if attach and (source or missing):
         raise typer.BadParameter("--attach follows a batch that runs: leave the source and --missing out")
+    if since and not missing:
+        raise typer.BadParameter("--since bounds --missing: give both")
     with errors_explained():
         batches = Batches(Workflow(find_deployment(environment)))
-        followed = batches.find(attach) if attach else _start(batches, source, missing)
+        source = source or f"s3://{batches.bucket}/incoming/"
+        older = 0
+        if attach:
+            followed: Batch | None = batches.find(attach)
+        elif missing:
+            followed, older = _start_missing(batches, source, since, yes)
+        else:
+            followed = _start(batches, batches.pictures(source))
         if followed is None:
-            print(json.dumps({"pictures": 0}) if as_json else "Every picture has a row: nothing to do.")
+            every = "Every other picture" if older else "Every picture"
+            print(json.dumps({"pictures": 0}) if as_json else f"{every} has a row: nothing to do.")
             raise typer.Exit(ALL_ACCEPTED)
         status = _wait(batches, followed)
         summary = batches.summary(followed)
@@ -68,13 +99,33 @@ def batch(
     raise typer.Exit(_exit_code(summary, status))
 
 
-def _start(batches: Batches, source: str | None, missing: bool) -> Batch | None:
+def _start_missing(
+    batches: Batches, source: str, since: datetime | None, yes: bool
+) -> tuple[Batch | None, int]:
+    """Starts what has no row and cannot have lost it; says and returns how many pictures were left out."""
+    bound = since or batches.rows_reach_back_to()
+    undecided = Undecided(batches, source, bound)
+    started = _start(batches, undecided, ask=not yes)
+    if undecided.older:
+        err.print(
+            f"Left out: {undecided.older:,} pictures without a row that were uploaded before {bound:%Y-%m-%d %H:%M} UTC."
+            " They may have been decided, because rows expire. To classify them all the same, give an earlier --since."
+        )
+    return started, undecided.older
+
+
+def _start(batches: Batches, inputs: Iterable[dict[str, Any]], ask: bool = False) -> Batch | None:
     batches.workflow.check_endpoint()
-    inputs = batches.pictures(source or f"s3://{batches.bucket}/incoming/")
-    with steps() as progress:
+    with ExitStack() as display:
+        progress = display.enter_context(steps())
+
+        def agree(count: int) -> None:
+            display.close()
+            if ask and count > ASK_ABOVE:
+                typer.confirm(f"{count:,} pictures have no row. Classify them all?", abort=True, err=True)
+
         started = batches.start(
-            batches.missing(inputs) if missing else inputs,
-            lambda count: progress(f"Writing the manifest: {count:,} pictures", None),
+            inputs, lambda count: progress(f"Writing the manifest: {count:,} pictures", None), agree
         )
     if started:
         err.print(

@@ -24,6 +24,7 @@ from scripts.deployment import Deployment, NotDeployed
 from scripts.destroying import NotSeen, Protected, StillDeployed, Target
 from scripts.forgetting import ForgetFailed
 from scripts.identity import StateLocked, StateUnreadable, WrongDeployment
+from scripts.ledger import RetentionUnknown
 from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, ActionCounter, LocalStack, StackFailed
 from scripts.making_report import LabelsWouldBeLost, NothingToShow
 from scripts.packaging import PackagingError
@@ -70,6 +71,7 @@ EXPECTED_ERRORS = (
     NoSuchObject,
     NothingReviewed,
     NothingToShow,
+    RetentionUnknown,
     LabelsWouldBeLost,
     LabelsError,
     PromoteError,

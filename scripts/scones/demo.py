@@ -50,9 +50,9 @@ def demo(
     with errors_explained(), interruption_told(), tempfile.TemporaryDirectory() as scratch:
         samples = _samples(images, data, Path(scratch), seed)
         began = time.monotonic()
+        with steps() as progress:
+            deployment = stack.bring_up(progress)
         try:
-            with steps() as progress:
-                deployment = stack.bring_up(progress)
             workflow = Workflow(deployment)
             out.print(f"The stack is up after {time.monotonic() - began:.0f} s, on this machine alone.\n")
             shown, summary = _show(workflow, samples, began)

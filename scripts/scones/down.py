@@ -7,7 +7,5 @@ from scripts.scones.console import err, errors_explained
 def down() -> None:
     """Stop the stack on this machine and every process it started. Nothing of it is kept."""
     with errors_explained():
-        stack = LocalStack(DEFAULT_FOLDER)
-        was_running = stack.is_running()
-        stack.stop_server()
+        was_running = LocalStack(DEFAULT_FOLDER).stop_server()
     err.print("The stack is down." if was_running else "No stack was running.")

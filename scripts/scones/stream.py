@@ -39,7 +39,7 @@ NAMED = 20
 
 def stream(  # noqa: PLR0913, PLR0917 - one for each option
     rate: Annotated[float, typer.Option(min=0.01, max=1000, help="Pictures in a second.")] = 5,
-    count: Annotated[int, typer.Option(min=1, help="Pictures in all.")] = 100,
+    count: Annotated[int, typer.Option(min=1, max=10**9, help="Pictures in all.")] = 100,
     images: Annotated[
         Path | None,
         typer.Option(

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from scripts.dead_letters import DeadLetters
+from scripts.ledger import retention
 from scripts.reruns import Reruns
 from scripts.workflow import Workflow
 from training_scripts import drawings
@@ -40,12 +42,7 @@ def threshold(workflow: Workflow, value: float) -> Iterator[None]:
 def test_a_doubtful_picture_is_accepted_by_a_rerun_with_a_lower_threshold(scones, workflow, doubtful):
     outcome = workflow.classify(str(doubtful))
     waiting = workflow.row(outcome.uri, outcome.version)
-    workflow.dynamodb.update_item(
-        TableName=workflow.ledger.table,
-        Key={"picture": {"S": outcome.uri}, "version": {"S": outcome.version}},
-        UpdateExpression="SET expiry = :soon",
-        ExpressionAttributeValues={":soon": {"N": str(waiting["expiry"] - 30 * 86400)}},
-    )
+    assert "expiry" not in waiting
     chosen = ("rerun", "--status", "LOW_CONFIDENCE", "--since", waiting["time"], "--wait", "--yes", "--json")
 
     with threshold(workflow, 0.3):
@@ -59,7 +56,8 @@ def test_a_doubtful_picture_is_accepted_by_a_rerun_with_a_lower_threshold(scones
     assert (row["status"], row["threshold"], row["run"]) == ("ACCEPTED", 0.3, 1)
     assert not {"attention", "error", "cause"} & set(row)
     assert [entry["status"] for entry in row["history"]] == ["LOW_CONFIDENCE", "ACCEPTED"]
-    assert row["expiry"] >= waiting["expiry"]
+    kept_until = datetime.fromisoformat(row["time"]) + retention(workflow.deployment)
+    assert row["expiry"] == pytest.approx(kept_until.timestamp(), abs=2)
     assert lines(scones(*chosen)) == []
 
 

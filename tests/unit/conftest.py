@@ -127,6 +127,7 @@ def deployment(bucket: Any) -> Deployment:
     names |= {
         "ledger_table": table["TableDescription"]["TableName"],
         "endpoint_name": "scones-test-classifier",
+        "ledger_retention_days": 90,
     }
     return Deployment(names | queues, {})
 

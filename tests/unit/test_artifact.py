@@ -51,6 +51,7 @@ def test_packing_is_reproducible_to_the_bit(tmp_path):
         {"mean": [0.5]},
         {"std": [0.25, 0.0, 0.25]},
         {"temperature": float("nan")},
+        {"temperature": 10**400},
         {"temperature": -1},
         {"threshold": 1.5},
         {"threshold": "0.93"},

@@ -1,13 +1,29 @@
 """The pictures of a batch: from a prefix or a manifest, and which of them have no row."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.exceptions import ClientError
+from typer.testing import CliRunner
 
-from scripts.batches import Batches, InvalidManifest, NothingToClassify
+from functions.common.inference_id import MAX_RUN
+from scripts.batches import (
+    Batch,
+    Batches,
+    InvalidManifest,
+    NoSuchBatch,
+    NothingToClassify,
+    PictureUnseen,
+    Undecided,
+)
 from scripts.deployment import NotDeployed
+from scripts.ledger import RetentionUnknown
+from scripts.scones.cli import app
 from scripts.workflow import OWN_PREFIXES, Workflow
 from tests.unit.conftest import BUCKET
+
+ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 ODD_KEYS = [
     "incoming/a b.jpg",
@@ -134,6 +150,14 @@ def test_a_broken_line_is_named_by_its_number_and_nothing_is_written(batches, ma
         json.dumps({"s3_key": "ü" * 600}): "1200 bytes",
         '{"s3_key": "a", "run": -1}': "run is -1",
         '{"s3_key": "a", "run": true}': "run is True",
+        '{"s3_key": "a", "run": 1e400}': "run is inf",
+        '{"s3_key": "a", "run": NaN}': "run is nan",
+        '{"s3_key": "a", "run": 1.0}': "run is 1.0",
+        f'{{"s3_key": "a", "run": {MAX_RUN + 1}}}': f"from 0 to {MAX_RUN}",
+        f'{{"s3_key": "a", "run": {10**30}}}': "not a whole number",
+        f'{{"s3_key": "a", "run": "{"7" * 5000}"}}': "run is 7{40}, not a whole number",
+        f'{{"s3_key": "a", "run": {"7" * 5000}}}': "no JSON object",
+        json.dumps({"s3_key": "a", "s3_version_id": "v" * 1025}): "s3_version_id is no version id",
     }
 
     for line, why in refused.items():
@@ -141,6 +165,15 @@ def test_a_broken_line_is_named_by_its_number_and_nothing_is_written(batches, ma
         with pytest.raises(InvalidManifest, match=rf"jsonl, line 2: .*{why}.*Nothing was started"):
             batches.start(batches.pictures(source), lambda count: None)
     assert list(bucket.objects.all()) == []
+
+
+def test_the_highest_run_is_taken_and_a_longer_one_named_with_its_line(batches, manifest):
+    source = manifest(f"s3_key,run\nincoming/a.jpg,{MAX_RUN}\nincoming/b.jpg,{'7' * 5000}\n", "pictures.csv")
+    pictures = batches.pictures(source)
+
+    assert next(pictures)["run"] == MAX_RUN
+    with pytest.raises(InvalidManifest, match=r"pictures.csv, line 3: run is 7{40}, not a whole number"):
+        next(pictures)
 
 
 def test_what_is_no_manifest_is_named(batches, manifest):
@@ -174,7 +207,7 @@ def test_missing_are_those_versions_that_have_no_row(batches, put):
     overwritten = decided[0]
     put(overwritten)
 
-    found = keys(batches.missing(batches.pictures(f"s3://{BUCKET}/incoming/")))
+    found = keys(Undecided(batches, f"s3://{BUCKET}/incoming/", ALWAYS))
 
     assert sorted(found) == sorted({*versions, overwritten} - set(decided[1:]))
 
@@ -183,7 +216,7 @@ def test_missing_looks_up_the_version_that_a_manifest_leaves_out(batches, manife
     version = put("incoming/a.jpg")
     source = manifest("s3_key\nincoming/a.jpg\nincoming/gone.jpg\n", "pictures.csv")
 
-    found = list(batches.missing(batches.pictures(source)))
+    found = list(Undecided(batches, source, ALWAYS))
 
     assert [(each["s3_key"], each["s3_version_id"]) for each in found] == [
         ("incoming/a.jpg", version),
@@ -206,4 +239,142 @@ def test_an_object_that_was_gone_when_it_was_read_has_a_row_under_an_unknown_ver
     batches.workflow.dynamodb.put_item(TableName="scones-test-ledger", Item=row)
     source = manifest("s3_key\nincoming/gone.jpg\n", "pictures.csv")
 
-    assert batches.start(batches.missing(batches.pictures(source)), lambda count: None) is None
+    assert batches.start(Undecided(batches, source, ALWAYS), lambda count: None) is None
+
+
+@pytest.fixture
+def aged(monkeypatch):
+    """Lets the clock of the command be so many days ahead of that of the bucket."""
+
+    def age(days):
+        class Later(datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return datetime.now(tz) + timedelta(days=days)
+
+        monkeypatch.setattr("scripts.batches.datetime", Later)
+
+    return age
+
+
+@pytest.fixture
+def started(deployment, monkeypatch):
+    """What `scones batch` starts in place of an execution: numbers of pictures."""
+    numbers = []
+
+    def start(self, inputs, report, ask):
+        count = sum(1 for _ in inputs)
+        if count:
+            ask(count)
+            numbers.append(count)
+            return Batch("b", "arn", count)
+        return None
+
+    monkeypatch.setattr("scripts.scones.batch.ASK_ABOVE", 2)
+    monkeypatch.setattr("scripts.scones.batch.find_deployment", lambda _: deployment)
+    monkeypatch.setattr("scripts.scones.batch._wait", lambda batches, batch: "SUCCEEDED")
+    monkeypatch.setattr("scripts.scones.batch._show", lambda *_: None)
+    monkeypatch.setattr(Batches, "start", start)
+    monkeypatch.setattr(Batches, "summary", lambda *_: None)
+    monkeypatch.setattr("scripts.scones.batch._exit_code", lambda *_: 0)
+    return numbers
+
+
+@pytest.mark.parametrize("kind", ["prefix", "manifest", "manifest with versions"])
+def test_a_picture_that_is_older_than_any_row_is_left_out_and_counted(batches, put, manifest, aged, kind):
+    versions = {key: put(key) for key in ("incoming/a.jpg", "incoming/b.jpg")}
+    lines = [f"{key},{version if 'versions' in kind else ''}\n" for key, version in versions.items()]
+    source = f"s3://{BUCKET}/incoming/"
+    if kind != "prefix":
+        source = manifest("s3_key,s3_version_id\n" + "".join(lines), "pictures.csv")
+
+    for days, taken, left_out in ((0, 2, 0), (89, 2, 0), (91, 0, 2)):
+        aged(days)
+        undecided = Undecided(batches, source, batches.rows_reach_back_to())
+
+        assert (len(list(undecided)), undecided.older) == (taken, left_out)
+
+
+def test_an_old_picture_with_its_row_is_not_counted(batches, put):
+    version = put("incoming/a.jpg")
+    row = {"picture": {"S": f"s3://{BUCKET}/incoming/a.jpg"}, "version": {"S": version}}
+    batches.workflow.dynamodb.put_item(TableName="scones-test-ledger", Item=row)
+    undecided = Undecided(batches, f"s3://{BUCKET}/incoming/", datetime.now(UTC) + timedelta(days=1))
+
+    assert (list(undecided), undecided.older) == ([], 0)
+
+
+@pytest.mark.parametrize("version", ["", "named"])
+def test_a_picture_that_s3_does_not_show_is_not_taken_for_gone(batches, put, manifest, monkeypatch, version):
+    named = put("incoming/a.jpg") if version else ""
+    source = manifest(f"s3_key,s3_version_id\nincoming/a.jpg,{named}\n", "pictures.csv")
+
+    def refuse(**_):
+        raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+
+    monkeypatch.setattr(batches.s3, "head_object", refuse)
+    with pytest.raises(
+        PictureUnseen, match=r"incoming/a.jpg has no row, and S3 does not say .* Nothing was started"
+    ):
+        list(Undecided(batches, source, ALWAYS))
+
+
+def test_a_deployment_that_does_not_say_how_long_rows_last_is_not_guessed_at(batches):
+    del batches.deployment.outputs["ledger_retention_days"]
+
+    with pytest.raises(RetentionUnknown, match=r"nothing was done.*terraform apply.*--since"):
+        batches.rows_reach_back_to()
+
+
+def test_missing_says_what_it_left_out(put, aged, started):
+    put("incoming/a.jpg")
+    aged(91)
+
+    bounded = CliRunner().invoke(app, ["batch", "--missing"])
+    told = CliRunner().invoke(app, ["batch", "--missing", "--since", "1d"])
+
+    assert (bounded.exit_code, bounded.stdout) == (0, "Every other picture has a row: nothing to do.\n")
+    assert "Left out: 1 pictures without a row that were uploaded before" in bounded.stderr
+    assert (told.exit_code, "Left out" in told.stderr) == (0, False)
+    assert started == [1]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "answer", "expected"),
+    [(2, "", [2]), (3, "n\n", []), (3, "y\n", [3]), (3, "", []), (3, "--yes", [3])],
+)
+def test_missing_asks_above_a_number_of_pictures(put, started, pictures, answer, expected):
+    for number in range(pictures):
+        put(f"incoming/{number}.jpg")
+    words = [answer] if answer == "--yes" else []
+
+    result = CliRunner().invoke(app, ["batch", "--missing", *words], input=answer)
+
+    assert started == expected
+    assert result.exit_code == (0 if expected else 1)
+    assert ("3 pictures have no row" in result.stderr) == (pictures == 3 and not words)
+
+
+def test_what_is_named_is_started_without_a_question(put, started):
+    for number in range(3):
+        put(f"incoming/{number}.jpg")
+
+    assert CliRunner().invoke(app, ["batch"]).exit_code == 0
+    assert started == [3]
+
+
+def test_since_needs_missing(started):
+    assert "--since bounds --missing" in CliRunner().invoke(app, ["batch", "--since", "3d"]).stderr
+    assert started == []
+
+
+@pytest.mark.parametrize(
+    "given", ['{"pictures": "x"}', f'{{"pictures": {"7" * 5000}}}', '{"pictures": 1e400}', "7"]
+)
+def test_an_execution_with_another_input_is_no_batch(batches, monkeypatch, given):
+    batches.deployment.outputs["batch_state_machine_arn"] = "arn:aws:states:us-east-1:1:stateMachine:batch"
+    described = {"name": "b", "input": given}
+    monkeypatch.setattr(batches.states, "describe_execution", lambda **_: described)
+
+    with pytest.raises(NoSuchBatch):
+        batches.find("b")

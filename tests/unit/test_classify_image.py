@@ -6,7 +6,7 @@ import pytest
 
 from functions.classify_image import handler
 from functions.common.errors import EndpointUnavailable, InvalidInference, InvalidInput, Misconfigured
-from functions.common.inference_id import inference_id
+from functions.common.inference_id import MAX_RUN, inference_id
 from functions.common.labels import labels_hash
 
 ATTRIBUTES = f"model=scones-2026-11-12;labels={labels_hash(['bicycle', 'motorcycle', 'neither'])}"
@@ -84,7 +84,16 @@ def test_the_id_of_the_longest_key_and_run_is_within_sagemakers_limits():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"s3_key": ""}, {"s3_version_id": None}, {"s3_bucket": 7}, {"run": "0"}, {"run": -1}, {"run": True}],
+    [
+        {"s3_key": ""},
+        {"s3_version_id": None},
+        {"s3_bucket": 7},
+        {"run": "0"},
+        {"run": -1},
+        {"run": True},
+        {"run": MAX_RUN + 1},
+        {"run": float("inf")},
+    ],
 )
 def test_an_input_that_names_no_picture_is_invalid(endpoint, context, event, wrong):
     with pytest.raises(InvalidInput, match="s3_bucket"):

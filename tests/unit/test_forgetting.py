@@ -267,11 +267,191 @@ def test_a_missing_permission_is_named(action, upload, capture, forgetting, monk
 
 
 @pytest.mark.parametrize(
-    "key", ["models/m/model.tar.gz", "capture/e/primary/x.jsonl", "results/1/pictures.jsonl"]
+    "key",
+    [
+        "models/m/model.tar.gz",
+        "models/m/picture.jpg",
+        "capture/e/primary/x.jsonl",
+        "results/1/pictures.jsonl",
+        "reviewed/manifest.jsonl",
+        "reviewed/picture.jpg",
+        "reviewed/bicycle/manifest.jsonl",
+        "training/job/output/model.tar.gz",
+        "training/job/source/sourcedir.tar.gz",
+        "training/job/checkpoints/picture.jpg",
+        "training/data/set/manifest.json",
+        "training/data/set/train.lst",
+        "training/data/set/cifar-100.tar.gz",
+        "training/data/set/train/bicycle/list.json",
+        "training/data/picture.jpg",
+        f"training/data/{'a' * 40}",
+    ],
 )
 def test_the_deployments_own_files_are_no_pictures(forgetting, key):
     with pytest.raises(ForgetFailed, match="file of the deployment itself"):
         forgetting(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"reviewed/bicycle/{'a' * 40}.jpe",
+        f"reviewed/bicycle/{'a' * 40}",
+        f"training/data/reviewed-1/train/bicycle/{'a' * 40}.jpg",
+        "training/data/set/train/mountain bike/van-17.PNG",
+        "training/data/set/bicycle/van-17.webp",
+        "archive/2026/notes.txt",
+        "reviewed.jpg",
+    ],
+)
+def test_pictures_and_copies_of_them_can_be_forgotten(forget, bucket, key):
+    bucket.put_object(Key=key, Body=b"picture")
+
+    assert forget(key)["versions"] == 1
+    assert everything(bucket) == {}
+
+
+def test_an_emptied_manifest_does_not_bring_an_older_one_back(bucket, upload, forget):
+    """The older one holds a label that somebody has withdrawn since."""
+    copy = f"reviewed/bicycle/{picture_hash(bucket.name, 'incoming/a.jpg', upload('incoming/a.jpg'))}.jpg"
+    for line in ("withdrawn", copy):
+        body = json.dumps({"source-ref": f"s3://{bucket.name}/{line}"}).encode() + b"\n"
+        bucket.put_object(Key="reviewed/manifest.jsonl", Body=body)
+
+    forget("incoming/a.jpg")
+
+    assert bucket.Object("reviewed/manifest.jsonl").get()["Body"].read() == b""
+    assert len(everything(bucket, "reviewed/manifest.jsonl")) == 2
+
+
+# Requests that change something when the picture of the next test is forgotten.
+CHANGES = 12
+
+
+class Cut(Exception):
+    """Stands for whatever ends a command between two requests."""
+
+
+def present(bucket):
+    """The content of what an ordinary listing shows."""
+    return {each.key: each.get()["Body"].read() for each in bucket.objects.all()}
+
+
+@pytest.fixture
+def cut_at(monkeypatch):
+    """Ends the work at the nth request that changes something: before it, after a part of it, or after it."""
+
+    def arm(work, number, moment):
+        done = []
+
+        def cutting(change):
+            def run(**request):
+                done.append(change)
+                if len(done) - 1 != number:
+                    return change(**request)
+                if moment == "within" and len(named := request.get("Delete", {}).get("Objects", [])) > 1:
+                    change(**request | {"Delete": {"Objects": named[:1]}})
+                elif moment == "after":
+                    change(**request)
+                raise Cut
+
+            return run
+
+        for client, name in (
+            (work.s3, "put_object"),
+            (work.s3, "delete_objects"),
+            (work.ledger.dynamodb, "delete_item"),
+        ):
+            monkeypatch.setattr(client, name, cutting(getattr(client, name)))
+        return done
+
+    return arm
+
+
+@pytest.fixture
+def scene(bucket, upload, capture):
+    """A picture of two versions in every place that may tell of it, and a label that was withdrawn."""
+    other, versions = upload("incoming/b.jpg"), [upload("incoming/a.jpg"), upload("incoming/a.jpg")]
+    bucket.Object("incoming/a.jpg").delete()
+    names = [picture_hash(bucket.name, "incoming/a.jpg", version) for version in versions]
+    for label in ("bicycle", "motorcycle"):
+        bucket.put_object(Key=f"reviewed/{label}/{names[0]}.jpg", Body=b"copy")
+    bucket.Object(f"reviewed/bicycle/{names[0]}.jpg").delete()
+    for name in (names[0], "withdrawn", names[0]):
+        line = json.dumps({"source-ref": f"s3://{bucket.name}/reviewed/bicycle/{name}.jpg"})
+        bucket.put_object(Key="reviewed/manifest.jsonl", Body=f"{line}\n".encode())
+    capture(("incoming/a.jpg", versions[0], 0), ("incoming/b.jpg", other, 0))
+    capture(("incoming/a.jpg", versions[1], 0), name="01-00.jsonl")
+    return bucket, names
+
+
+@pytest.mark.parametrize("moment", ["before", "within", "after"])
+@pytest.mark.parametrize("number", range(CHANGES))
+def test_cut_off_anywhere_nothing_comes_back_and_a_repetition_does_the_rest(
+    scene, forgetting, cut_at, number, moment
+):
+    bucket, names = scene
+    before, work = present(bucket), forgetting("incoming/a.jpg")
+    traces = work.find(silent)
+    cut_at(work, number, moment)
+
+    with pytest.raises(Cut):
+        work.remove(traces, silent)
+
+    for key, content in present(bucket).items():
+        assert content == before[key] or names[0].encode() not in content
+        assert b"withdrawn" not in content
+    rest = work.find(silent)
+    work.remove(rest, silent)
+    assert any(rest.counts().values()) != (number == CHANGES - 1 and moment == "after")
+    first, second, third = sorted(present(bucket))
+    assert first.startswith("capture/")
+    assert (second, third) == ("incoming/b.jpg", "reviewed/manifest.jsonl")
+    assert present(bucket)[third] == b""
+    assert not any(name.encode() in content for name in names for content in everything(bucket).values())
+
+
+@pytest.fixture
+def denied(deployment, monkeypatch):
+    """Denies an operation on one prefix to `scones forget`."""
+    made = type(deployment).client
+
+    def deny(operation, prefix):
+        def refuse(params, model, **_):
+            if params.get("Prefix", "") == prefix:
+                raise ClientError({"Error": {"Code": "AccessDenied", "Message": "explicit deny"}}, model.name)
+
+        def client(_, service):
+            answer = made(deployment, service)
+            answer.meta.events.register(f"before-parameter-build.*.{operation}", refuse)
+            return answer
+
+        monkeypatch.setattr(type(deployment), "client", client)
+        monkeypatch.setattr("scripts.scones.forget.find_deployment", lambda _: deployment)
+
+    return deny
+
+
+@pytest.mark.parametrize(
+    ("operation", "prefix"),
+    [
+        ("ListObjectVersions", "incoming/a.jpg"),
+        ("ListObjectVersions", "reviewed/"),
+        ("ListObjectVersions", "capture/"),
+        ("ListObjectVersions", "results/"),
+        ("Query", ""),
+    ],
+)
+def test_where_something_cannot_be_listed_nothing_is_removed(scene, denied, operation, prefix):
+    bucket, _ = scene
+    before = everything(bucket)
+    denied(operation, prefix)
+
+    result = CliRunner().invoke(app, ["forget", f"s3://{BUCKET}/incoming/a.jpg", "--now", "--yes"])
+
+    assert result.exit_code == 1
+    assert f"You may not: {operation} needs" in result.stderr
+    assert everything(bucket) == before
 
 
 def test_a_picture_of_another_bucket_loses_its_rows_only(workflow, bucket):

@@ -1,8 +1,14 @@
 """Which process is the one-machine AWS, and which has only got its number or its port since; what is said of it."""
 
+import contextlib
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from typer.testing import CliRunner
@@ -10,7 +16,7 @@ from typer.testing import CliRunner
 from scripts import diagnosis
 from scripts.checks import FAILED
 from scripts.deployment import NotDeployed
-from scripts.local_stack import LocalStack, StackFailed
+from scripts.local_stack import LocalStack, StackBusy, StackFailed, StackSilent
 from scripts.scones.cli import app
 
 NOBODY = "http://127.0.0.1:9"
@@ -19,6 +25,28 @@ NOBODY = "http://127.0.0.1:9"
 @pytest.fixture
 def stack(tmp_path):
     return LocalStack(tmp_path)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A real one-machine AWS in a folder of its own, with what an apply leaves there; its stack."""
+    stack = LocalStack(tmp_path / "live")
+    stack.start_server(wait_scale=0)
+    for name in ("outputs.json", "terraform.tfstate"):
+        (stack.folder / name).write_text("{}", encoding="utf-8")
+    yield stack
+    stack.stop_server()
+
+
+@pytest.fixture
+def silent(server, monkeypatch):
+    """The server's process, stopped by a signal: it lives and does not answer."""
+    monkeypatch.setattr("scripts.local_stack.ANSWER_SECONDS", 0.2)
+    pid = server.server["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    yield pid
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 @pytest.fixture
@@ -176,3 +204,94 @@ def test_an_apply_gives_up_once_the_server_is_stopped(stack, process, service, m
         stack.apply(lambda text, share: seen.append((text, share)))
     assert seen[0] == ("aws_s3_bucket.b", 0.5)
     assert "was stopped" in seen[1][0]
+
+
+def everything(stack):
+    return {path.name for path in stack.folder.iterdir()}
+
+
+def test_up_leaves_a_stack_alone_that_lives_but_does_not_answer(server, silent, monkeypatch):
+    monkeypatch.setattr("scripts.scones.up.DEFAULT_FOLDER", server.folder)
+    monkeypatch.setattr("scripts.local_stack.DEFAULT_FOLDER", server.folder)
+    monkeypatch.setattr("scripts.local_stack._package", lambda progress: None)
+    before = everything(server)
+
+    result = CliRunner().invoke(app, ["up"])
+
+    told = rf"process {silent}\) runs but has not answered within 0.2 s.*[Ww]ait.*`scones down`"
+    assert result.exit_code == 1
+    assert re.search(told, result.stderr, re.DOTALL)
+    assert everything(server) == before
+    os.kill(silent, signal.SIGCONT)
+    assert server.is_running()
+
+
+def test_a_silent_server_is_named_and_nothing_is_removed(server, silent):
+    before = everything(server)
+
+    with pytest.raises(StackSilent, match=f"kill {silent}"):
+        server.start_server(wait_scale=0)
+
+    assert everything(server) == before
+
+
+def test_a_silent_server_is_known_where_there_is_no_ps(server, silent, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(StackSilent):
+        server.start_server(wait_scale=0)
+
+
+def test_down_ends_a_server_that_was_stopped_by_a_signal(server, silent, monkeypatch):
+    monkeypatch.setattr("scripts.scones.down.DEFAULT_FOLDER", server.folder)
+
+    result = CliRunner().invoke(app, ["down"])
+
+    assert (result.exit_code, result.stderr) == (0, "The stack is down.\n")
+    server.start_server(wait_scale=0)
+
+
+def test_a_server_that_has_lost_its_file_still_keeps_its_folder(server):
+    """As while it ends: the file goes first, and its children take their time."""
+    facts = (server.folder / "local_aws.json").read_bytes()
+    (server.folder / "local_aws.json").unlink()
+
+    for refused in (lambda: server.start_server(wait_scale=0), server.stop_server):
+        with pytest.raises(StackBusy, match="is being started or stopped"):
+            refused()
+
+    assert (server.folder / "terraform.tfstate").exists()
+    (server.folder / "local_aws.json").write_bytes(facts)
+
+
+def test_of_many_who_start_it_at_once_one_does(tmp_path):
+    stack, together = LocalStack(tmp_path / "live"), threading.Barrier(4)
+
+    def start(_):
+        together.wait()
+        try:
+            stack.start_server(wait_scale=0)
+        except StackFailed as error:
+            return str(error)
+        return ""
+
+    try:
+        with ThreadPoolExecutor(4) as people:
+            answers = sorted(people.map(start, range(4)))
+        assert stack.is_running()
+        assert answers[0] == ""
+        assert all(re.search("already runs|is being started", answer) for answer in answers[1:])
+    finally:
+        stack.stop_server()
+
+
+def test_a_second_demo_leaves_the_first_alone(server, monkeypatch):
+    monkeypatch.setattr("scripts.scones.demo.WORK", server.folder.parent)
+    monkeypatch.setattr("scripts.local_stack._package", lambda progress: None)
+    server.folder.rename(server.folder.with_name("demo"))
+
+    result = CliRunner().invoke(app, ["demo"])
+
+    assert "already runs" in result.stderr
+    assert LocalStack(server.folder.with_name("demo")).is_running()
+    server.folder.with_name("demo").rename(server.folder)

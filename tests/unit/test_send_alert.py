@@ -224,6 +224,16 @@ def test_an_alarm_without_a_value_or_with_words_of_another_hand_still_tells_what
     assert "Help: https://example.org/docs/operations.md#alarm" in made
 
 
+@pytest.mark.parametrize("figure", [10**400, float("inf"), float("nan"), "7.5", None])
+def test_an_alarm_whose_figure_is_no_number_for_people_is_told_without_it(event, figure):
+    given = event("alarm_state_change")
+    given["detail"]["state"] |= {
+        "reasonData": json.dumps({"recentDatapoints": [figure], "threshold": figure})
+    }
+
+    assert message(given).subject == "[scones-test] Alarm: endpoint errors"
+
+
 def test_the_alarm_of_drift_goes_to_whoever_hears_of_drift(event):
     given = event("alarm_state_change")
     given["detail"]["alarmName"] = "scones-test-drift"

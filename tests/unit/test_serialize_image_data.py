@@ -88,7 +88,7 @@ def test_the_side_of_the_small_picture_is_a_setting(monkeypatch, stored, invoke)
     assert Image.open(io.BytesIO(base64.b64decode(image_data))).size == (64, 64)
 
 
-@pytest.mark.parametrize("value", ["", "0", "-1", "241", "3.5", "big", "³"])
+@pytest.mark.parametrize("value", ["", "0", "-1", "241", "3.5", "big", "³", "7" * 5000])
 def test_an_unusable_input_size_is_misconfigured(monkeypatch, stored, invoke, value):
     monkeypatch.setenv("INPUT_SIZE", value)
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from functions.common import errors
+from functions.common.inference_id import MAX_RUN
 from scripts import diagrams
+from scripts.local_aws.jsonata_queries import evaluate, to_jsonata
 from scripts.state_machine_rules import RETRYABLE, faults
 from scripts.state_machine_rules import states as contained
 
@@ -86,6 +88,29 @@ def test_every_state_is_reachable_and_every_target_exists(machine):
         reached |= {hop for hop in hops if hop}
 
     assert reached == set(machine["States"])
+
+
+@pytest.mark.parametrize(
+    ("given", "run"),
+    [
+        (0, 0),
+        (7, 7),
+        (2.5, 2),
+        (MAX_RUN, MAX_RUN),
+        (MAX_RUN + 1, 0),
+        (1e30, 0),
+        (float("inf"), 0),
+        (-1, 0),
+        ("7", 0),
+        (None, 0),
+    ],
+)
+def test_a_run_that_no_later_run_could_exceed_is_none(given, run):
+    """Such a row could never be decided again."""
+    expression = CONTENTS["normalise.asl.json"]["Assign"]["picture"]
+    states = to_jsonata({"input": {"s3_bucket": "b", "s3_key": "k", "run": given}})
+
+    assert evaluate(expression, {"states": states}, "")["run"] == run
 
 
 @pytest.mark.parametrize(("file", "hours"), [("batch", 48), ("classify", 0.5), ("unfinished", 1 / 6)])
