@@ -105,8 +105,8 @@ class Reruns:
         if rerun.obstacle or rerun.decided:
             return Started(rerun, None, rerun.obstacle or f"Decided already: {rerun.decided}.")
         picture, run = rerun.picture, rerun.run
-        if rerun.reviewed:
-            self.ledger.reopen(rerun.row)  # type: ignore[arg-type] - what is reviewed has a row
+        if rerun.row and rerun.reviewed:
+            self.ledger.reopen(rerun.row)
         while True:
             name = f"rerun-{inference_id(**vars(picture), run=run)}"
             try:

@@ -228,7 +228,10 @@ TABLE = [
     rows("DropUnknown", TERMINAL, replace(KNOWN_NOW, alert="system", execution="FAILED", error="itself")),
     rows("RecordFault", TERMINAL, UNRECORDED, machine="unfinished"),
     rows(
-        "CheckRowOwner", TERMINAL, replace(OTHERS_TOLD, execution="FAILED", error="itself"), machine="unfinished"
+        "CheckRowOwner",
+        TERMINAL,
+        replace(OTHERS_TOLD, execution="FAILED", error="itself"),
+        machine="unfinished",
     ),
     rows("SendAlert", TERMINAL, UNTOLD, machine="unfinished"),
 ]

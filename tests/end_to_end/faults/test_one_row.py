@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from .table import FAILED, OTHERS_ROW
 from .world import HANG, Case, Lost, Seen, World
-
 
 UNKNOWN = {"status": {"S": "FAILED"}, "execution": {"S": "another"}, "attention": {"S": "FAILED"}}
 REVIEWED = {
@@ -206,6 +206,23 @@ def test_a_row_of_an_unknown_version_that_a_person_has_settled_stays(play: Calla
         "unknown": "FAILED",
         "v1": "ACCEPTED",
     }
+
+
+def test_a_row_of_an_unknown_version_that_was_written_since_it_was_read_stays(
+    world: World, play: Callable[[Case], Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be about a version that came after the one that this execution knows."""
+    case = Case("written-again", given={"s3_version_id": ""}, row=UNKNOWN, version="unknown")
+
+    def head(case: Case, _: dict[str, Any]) -> Any:
+        world.put(case, UNKNOWN | {"execution": {"S": "a third"}})
+        return {"VersionId": "v1"}
+
+    monkeypatch.setitem(world.services, "aws-sdk:s3:headObject", head)
+
+    seen = play(case)
+
+    assert list(seen.rows) == ["unknown", "v1"]
 
 
 def test_a_version_that_s3_cannot_tell_is_unknown_and_the_row_says_so(play: Callable[[Case], Seen]) -> None:
