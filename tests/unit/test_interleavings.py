@@ -8,10 +8,12 @@ import functools
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from scripts import diagrams
 from scripts.deployment import Deployment
 from tests.support import interleaving
 from tests.support.interleaving import World
@@ -133,3 +135,20 @@ def test_the_rows_change_as_moto_changes_them(
             change(**request | {"TableName": table})
         assert dynamodb.get_item(TableName=table, Key=request["Key"]).get("Item") == after
         dynamodb.delete_item(TableName=table, Key=request["Key"])
+
+
+def conditions(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (value[name] for name in ("ConditionExpression",) if name in value)
+        yield from (found for inner in value.values() for found in conditions(inner))
+    elif isinstance(value, list):
+        yield from (found for inner in value for found in conditions(inner))
+
+
+def test_the_record_of_the_order_quotes_every_condition() -> None:
+    told = (diagrams.MACHINES.parent / "docs/decisions/0017-order-of-decisions.md").read_text("utf-8")
+
+    written = {found for path in diagrams.machines() for found in conditions(diagrams.read(path))}
+
+    assert len(written) == 4
+    assert [found for found in written if f"`{found}`" not in told] == []

@@ -14,6 +14,7 @@ from scripts.ledger import Selection
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.step_functions import StepFunctions
 from scripts.reruns import Reruns
+from scripts.scones import rerun
 from scripts.workflow import Workflow
 
 TASK = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True, "TimeoutSeconds": 20}
@@ -199,6 +200,30 @@ def test_whoever_asks_for_a_picture_by_name_takes_the_answer_of_a_person_back(wo
     workflow.states.gate.set()
     reruns.result(started)
     assert row(workflow, version=version)["run"] == 1
+
+
+def test_whoever_asks_sees_whose_answer_is_taken_back(workflow, reruns, bucket, capsys):
+    version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
+    put(workflow, "a.jpg", version, reviewed="motorcycle")
+
+    rerun._show([reruns.of_picture(f"s3://{bucket.name}/a.jpg")], [])
+
+    assert "LOW_CONFIDENCE; ann: motorcycle" in capsys.readouterr().out
+
+
+def test_a_picture_with_two_rows_is_run_once(workflow, reruns, bucket):
+    version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
+    put(workflow, "a.jpg", version)
+    put(workflow, "a.jpg", "unknown", status="FAILED")
+    workflow.states.gate.clear()
+
+    started = [reruns.start(each) for each in [*reruns.of_rows(Selection())]]
+    workflow.states.gate.set()
+
+    assert len(started) == 2
+    assert len({each.execution for each in started}) == 1
+    assert reruns.result(started[0]) == "LOW_CONFIDENCE"
+    assert len(workflow.states.inputs) == 1
 
 
 def test_an_answer_that_is_newer_than_the_question_stands(workflow, reruns, bucket):
