@@ -1,9 +1,10 @@
 """The ledger, read: one row for each version of a picture, in plain Python values."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.common.times import ledger_time
@@ -139,6 +140,27 @@ class Ledger:
         )
         for page in pages:
             yield from map(_row, page["Items"])
+
+    def reopen(self, row: Row) -> None:
+        """Takes a person's answer back, so that the picture waits for a new decision; its label stays known.
+
+        Nothing happens if the answer is no longer the one in `row`: a newer one stands.
+        """
+        entry = {"status": {"S": "asked again"}, "time": {"S": ledger_time(datetime.now(UTC))}}
+        with contextlib.suppress(self.dynamodb.exceptions.ConditionalCheckFailedException):
+            self.dynamodb.update_item(
+                TableName=self.table,
+                Key=_key(row["picture"], row["version"]),
+                UpdateExpression="SET attention = #status, "
+                "#history = list_append(if_not_exists(#history, :nothing), :entry) REMOVE reviewed_at",
+                ConditionExpression="reviewed_at = :reviewed_at",
+                ExpressionAttributeNames={"#status": "status", "#history": "history"},
+                ExpressionAttributeValues={
+                    ":reviewed_at": {"S": row["reviewed_at"]},
+                    ":nothing": {"L": []},
+                    ":entry": {"L": [{"M": entry}]},
+                },
+            )
 
     def remove(self, row: Row) -> None:
         self.dynamodb.delete_item(TableName=self.table, Key=_key(row["picture"], row["version"]))

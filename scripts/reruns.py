@@ -28,9 +28,24 @@ class Rerun:
 
     @property
     def decided(self) -> str:
-        """The status that makes an undelivered event superfluous; empty if there is none."""
-        waits = self.letter is None or self.row is None or self.row["status"] == "FAILED"
-        return "" if waits else self.row["status"]  # type: ignore[index]
+        """The decision that makes an undelivered event superfluous; empty if there is none."""
+        if self.letter is None or self.row is None:
+            return ""
+        if self.reviewed:
+            return str(self.row["reviewed_label"])
+        return "" if self.row["status"] == "FAILED" else str(self.row["status"])
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether a person's answer stands, which whoever asks for the picture by name takes back."""
+        return self.row is not None and "reviewed_at" in self.row
+
+    @property
+    def asked(self) -> Picture:
+        """What the execution is asked for. It learns the version itself where the row knows none, and removes that
+        row once the version's own stands."""
+        unknown = self.row is not None and self.row["version"] == UNKNOWN_VERSION
+        return replace(self.picture, s3_version_id="") if unknown else self.picture
 
 
 @dataclass(frozen=True)
@@ -90,28 +105,27 @@ class Reruns:
         if rerun.obstacle or rerun.decided:
             return Started(rerun, None, rerun.obstacle or f"Decided already: {rerun.decided}.")
         picture, run = rerun.picture, rerun.run
+        if rerun.row and rerun.reviewed:
+            self.ledger.reopen(rerun.row)
         while True:
+            name = f"rerun-{inference_id(**vars(picture), run=run)}"
             try:
-                execution = self.workflow.start(
-                    picture, run, f"rerun-{inference_id(**vars(picture), run=run)}"
-                )
+                return Started(replace(rerun, run=run), self.workflow.start(rerun.asked, run, name))
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
                     raise
-            else:
-                self._settle(rerun)
+            # It may be under way for the picture's other row: one with a version, one without.
+            if execution := self.workflow.under_way(name):
                 return Started(replace(rerun, run=run), execution)
             row = self.workflow.row(picture.uri, picture.s3_version_id)
+            if row and "reviewed_at" in row:
+                return Started(
+                    rerun, None, f"{row['reviewer']} has decided it meanwhile: {row['reviewed_label']}."
+                )
             if row and row["run"] >= run:
-                self._settle(rerun)
                 return Started(rerun, None, f"Run {row['run']} has decided it meanwhile: {row['status']}.")
             # That execution ended without reaching the ledger: it was stopped, or ran out of time.
             run += 1
-
-    def _settle(self, rerun: Rerun) -> None:
-        """The version's own row tells of the picture from now on, as when an execution learns the version itself."""
-        if rerun.row and rerun.row["version"] == UNKNOWN_VERSION:
-            self.ledger.remove(rerun.row)
 
     def result(self, started: Started) -> str:
         """The status that a started execution gave its picture; waits for the execution's end."""

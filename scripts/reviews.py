@@ -148,7 +148,9 @@ class Reviews:
         except NotYours:
             settled = self._ledger.row(item.row["picture"], item.row["version"]) or {}
             self._place(item, settled.get("reviewed_label", UNUSABLE))
-            raise
+            # The client tries again what was not confirmed, and then meets its own answer.
+            if (settled.get("reviewer"), settled.get("reviewed_at")) != (self.reviewer, at):
+                raise
         with self._lock:
             self._waiting = [each for each in self._waiting if each.identity != item.identity]
         self._session(session).answered.append((item, at))

@@ -36,6 +36,7 @@ TRANSIENT = {
 }
 TAKEN = "DynamoDB.ConditionalCheckFailedException"
 EVERYTHING = "States.ALL"
+CHANGES = ("dynamodb:updateItem", "dynamodb:putItem", "dynamodb:deleteItem")
 
 State = dict[str, Any]
 
@@ -75,8 +76,8 @@ def _task(state: State, sheltered: bool, failures_are_told: bool) -> Iterator[st
     left = (sheltered and service == "dynamodb") or (failures_are_told and _alerts(state))
     if EVERYTHING not in caught and not left:
         yield "does not catch everything"
-    if state["Resource"].endswith("dynamodb:updateItem") and (
-        "ConditionExpression" not in state["Arguments"] or TAKEN not in caught
+    if state["Resource"].endswith(CHANGES) and (
+        "ConditionExpression" not in state["Arguments"] or not caught & {TAKEN, EVERYTHING}
     ):
         yield "writes over what another execution has decided"
 

@@ -136,6 +136,13 @@ class Workflow:
         )
         return answer["executionArn"]
 
+    def under_way(self, name: str) -> str | None:
+        """The ARN of the execution of that name, which has been started; None if it has ended."""
+        machine = self.deployment.state_machine_arn
+        execution = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+        status = self.states.describe_execution(executionArn=execution)["status"]
+        return execution if status == "RUNNING" else None
+
     def wait(self, execution: str) -> dict[str, Any]:
         """Waits until an execution has ended; returns its description."""
         pause, longest = POLL_SECONDS

@@ -53,7 +53,10 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
     ] = None,
     picture: Annotated[
         list[str] | None,
-        typer.Option(metavar="S3://BUCKET/KEY", help="This object, whatever its status; may be repeated."),
+        typer.Option(
+            metavar="S3://BUCKET/KEY",
+            help="This object, whatever its status; a person's answer is taken back. May be repeated.",
+        ),
     ] = None,
     from_dead_letters: Annotated[
         bool,
@@ -180,9 +183,12 @@ def _show(planned: list[Rerun], alerts: list[DeadLetter]) -> None:
     for each in planned[:SHOWN]:
         state = (each.row or {}).get("status", "no row")
         nothing = each.obstacle or (f"nothing: {each.decided} already" if each.decided else "")
+        answer = (
+            f"; {each.row['reviewer']}: {each.row['reviewed_label']}" if each.row and each.reviewed else ""
+        )
         cells = (
             each.picture.s3_key,
-            state,
+            state + answer,
             (each.row or {}).get("error") or "",
             nothing or f"run {each.run}",
         )

@@ -72,9 +72,12 @@ class Scenario:
         return key
 
     def classify_without_version(self) -> None:
-        """A picture that is there, and one that is not."""
-        for key in (self.drop(), f"incoming/none-{uuid.uuid4().hex[:8]}.jpg"):
+        """A picture that is there, and one that is not yet: once it is, its row without a version goes."""
+        missing = f"submitted/none-{uuid.uuid4().hex[:8]}.jpg"
+        for key in (self.drop(), missing):
             self._ended({"s3_bucket": self.bucket, "s3_key": key})
+        self.workflow.s3.upload_file(str(self.drawn("bicycle")), self.bucket, missing)
+        self._ended({"s3_bucket": self.bucket, "s3_key": missing})
 
     def classify_twice(self) -> None:
         picture = self.workflow.submit(str(self.drawn("ambiguous")))

@@ -1,9 +1,10 @@
 """Pictures in a storm: `python -m tests.performance.chaos [COUNT]` (make chaos).
 
 Sends COUNT drawn pictures by the bucket's own events while functions are killed, the endpoint throttles one request
-in five, S3 asks one reading in twenty to slow down and one event in twenty comes twice. Then the storm ends and the
-books are compared: each picture has one row, each refusal its reason and its one alert. At last what failed is run
-again. Exit code 0 only if all of it holds. Waits between retries take a tenth of their time.
+in five, S3 asks one reading in twenty to slow down and one event in twenty comes twice; a person reviews what waits.
+Then the storm ends and the books are compared: each picture has one row, each refusal its reason and its one alert. At
+last what failed is run again, and no decision was replaced by a lesser one. Exit code 0 only if all of it holds. Waits
+between retries take a tenth of their time.
 """
 
 import argparse
@@ -17,25 +18,29 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from scripts import terraform_cli
-from scripts.ledger import Row
+from scripts.ledger import UNUSABLE, WAITING, Row
 from scripts.local_stack import LocalStack
 from scripts.reruns import Reruns
+from scripts.reviews import Item, NotYours, Reviews
 from scripts.scones.console import steps
 from scripts.streaming import Sent, Stream, drawn, partly_broken
 from scripts.workflow import Workflow
 from tests.performance.chain_speed import parts
+from tests.support.order import overruled
 
 DOUBLED = 0.05
 BROKEN = 0.02
 AT_ONCE = 100
 KILL_SECONDS = 2.0
+REVIEW_SECONDS = 0.5
+TAKEN_BACK = 0.2
 PATIENCE_SECONDS = 120.0
 ALERT_SECONDS = 60.0
 WAIT_SCALE = 0.1
@@ -83,6 +88,27 @@ class DoubledStream(Stream):
         return sent
 
 
+class Reviewer(Reviews):
+    """A person who looks at the storm's pictures alone, finds that they show nothing, and sometimes thinks again."""
+
+    def __init__(self, workflow: Workflow, prefix: str, seed: int):
+        super().__init__(workflow.deployment, "chaos")
+        self._prefix = f"s3://{workflow.deployment.bucket}/{prefix}/"
+        self._chance = random.Random(seed)  # noqa: S311 - reproducible on purpose
+        self.answers = 0
+
+    def _list(self) -> list[Item]:
+        return [item for item in super()._list() if item.row["picture"].startswith(self._prefix)]
+
+    def look(self) -> None:
+        with suppress(NotYours):
+            if item := self.take("page"):
+                self.answer(item, UNUSABLE, "page")
+                self.answers += 1
+                if self._chance.random() < TAKEN_BACK:
+                    self.undo("page")
+
+
 @dataclass(frozen=True)
 class Books:
     """What was sent, what the storm did, and what the ledger and the subscribers' mail say of it."""
@@ -96,6 +122,8 @@ class Books:
     alerts: Counter[str]
     delivered_again: int
     settled: Counter[str]
+    answers: int
+    overruled: int
 
     @property
     def discrepancies(self) -> list[str]:
@@ -106,13 +134,15 @@ class Books:
             found.append(f"{self.sent} pictures were sent and {len(pictures)} are in the ledger.")
         found += [f"{picture} has {number} rows." for picture, number in pictures.items() if number > 1]
         for row in self.rows:
-            refusals = sum(entry["status"] != "ACCEPTED" for entry in row["history"])
+            refusals = _refusals(row)
             if self.alerts[row["picture"]] != refusals:
                 found.append(
                     f"{row['picture']} was refused {refusals} times and alerted {self.alerts[row['picture']]} times."
                 )
             if row["status"] != "ACCEPTED" and not (row.get("error") and row.get("cause")):
                 found.append(f"{row['picture']} is {row['status']} without a reason.")
+        if self.overruled:
+            found.append(f"{self.overruled} decisions gave way to lesser ones.")
         return found
 
     def table(self) -> str:
@@ -129,6 +159,8 @@ class Books:
             "why pictures failed": _counted(errors) or "none failed",
             "alerts, and deliveries of one that had been delivered": f"{self.alerts.total():,}, {self.delivered_again:,}",
             "failed pictures run again after the storm": _counted(self.settled) or "none",
+            "answers of a person during the storm": f"{self.answers:,}",
+            "decisions that gave way to lesser ones": f"{self.overruled:,}",
             "promises not kept": f"{len(self.discrepancies):,}",
             "seconds": f"{self.seconds:.0f}",
         }
@@ -147,7 +179,9 @@ def storm(stack: LocalStack, count: int, progress: Any, seed: int = 1) -> Books:
     prefix = f"incoming/chaos-{os.getpid()}-{seed}"
     stream = DoubledStream(workflow, count, prefix, seed)
     began = time.monotonic()
-    with _faults(stack) as struck, _killer(stack, seed) as killed:
+    reviewer = Reviewer(workflow, prefix, seed)
+    reviewing = _every(REVIEW_SECONDS, reviewer.look)
+    with _faults(stack) as struck, _killer(stack, seed) as killed, reviewing:
         try:
             while not stream.is_over(PATIENCE_SECONDS):
                 stream.step()
@@ -159,12 +193,29 @@ def storm(stack: LocalStack, count: int, progress: Any, seed: int = 1) -> Books:
     rows = _rows(workflow, prefix)
     alerts, delivered_again = _alerts(stack, rows, workflow.deployment.bucket, prefix)
     progress("Running again what failed", None)
-    settled = _settle(workflow, [row for row in rows if row["status"] == "FAILED"])
-    return Books(count, stream.doubled, len(killed), struck, seconds, rows, alerts, delivered_again, settled)
+    settled = _settle(workflow, [row for row in rows if row.get("attention") == "FAILED"])
+    lesser = sum(overruled(row["history"]) for row in _rows(workflow, prefix))
+    return Books(
+        sent=count,
+        doubled=stream.doubled,
+        killed=len(killed),
+        struck=struck,
+        seconds=seconds,
+        rows=rows,
+        alerts=alerts,
+        delivered_again=delivered_again,
+        settled=settled,
+        answers=reviewer.answers,
+        overruled=lesser,
+    )
 
 
 def _rows(workflow: Workflow, prefix: str) -> list[Row]:
     return [row for row in workflow.ledger.all() if f"/{prefix}/" in row["picture"]]
+
+
+def _refusals(row: Row) -> int:
+    return sum(entry["status"] in WAITING for entry in row["history"])
 
 
 def _alerts(stack: LocalStack, rows: list[Row], bucket: str, prefix: str) -> tuple[Counter[str], int]:
@@ -172,7 +223,7 @@ def _alerts(stack: LocalStack, rows: list[Row], bucket: str, prefix: str) -> tup
 
     And how many deliveries repeat one: an alert is delivered at least once, each time with the same `alert_id`.
     """
-    owed = sum(entry["status"] != "ACCEPTED" for row in rows for entry in row["history"])
+    owed = sum(map(_refusals, rows))
     deadline, told = time.monotonic() + ALERT_SECONDS, list[tuple[str, str]]()
     while len(set(told)) < owed and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -207,22 +258,34 @@ def _faults(stack: LocalStack) -> Iterator[dict[str, int]]:
 @contextmanager
 def _killer(stack: LocalStack, seed: int) -> Iterator[list[int]]:
     """Kills a function's process now and then; the list has those that were killed."""
-    chance, over = random.Random(seed), threading.Event()  # noqa: S311 - reproducible on purpose
+    chance = random.Random(seed)  # noqa: S311 - reproducible on purpose
     killed: list[int] = []
     server, prefix = stack.server["pid"], stack.deployment().prefix
 
     def kill() -> None:
-        while not over.wait(KILL_SECONDS):
-            alive = sorted(process for part, process in parts(server) if part.startswith(prefix))
-            with suppress(ProcessLookupError, IndexError):
-                victim = chance.choice(alive)
-                os.kill(victim, signal.SIGKILL)
-                killed.append(victim)
+        alive = sorted(process for part, process in parts(server) if part.startswith(prefix))
+        with suppress(ProcessLookupError, IndexError):
+            victim = chance.choice(alive)
+            os.kill(victim, signal.SIGKILL)
+            killed.append(victim)
 
-    thread = threading.Thread(target=kill)
+    with _every(KILL_SECONDS, kill):
+        yield killed
+
+
+@contextmanager
+def _every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
+    """Does something again and again while inside."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(seconds):
+            act()
+
+    thread = threading.Thread(target=repeat)
     thread.start()
     try:
-        yield killed
+        yield
     finally:
         over.set()
         thread.join()

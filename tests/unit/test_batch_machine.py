@@ -20,9 +20,11 @@ from PIL import Image
 from functions.common.batch_results import count_outcomes
 from functions.common.picture import encode_png
 from scripts import diagrams
+from scripts.ledger import plain
 from scripts.local_aws import states_visit
 from scripts.local_aws.errors import StatesError
 from scripts.local_aws.tests.step_functions_harness import Harness, close_services
+from tests.support import expressions
 from tests.unit.conftest import BUCKET
 
 pytestmark = pytest.mark.usefixtures(close_services.__name__)
@@ -53,13 +55,13 @@ def definition(name: str) -> dict[str, Any]:
 class Deployment:
     """The services around the machine: a picture's name says what becomes of it.
 
-    `rows` is the ledger, {picture: {status, execution, ...}}; `failing` names functions that fail always.
+    `items` are the ledger's; `failing` names functions that fail always.
     """
 
     def __init__(self, harness: Callable[..., Harness]) -> None:
         self.s3 = boto3.client("s3", region_name="us-east-1")
         self.harness = harness(self.call, self.s3)
-        self.rows: dict[str, dict[str, Any]] = {}
+        self.items: dict[str, dict[str, Any]] = {}
         self.alerts: list[dict[str, Any]] = []
         self.dead_letters: list[Any] = []
         self.failing: set[str] = set()
@@ -86,8 +88,7 @@ class Deployment:
             case ["dynamodb", "updateItem"]:
                 return self.update(arguments)
             case ["dynamodb", "getItem"]:
-                row = self.rows[arguments["Key"]["picture"]["S"]]
-                return {"Item": {"execution": {"S": row["execution"]}}}
+                return {"Item": self.items[arguments["Key"]["picture"]["S"]]}
             case ["sqs", "sendMessage"]:
                 self.dead_letters.append(arguments["MessageBody"])
                 return {}
@@ -118,20 +119,24 @@ class Deployment:
         return {"message_id": "m"}
 
     def update(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The condition of the real ledger, without runs: the first execution decides."""
         picture = arguments["Key"]["picture"]["S"]
         if "/unrecorded" in picture:
             raise StatesError(FAULTS["unrecorded"][1], "no")
-        values = arguments["ExpressionAttributeValues"]
-        execution = values[":execution"]["S"]
+        names, values = arguments["ExpressionAttributeNames"], arguments["ExpressionAttributeValues"]
         with self.lock:
-            row = self.rows.get(picture)
-            if row and row["execution"] != execution and row["status"] != "FAILED":
+            item = self.items.get(picture, {})
+            if not expressions.condition(arguments["ConditionExpression"], names)(item, values):
                 raise StatesError(
                     "DynamoDB.ConditionalCheckFailedException", "The conditional request failed"
                 )
-            self.rows[picture] = {"status": values[":status"]["S"], "execution": execution}
+            item = item or arguments["Key"]
+            self.items[picture] = expressions.updated(arguments["UpdateExpression"], names, item, values)
         return {}
+
+    @property
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The ledger in plain values, by picture."""
+        return {picture: plain({"M": item}) for picture, item in self.items.items()}
 
     def manifest(self, batch: str, names: list[str]) -> dict[str, Any]:
         """Writes the manifest; returns the execution's input."""
@@ -183,6 +188,32 @@ def test_rows_name_the_batch_so_that_a_child_that_runs_twice_decides_to_the_same
     end = deployed.run(["fine-1.jpg"])
 
     assert deployed.rows[f"s3://{BUCKET}/fine-1.jpg"]["execution"] == end["executionArn"]
+
+
+def test_a_child_that_runs_twice_takes_nothing_back_and_counts_what_stands(deployed):
+    names = ["fine-1.jpg", "doubtful-1.jpg", "gone-1.jpg"]
+    end = deployed.run(names)
+    before = deployed.rows
+    child = definition("batch")["States"]["ClassifyPictures"]["ItemProcessor"]
+    child = {name: child[name] for name in ("StartAt", "States")} | {"QueryLanguage": "JSONata"}
+    pictures = [{"s3_bucket": BUCKET, "s3_key": name, "s3_version_id": "v" * 32, "run": 0} for name in names]
+    again = {"Items": pictures, "BatchInput": {"execution": end["executionArn"]}}
+
+    deployed.failing = {"classify_image"}
+    second = deployed.harness.run(child, again)
+
+    assert deployed.rows == before
+    assert json.loads(second["output"]) == {"ACCEPTED": 1, "LOW_CONFIDENCE": 1, "ImageNotFound": 1}
+
+
+def test_what_a_person_has_settled_counts_as_decided_before(deployed):
+    deployed.run(["gone-1.jpg"])
+    (item,) = deployed.items.values()
+    item["reviewed_at"] = {"S": "2026-11-20T12:00:00.000Z"}
+
+    deployed.run(["gone-1.jpg"], "again")
+
+    assert deployed.outcomes("again") == {"DECIDED_BEFORE": 1}
 
 
 def test_the_same_pictures_in_another_batch_are_counted_as_decided_before(deployed):

@@ -14,6 +14,7 @@ from scripts.ledger import Selection
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.step_functions import StepFunctions
 from scripts.reruns import Reruns
+from scripts.scones import rerun
 from scripts.workflow import Workflow
 
 TASK = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True, "TimeoutSeconds": 20}
@@ -28,7 +29,8 @@ MACHINE = {
 class States:
     """Step Functions as boto3 shows it, over the interpreter of the one-machine AWS.
 
-    Its one state writes the picture's row, once `gate` is open; with `mute` it ends without a row.
+    Its one state writes the picture's row, once `gate` is open, and then removes that of an unknown version; with
+    `mute` it ends without a row.
     """
 
     def __init__(self, workflow):
@@ -43,13 +45,11 @@ class States:
         self.inputs.append(given)
         assert self.gate.wait(20)
         if not self.mute:
-            put(
-                self.workflow,
-                given["s3_key"],
-                given["s3_version_id"],
-                run=given["run"],
-                execution=arguments["execution"],
-            )
+            uri = f"s3://{given['s3_bucket']}/{given['s3_key']}"
+            version = given["s3_version_id"] or self.workflow.find(uri).s3_version_id
+            put(self.workflow, given["s3_key"], version, run=given["run"], execution=arguments["execution"])
+            if not given["s3_version_id"] and (unknown := self.workflow.row(uri, "unknown")):
+                self.workflow.ledger.remove(unknown)
         return {}
 
     def start_execution(self, **request):
@@ -65,13 +65,17 @@ class States:
             raise ClientError({"Error": {"Code": error.code, "Message": str(error)}}, action) from error
 
 
-def put(workflow, key, version, *, run=0, status="LOW_CONFIDENCE", execution="an earlier one"):
+def put(workflow, key, version, *, run=0, status="LOW_CONFIDENCE", execution="an earlier one", reviewed=""):
     texts = {
         "picture": f"s3://{workflow.deployment.bucket}/{key}",
         "version": version,
         "execution": execution,
     }
-    texts |= {"status": status, "attention": status, "time": "2026-11-20T12:00:00.000Z"}
+    texts |= {"status": status, "time": "2026-11-20T12:00:00.000Z"}
+    if reviewed:
+        texts |= {"reviewed_label": reviewed, "reviewer": "ann", "reviewed_at": "2026-11-20T13:00:00.000Z"}
+    else:
+        texts["attention"] = status
     item = {name: {"S": text} for name, text in texts.items()} | {"run": {"N": str(run)}}
     workflow.dynamodb.put_item(TableName=workflow.ledger.table, Item=item)
 
@@ -166,6 +170,89 @@ def test_a_row_without_a_known_version_gives_way_to_that_of_the_present_one(work
     assert {each["version"] for each in workflow.ledger.select(Selection())} == {version}
 
 
+def test_a_row_without_a_known_version_stays_until_the_versions_own_is_written(workflow, reruns, bucket):
+    put(workflow, "a.jpg", "unknown", status="FAILED")
+    bucket.put_object(Key="a.jpg", Body=b"a")
+    workflow.states.mute = True
+
+    workflow.wait(reruns.start(next(reruns.of_rows(Selection()))).execution)
+    assert row(workflow, version="unknown")["attention"] == "FAILED"
+
+    workflow.states.mute = False
+    reruns.result(reruns.start(next(reruns.of_rows(Selection()))))
+    assert [each["version"] for each in workflow.ledger.rows_of(f"s3://{bucket.name}/a.jpg")] != ["unknown"]
+
+
+def test_whoever_asks_for_a_picture_by_name_takes_the_answer_of_a_person_back(workflow, reruns, bucket):
+    version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
+    put(workflow, "a.jpg", version, reviewed="motorcycle")
+    workflow.states.gate.clear()
+    asked = reruns.of_picture(f"s3://{bucket.name}/a.jpg")
+    assert asked.reviewed
+
+    started = reruns.start(asked)
+
+    waiting = row(workflow, version=version)
+    assert waiting["attention"] == "LOW_CONFIDENCE"
+    assert "reviewed_at" not in waiting
+    assert (waiting["reviewed_label"], waiting["reviewer"]) == ("motorcycle", "ann")
+    assert [entry["status"] for entry in waiting["history"]] == ["asked again"]
+    workflow.states.gate.set()
+    reruns.result(started)
+    assert row(workflow, version=version)["run"] == 1
+
+
+def test_whoever_asks_sees_whose_answer_is_taken_back(workflow, reruns, bucket, capsys):
+    version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
+    put(workflow, "a.jpg", version, reviewed="motorcycle")
+
+    rerun._show([reruns.of_picture(f"s3://{bucket.name}/a.jpg")], [])
+
+    assert "LOW_CONFIDENCE; ann: motorcycle" in capsys.readouterr().out
+
+
+def test_a_picture_with_two_rows_is_run_once(workflow, reruns, bucket):
+    version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
+    put(workflow, "a.jpg", version)
+    put(workflow, "a.jpg", "unknown", status="FAILED")
+    workflow.states.gate.clear()
+
+    started = [reruns.start(each) for each in [*reruns.of_rows(Selection())]]
+    workflow.states.gate.set()
+
+    assert len(started) == 2
+    assert len({each.execution for each in started}) == 1
+    assert reruns.result(started[0]) == "LOW_CONFIDENCE"
+    assert len(workflow.states.inputs) == 1
+
+
+def test_an_answer_that_is_newer_than_the_question_stands(workflow, reruns, bucket):
+    version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
+    put(workflow, "a.jpg", version, reviewed="motorcycle")
+    asked = reruns.of_picture(f"s3://{bucket.name}/a.jpg")
+    again = row(workflow, version=version) | {"reviewed_at": "2026-11-20T14:00:00.000Z"}
+    item = {name: {"N" if name == "run" else "S": str(value)} for name, value in again.items()}
+    workflow.dynamodb.put_item(TableName=workflow.ledger.table, Item=item)
+    workflow.states.mute = True
+
+    workflow.wait(reruns.start(asked).execution)
+
+    assert row(workflow, version=version) == again
+
+
+def test_what_a_person_has_decided_since_is_not_tried_again_and_again(workflow, reruns):
+    put(workflow, "a.jpg", "v1")
+    (planned,) = reruns.of_rows(Selection())
+    workflow.states.mute = True
+    workflow.wait(reruns.start(planned).execution)
+    put(workflow, "a.jpg", "v1", reviewed="motorcycle")
+
+    started = reruns.start(planned)
+
+    assert started.execution is None
+    assert started.note == "ann has decided it meanwhile: motorcycle."
+
+
 def test_a_row_without_a_known_version_whose_object_is_gone_stays_and_says_so(workflow, reruns):
     put(workflow, "gone.jpg", "unknown", status="FAILED")
 
@@ -219,6 +306,17 @@ def test_a_dead_event_is_superfluous_once_its_picture_was_decided(workflow, reru
 
     assert bool(started.execution) == (status == "FAILED")
     assert row(workflow)["run"] == (6 if started.execution else 5)
+
+
+def test_a_dead_event_does_not_overrule_a_person(workflow, reruns, letters, drop):
+    put(workflow, "a.jpg", "v1", status="FAILED", reviewed="motorcycle")
+    drop("a.jpg")
+
+    with letters:
+        (started,) = [reruns.start(reruns.of_event(letter)) for letter in letters.events()]
+
+    assert started.execution is None
+    assert row(workflow)["reviewed_at"]
 
 
 @pytest.mark.parametrize(

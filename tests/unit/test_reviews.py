@@ -259,6 +259,25 @@ def test_an_answer_that_another_overtakes_leaves_the_copy_of_the_one_that_counts
     assert [key.split("/")[1] for key in names(bucket)] == ["motorcycle"]
 
 
+def test_an_answer_that_the_client_sends_twice_counts_once(review, waits, bucket, monkeypatch):
+    """The first was written and its confirmation lost."""
+    uri, version = waits("a.png")
+    work = review()
+    item, update = work.take("page"), work._ledger.dynamodb.update_item
+
+    def twice(**request):
+        update(**request)
+        return update(**request)
+
+    monkeypatch.setattr(work._ledger.dynamodb, "update_item", twice)
+    work.answer(item, "motorcycle", "page")
+
+    assert work._ledger.row(uri, version)["reviewed_label"] == "motorcycle"
+    assert len(work._ledger.row(uri, version)["history"]) == 1
+    assert [key.split("/")[1] for key in names(bucket)] == ["motorcycle"]
+    assert work.progress()["answered"] == 1
+
+
 def test_undo_makes_the_last_answer_undone_and_shows_the_picture_again(review, waits, bucket):
     uri, version = waits("a.png", 0.5)
     waits("b.png", 0.6)

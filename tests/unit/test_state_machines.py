@@ -151,6 +151,7 @@ def test_every_machine_keeps_every_rule(path):
         ("ClassifyPicture", "Catch", [], "does not catch everything"),
         ("ClassifyImage", "Retry", [], "is tried once only"),
         ("RecordAccepted", "Catch", [], "writes over what another execution has decided"),
+        ("DropUnknown", "Catch", [], "writes over what another execution has decided"),
         ("FailLoudly", "Cause", None, "fails without saying why"),
     ],
 )
@@ -179,6 +180,21 @@ def test_a_weakened_retry_is_told(machine, element, value, fault):
     find(machine, "FilterInferences")["Retry"][0][element] = value
 
     assert f"FilterInferences {fault}" in list(faults(machine))
+
+
+@pytest.mark.parametrize("state", ["RecordAccepted", "RecordFault", "CheckRowOwner", "DropUnknown"])
+def test_a_write_without_a_condition_is_told(machine, state):
+    del find(machine, state)["Arguments"]["ConditionExpression"]
+
+    assert list(faults(machine)) == [f"{state} writes over what another execution has decided"]
+
+
+def test_both_records_of_a_picture_obey_one_order(machine):
+    accepted, refused = (
+        find(machine, f"Record{end}")["Arguments"]["ConditionExpression"] for end in ("Accepted", "Failure")
+    )
+
+    assert accepted == refused
 
 
 def test_a_machine_without_a_timeout_is_told(machine):

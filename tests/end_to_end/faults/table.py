@@ -39,6 +39,7 @@ class End:
     alerts: int = 1
     version: str = "v1"
     whose: str = ""
+    unknown_stays: bool = False
 
     def __str__(self) -> str:
         row = f"row `{self.row}`{self.whose}" if self.row else "no row"
@@ -47,6 +48,7 @@ class End:
         if self.dead_letters:
             alert = "the alert in the dead-letter queue"
         waits = ", waits for a person" if self.row and self.attention else ""
+        waits += "; the row without a version stays" if self.unknown_stays else ""
         return f"{row}{waits}; {alert}; execution {self.execution}"
 
 
@@ -61,6 +63,13 @@ UNHEARD = End("LOW_CONFIDENCE", None, "FAILED", "ThresholdConfidenceNotMet")
 VERSIONLESS = End("FAILED", "system", "FAILED", "itself", version="unknown")
 SETTLED = End("FAILED", "system", "SUCCEEDED")
 UNTOLD = End("FAILED", None, "FAILED", "itself", dead_letters=1)
+LEDGER_FAULT = "DynamoDB.AccessDeniedException"
+# Whether anybody was told of the row cannot be learned.
+TOLD = replace(QUIET, alert="system", execution="FAILED", error=LEDGER_FAULT)
+OTHERS_TOLD = replace(QUIET, alert="system")
+# The decision stood before the execution was stopped.
+STOPPED = replace(LOW, alert="system", error="itself")
+KNOWN_NOW = replace(ACCEPTED, unknown_stays=True)
 
 
 @dataclass(frozen=True)
@@ -71,22 +80,26 @@ class Scene:
     failures: dict[str, Failure] = field(default_factory=dict)
     given: dict[str, Any] | None = None
     row: dict[str, Any] | None = None
+    version: str = "v1"
 
 
 OTHERS_ROW = {"status": {"S": "ACCEPTED"}, "execution": {"S": "another"}}
 DOUBT: dict[str, Failure] = {"FilterInferences": "ThresholdConfidenceNotMet"}
-LEDGER_FAULT = "DynamoDB.AccessDeniedException"
+UNKNOWN_ROW = {"status": {"S": "FAILED"}, "execution": {"S": "another"}, "attention": {"S": "FAILED"}}
 SCENES = {
+    ("classify", "ReadUnknown"): Scene(given={"s3_version_id": ""}),
     ("classify", "ResolveVersion"): Scene(given={"s3_version_id": ""}),
-    ("classify", "DropUnknown"): Scene(given={"s3_version_id": ""}),
+    ("classify", "DropUnknown"): Scene(given={"s3_version_id": ""}, row=UNKNOWN_ROW, version="unknown"),
     ("classify", "RecordFailure"): Scene(LOW, DOUBT),
     ("classify", "WhoRecorded"): Scene(QUIET, row=OTHERS_ROW),
     ("classify", "RecordFault"): Scene(
         End("FAILED", "system", "FAILED", LEDGER_FAULT), {"RecordAccepted": LEDGER_FAULT}
     ),
+    ("classify", "CheckRowOwner"): Scene(QUIET, {"RecordAccepted": LEDGER_FAULT}, row=OTHERS_ROW),
     ("classify", "SendAlert"): Scene(LOW, DOUBT),
     ("classify", "KeepAlert"): Scene(KEPT, {**DOUBT, "SendAlert": "AlertUnavailable"}),
     ("unfinished", "RecordFault"): Scene(SETTLED),
+    ("unfinished", "CheckRowOwner"): Scene(QUIET, row=OTHERS_ROW),
     ("unfinished", "SendAlert"): Scene(SETTLED),
 }
 
@@ -139,6 +152,11 @@ def lost(state: str, end: End, **more: Any) -> Row:
 
 DUPLICATE = Scene(QUIET, row=OTHERS_ROW)
 DUPLICATE_OF_DOUBT = Scene(QUIET, DOUBT, row=OTHERS_ROW)
+SETTLED_BY_A_PERSON = Scene(
+    given={"s3_version_id": ""},
+    row=UNKNOWN_ROW | {"reviewed_at": {"S": "2026-11-20T12:00:00.000Z"}},
+    version="unknown",
+)
 DUPLICATE_OF_FAULT = Scene(QUIET, {"SerializeImageData": "States.Runtime"}, row=OTHERS_ROW)
 
 TABLE = [
@@ -167,16 +185,26 @@ TABLE = [
         "RecordFault", CONFLICT, QUIET, scene=Scene(QUIET, {"RecordAccepted": LEDGER_FAULT}, row=OTHERS_ROW)
     ),
     lost("RecordFault", End("FAILED", "system", "FAILED", LEDGER_FAULT)),
+    rows("CheckRowOwner", THROTTLED, TOLD, retried=True),
+    rows("CheckRowOwner", REFUSED, TOLD),
+    rows("CheckRowOwner", CONFLICT, QUIET),
+    rows("ReadUnknown", THROTTLED, ACCEPTED, retried=True),
+    rows("ReadUnknown", REFUSED, ACCEPTED),
     rows("ResolveVersion", HEAD_FAILED, ACCEPTED, retried=True),
     rows("ResolveVersion", HEAD_REFUSED, ACCEPTED),
-    rows("DropUnknown", THROTTLED, ACCEPTED, retried=True),
-    rows("DropUnknown", f"{REFUSED} {CONFLICT}", ACCEPTED),
+    rows("DropUnknown", THROTTLED, KNOWN_NOW, retried=True),
+    rows("DropUnknown", REFUSED, KNOWN_NOW),
+    rows("DropUnknown", CONFLICT, KNOWN_NOW, scene=SETTLED_BY_A_PERSON),
+    lost("DropUnknown", ACCEPTED),
     rows("SendAlert", f"AlertUnavailable InvalidInput Misconfigured {BUSY} {BROKEN}", KEPT, retried=True),
     rows("KeepAlert", UNKEPT, UNHEARD, retried=True),
     rows("RecordFault", THROTTLED, End(None, "system", "SUCCEEDED"), retried=True, machine="unfinished"),
     rows("RecordFault", REFUSED, End(None, "system", "SUCCEEDED"), machine="unfinished"),
     rows("RecordFault", CONFLICT, QUIET, machine="unfinished", scene=DUPLICATE),
     lost("RecordFault", SETTLED, machine="unfinished"),
+    rows("CheckRowOwner", THROTTLED, OTHERS_TOLD, retried=True, machine="unfinished"),
+    rows("CheckRowOwner", REFUSED, OTHERS_TOLD, machine="unfinished"),
+    rows("CheckRowOwner", CONFLICT, QUIET, machine="unfinished"),
     rows(
         "SendAlert",
         f"AlertUnavailable InvalidInput Misconfigured {BUSY} {BROKEN}",
@@ -191,11 +219,19 @@ TABLE = [
     rows("RecordAccepted", TERMINAL, FAILED),
     rows("RecordFailure", TERMINAL, FAILED),
     rows("RecordFault", TERMINAL, FAILED),
-    rows("SendAlert", TERMINAL, FAILED),
-    rows("KeepAlert", TERMINAL, FAILED),
+    rows("SendAlert", TERMINAL, STOPPED),
+    rows("KeepAlert", TERMINAL, STOPPED),
     rows("WhoRecorded", TERMINAL, replace(QUIET, execution="FAILED", error="itself")),
+    rows("CheckRowOwner", TERMINAL, replace(QUIET, execution="FAILED", error="itself")),
+    rows("ReadUnknown", TERMINAL, VERSIONLESS),
     rows("ResolveVersion", TERMINAL, VERSIONLESS),
-    rows("DropUnknown", TERMINAL, VERSIONLESS),
+    rows("DropUnknown", TERMINAL, replace(KNOWN_NOW, alert="system", execution="FAILED", error="itself")),
     rows("RecordFault", TERMINAL, UNRECORDED, machine="unfinished"),
+    rows(
+        "CheckRowOwner",
+        TERMINAL,
+        replace(OTHERS_TOLD, execution="FAILED", error="itself"),
+        machine="unfinished",
+    ),
     rows("SendAlert", TERMINAL, UNTOLD, machine="unfinished"),
 ]

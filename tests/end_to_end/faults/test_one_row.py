@@ -3,11 +3,20 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from .table import FAILED, OTHERS_ROW
 from .world import HANG, Case, Lost, Seen, World
+
+UNKNOWN = {"status": {"S": "FAILED"}, "execution": {"S": "another"}, "attention": {"S": "FAILED"}}
+REVIEWED = {
+    "status": {"S": "FAILED"},
+    "execution": {"S": "another"},
+    "reviewed_label": {"S": "motorcycle"},
+    "reviewed_at": {"S": "2026-11-20T12:00:00.000Z"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +80,64 @@ def test_a_stopped_duplicate_takes_nothing_from_the_decision_of_another(play: Ca
     assert (seen.rows["v1"]["status"], seen.rows["v1"]["execution"]) == ("ACCEPTED", "another")
 
 
+def test_an_execution_that_is_stopped_while_it_alerts_keeps_its_decision_and_alerts(
+    play: Callable[[Case], Seen],
+) -> None:
+    failures = {"FilterInferences": "ThresholdConfidenceNotMet", "SendAlert": HANG}
+    case = Case("stopped-while-alerting", failures=failures)
+
+    seen = play(case)
+
+    assert (seen.execution, case.alerts) == ("TIMED_OUT", ["system"])
+    row = seen.rows["v1"]
+    assert (row["status"], row["label"], row["confidence"]) == ("LOW_CONFIDENCE", "bicycle", 0.5)
+    assert [entry["status"] for entry in row["history"]] == ["LOW_CONFIDENCE"]
+
+
+def test_an_execution_of_an_unknown_version_that_is_stopped_while_it_alerts_is_told_of(
+    play: Callable[[Case], Seen],
+) -> None:
+    """Its row is that of the version that it has found out, which its input does not tell."""
+    failures = {"FilterInferences": "ThresholdConfidenceNotMet", "SendAlert": HANG}
+    case = Case("versionless-stopped", failures=failures, given={"s3_version_id": ""})
+    case.row, case.version = UNKNOWN, "unknown"
+
+    seen = play(case)
+
+    assert case.alerts == ["system"]
+    assert seen.rows["v1"]["attention"] == "LOW_CONFIDENCE"
+
+
+def test_a_late_event_does_not_write_over_the_failure_of_a_later_run(play: Callable[[Case], Seen]) -> None:
+    failed = {"status": {"S": "FAILED"}, "execution": {"S": "another"}, "run": {"N": "3"}}
+    case = Case("late", row=failed)
+
+    seen = play(case)
+
+    assert (seen.execution, case.alerts) == ("SUCCEEDED", [])
+    assert (seen.rows["v1"]["status"], seen.rows["v1"]["run"]) == ("FAILED", 3)
+
+
+@pytest.mark.parametrize("run", [0, 1])
+@pytest.mark.parametrize(
+    "failure",
+    [{}, {"FilterInferences": "ThresholdConfidenceNotMet"}, {"RecordAccepted": "States.Runtime"}],
+    ids=["accepted", "refused", "stopped"],
+)
+def test_no_execution_overrules_a_person(
+    run: int, failure: dict[str, str], play: Callable[[Case], Seen]
+) -> None:
+    """A duplicate has the same run, a rerun that was asked for before the answer a higher one."""
+    case = Case(f"reviewed-{run}-{len(str(failure))}", failures=failure, given={"run": run}, row=REVIEWED)
+
+    seen = play(case)
+
+    assert case.alerts == []
+    row = seen.rows["v1"]
+    assert (row["status"], row["run"], row["reviewed_label"]) == ("FAILED", 0, "motorcycle")
+    assert "attention" not in row
+
+
 def test_a_fault_of_a_later_run_keeps_nothing_of_the_earlier_decision(play: Callable[[Case], Seen]) -> None:
     decided = {"status": {"S": "LOW_CONFIDENCE"}, "label": {"S": "bicycle"}, "confidence": {"N": "0.4"}}
     decided |= {"execution": {"S": "another"}, "threshold": {"N": "0.9"}}
@@ -115,11 +182,47 @@ def test_a_version_that_is_not_given_is_the_one_that_is_current(play: Callable[[
 
 
 def test_a_row_of_an_unknown_version_gives_way_to_the_versions_own(play: Callable[[Case], Seen]) -> None:
-    failed = {"status": {"S": "FAILED"}, "execution": {"S": "another"}, "attention": {"S": "FAILED"}}
-
-    seen = play(Case("known-now", given={"s3_version_id": ""}, row=failed, version="unknown"))
+    seen = play(Case("known-now", given={"s3_version_id": ""}, row=UNKNOWN, version="unknown"))
 
     assert {version: row["status"] for version, row in seen.rows.items()} == {"v1": "ACCEPTED"}
+
+
+def test_a_row_of_an_unknown_version_stays_until_the_versions_own_is_written(world: World) -> None:
+    failures = {"ClassifyImage": HANG}
+    case = Case("in-sight", failures=failures, given={"s3_version_id": ""}, row=UNKNOWN, version="unknown")
+    execution = world.start(case)
+    while not case.attempts["ClassifyImage"]:
+        time.sleep(0.01)
+
+    assert list(world.rows(case)) == ["unknown"]
+    world.stop(execution)
+    assert world.wait(execution, case).rows["unknown"]["attention"] == "FAILED"
+
+
+def test_a_row_of_an_unknown_version_that_a_person_has_settled_stays(play: Callable[[Case], Seen]) -> None:
+    seen = play(Case("settled", given={"s3_version_id": ""}, row=REVIEWED, version="unknown"))
+
+    assert {version: row["status"] for version, row in seen.rows.items()} == {
+        "unknown": "FAILED",
+        "v1": "ACCEPTED",
+    }
+
+
+def test_a_row_of_an_unknown_version_that_was_written_since_it_was_read_stays(
+    world: World, play: Callable[[Case], Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be about a version that came after the one that this execution knows."""
+    case = Case("written-again", given={"s3_version_id": ""}, row=UNKNOWN, version="unknown")
+
+    def head(case: Case, _: dict[str, Any]) -> Any:
+        world.put(case, UNKNOWN | {"execution": {"S": "a third"}})
+        return {"VersionId": "v1"}
+
+    monkeypatch.setitem(world.services, "aws-sdk:s3:headObject", head)
+
+    seen = play(case)
+
+    assert list(seen.rows) == ["unknown", "v1"]
 
 
 def test_a_version_that_s3_cannot_tell_is_unknown_and_the_row_says_so(play: Callable[[Case], Seen]) -> None:

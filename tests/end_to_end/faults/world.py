@@ -132,7 +132,7 @@ class World:
         self._over: set[str] = set()
         self._closing = threading.Event()
         self._service = StepFunctions(self._perform, self._see, lambda _: None, Mock(), wait_scale=0)
-        self._services: dict[str, Callable[[Case, dict[str, Any]], Any]] = {
+        self.services: dict[str, Callable[[Case, dict[str, Any]], Any]] = {
             "lambda:invoke": self._invoke,
             "sqs:sendMessage": self._keep,
             "aws-sdk:s3:headObject": self._head,
@@ -152,15 +152,18 @@ class World:
     def start(self, case: Case) -> str:
         self._cases[case.name] = case
         if case.row is not None:
-            key = {"picture": {"S": f"s3://pictures/{case.key}"}, "version": {"S": case.version}}
-            item = {**key, "run": {"N": "0"}}
-            self._dynamodb("PutItem", {"TableName": TABLE, "Item": item | case.row})
+            self.put(case, case.row)
         request = {
             "stateMachineArn": self._arns[case.machine],
             "name": case.name,
             "input": json.dumps(case.input),
         }
         return self._service.handle("StartExecution", request)["executionArn"]
+
+    def put(self, case: Case, row: dict[str, Any]) -> None:
+        """Writes the row of a case's version, as if somebody else had."""
+        key = {"picture": {"S": f"s3://pictures/{case.key}"}, "version": {"S": case.version}}
+        self._dynamodb("PutItem", {"TableName": TABLE, "Item": {**key, "run": {"N": "0"}, **row}})
 
     def stop(self, execution: str) -> None:
         self._service.handle("StopExecution", {"executionArn": execution})
@@ -220,7 +223,7 @@ class World:
             self._closing.wait()
         if isinstance(failure, str):
             raise StatesError(failure, _cause(failure) if case.cause is None else case.cause)
-        result = self._services[resource.removeprefix("arn:aws:states:::")](case, arguments)
+        result = self.services[resource.removeprefix("arn:aws:states:::")](case, arguments)
         if failure is not None:
             raise StatesError(failure.error, "the answer was lost")
         return result
