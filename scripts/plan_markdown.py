@@ -43,10 +43,15 @@ def _headline(it: Summary) -> str:
 
 
 def _dangers(changes: list[Change]) -> str:
-    lines = [
-        f"> - {change.action}s the {change.precious} `{change.address}`: {change.why}" for change in changes
-    ]
-    return "> [!CAUTION]\n> **Data, an endpoint or a key is replaced or destroyed:**\n>\n" + "\n".join(lines)
+    lost = [f"{it.action}s the {it.precious} `{it.address}`: {it.why}" for it in changes if it.loses]
+    weaker = [f"`{it.address}`: {words}" for it in changes for words in it.weakens]
+    lines = []
+    if lost:
+        lines += ["**Data, an endpoint or a key is replaced or destroyed:**", "", *map("- {}".format, lost)]
+    if weaker:
+        lines += [""] * bool(lost)
+        lines += ["**Data is kept less safely or reached by others:**", "", *map("- {}".format, weaker)]
+    return "\n".join(["> [!CAUTION]", *(f"> {line}".rstrip() for line in lines)])
 
 
 def _rules(it: Summary) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from scripts import prices
+from scripts import plan_dangers, prices
 from scripts.prices import Estimate, Volume
 
 ACTIONS = ("create", "update", "replace", "destroy")
@@ -44,7 +44,10 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Change:
-    """One resource that a plan changes, and the attributes that change or force it."""
+    """One resource that a plan changes, and the attributes that change or force it.
+
+    `weakens` says in words which protections it takes away, without replacing or destroying what is precious.
+    """
 
     address: str
     module: str
@@ -53,10 +56,16 @@ class Change:
     attributes: list[str]
     forced_by: list[str]
     reason: str | None
+    weakens: list[str]
+
+    @property
+    def loses(self) -> bool:
+        """Whether something precious is replaced or destroyed."""
+        return self.precious is not None and self.action in ("replace", "destroy")
 
     @property
     def dangerous(self) -> bool:
-        return self.precious is not None and self.action in ("replace", "destroy")
+        return self.loses or bool(self.weakens)
 
     @property
     def why(self) -> str:
@@ -190,7 +199,9 @@ def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def changes(plan: dict[str, Any]) -> Iterator[Change]:
     """Every managed resource that a plan creates, changes, replaces or destroys."""
-    for it in plan.get("resource_changes", []):
+    every = plan.get("resource_changes", [])
+    new = {it["type"] for it in every if _action(it["change"]["actions"]) == "create"}
+    for it in every:
         change = it["change"]
         action = _action(change["actions"])
         if it["mode"] != "managed" or action is None:
@@ -203,7 +214,18 @@ def changes(plan: dict[str, Any]) -> Iterator[Change]:
             attributes=sorted(_changed(change)) if action in ("update", "replace") else [],
             forced_by=_forced_by(change.get("replace_paths", [])),
             reason=REASONS.get(it.get("action_reason", "")),
+            weakens=_weakens(it["type"], action, change, new),
         )
+
+
+def _weakens(kind: str, action: str, change: dict[str, Any], new: set[str]) -> list[str]:
+    """What a change weakens: nothing where all is new, or where what is precious goes anyway."""
+    part_of_older = kind in plan_dangers.PART_OF and plan_dangers.PART_OF[kind] not in new
+    if (action == "create" and not part_of_older) or (action != "update" and kind in PRECIOUS):
+        return []
+    return plan_dangers.weakened(
+        kind, change["before"] or {}, change["after"] or {}, change.get("after_unknown") or {}
+    )
 
 
 def _action(actions: list[str]) -> str | None:

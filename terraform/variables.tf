@@ -8,6 +8,10 @@ variable "environment" {
     condition     = can(regex("^[a-z][a-z0-9]{1,11}$", var.environment))
     error_message = "environment is \"${var.environment}\": it becomes part of bucket and endpoint names (at most 63 characters), so use 2-12 lower-case letters and digits, starting with a letter; pass -var-file=environments/dev.tfvars."
   }
+  validation {
+    condition     = !contains(["apply", "ci", "plan", "state"], var.environment)
+    error_message = "environment is \"${var.environment}\": \"apply\", \"ci\", \"plan\" and \"state\" are reserved, because roles and the bucket of terraform/bootstrap are named so after the project; choose another name, such as \"staging\"."
+  }
 }
 
 # Names and placement

@@ -1,15 +1,17 @@
-# The most that any role of the project may ever do, whatever a plan grants it: use the project's own resources, build
-# nothing, and never touch a state. The roles' own policies (terraform/) are far narrower.
+# The most that any role of an environment may ever do, whatever a plan grants it: use that environment's resources,
+# build nothing, and never touch a state. The roles' own policies (terraform/) are far narrower.
 
-resource "aws_iam_policy" "boundary" {
-  name        = "${var.project}-boundary"
-  description = "Bounds every role that Terraform makes for ${var.project}"
+resource "aws_iam_policy" "environment_boundary" {
+  for_each = var.environments
+
+  name        = "${var.project}-boundary-${each.key}"
+  description = "Bounds every role that Terraform makes for ${local.prefixes[each.key]}"
 
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
       {
-        Sid    = "UseTheProjectsResources"
+        Sid    = "UseOwnResources"
         Effect = "Allow"
         Action = [
           "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem", "lambda:InvokeFunction", "logs:CreateLogStream",
@@ -17,41 +19,55 @@ resource "aws_iam_policy" "boundary" {
           "s3:ListBucket", "s3:ListMultipartUploadParts", "s3:PutObject", "sagemaker:InvokeEndpoint", "sns:Publish",
           "sqs:SendMessage", "states:DescribeExecution", "states:StartExecution",
         ]
-        Resource = concat(
-          [for kind in ["buckets", "functions", "log_groups", "machines", "queues", "tables", "topics"] : local.arns.all[kind]],
-          local.arns.all.models,
-          [
-            "${local.arns.all.buckets}/*", "${local.arn_base.states}:execution:${var.project}-*",
-            "${local.arn_base.logs}:log-group:/aws/sagemaker/TrainingJobs:*",
-          ],
-        )
+        Resource = flatten([
+          [for kind in ["bucket", "endpoint", "executions", "log_streams", "machines", "queues", "table", "topics", "versions"] : local.arns[each.key][kind]],
+          "${local.arns[each.key].bucket}/*", "${local.arns[each.key].table}/index/*", local.training_streams[each.key],
+          # The endpoint's role names its log group, too.
+          "${local.arn_base.logs}:log-group:/aws/sagemaker/Endpoints/${local.prefixes[each.key]}-classifier",
+        ])
       },
       {
-        Sid      = "UseTheLogGroupOfTrainingJobs"
+        Sid      = "FindLogGroupOfTrainingJobs"
         Effect   = "Allow"
         Action   = ["logs:CreateLogGroup", "logs:DescribeLogStreams"]
-        Resource = ["${local.arn_base.logs}:log-group:/aws/sagemaker/TrainingJobs", "${local.arn_base.logs}:log-group:/aws/sagemaker/TrainingJobs:*"]
+        Resource = [local.training_logs, "${local.training_logs}:*"]
       },
       {
-        # An existing key may stand for the project's own; key policies decide besides.
-        Sid      = "UseKeys"
-        Effect   = "Allow"
-        Action   = ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
-        Resource = [local.keys]
+        # An existing key may stand for the environment's own, so its alias is not known here.
+        Sid       = "UseKeys"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
+        Resource  = [local.keys]
+        Condition = { StringEquals = local.tags[each.key] }
       },
       {
-        # Training images lie in AWS's own accounts.
-        Sid      = "PullImages"
-        Effect   = "Allow"
-        Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-        Resource = ["arn:${local.partition}:ecr:*:*:repository/*"]
+        Sid       = "GrantKeysToVolumes"
+        Effect    = "Allow"
+        Action    = ["kms:CreateGrant"]
+        Resource  = [local.keys]
+        Condition = { StringEquals = local.tags[each.key], Bool = { "kms:GrantIsForAWSResource" = "true" } }
       },
       {
-        # Log deliveries, metrics, traces and registry tokens have no resource to name.
+        # Training images lie in AWS's own accounts, which have other tags or none.
+        Sid       = "PullImages"
+        Effect    = "Allow"
+        Action    = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+        Resource  = ["arn:${local.partition}:ecr:*:*:repository/*"]
+        Condition = { StringEqualsIfExists = local.tags[each.key] }
+      },
+      {
+        Sid       = "PutMetricsOfHosts"
+        Effect    = "Allow"
+        Action    = ["cloudwatch:PutMetricData"]
+        Resource  = ["*"]
+        Condition = { StringLike = { "cloudwatch:namespace" = ["/aws/sagemaker/*"] } }
+      },
+      {
+        # Log deliveries, traces and registry tokens have no resource to name.
         Sid    = "UseWhatHasNoName"
         Effect = "Allow"
         Action = [
-          "cloudwatch:PutMetricData", "ecr:GetAuthorizationToken", "logs:CreateLogDelivery", "logs:DeleteLogDelivery",
+          "ecr:GetAuthorizationToken", "logs:CreateLogDelivery", "logs:DeleteLogDelivery",
           "logs:DescribeLogGroups", "logs:DescribeResourcePolicies", "logs:GetLogDelivery", "logs:ListLogDeliveries",
           "logs:PutResourcePolicy", "logs:UpdateLogDelivery", "xray:GetSamplingRules", "xray:GetSamplingTargets",
           "xray:PutTelemetryRecords", "xray:PutTraceSegments",
@@ -62,8 +78,17 @@ resource "aws_iam_policy" "boundary" {
         Sid      = "KeepAwayFromStates"
         Effect   = "Deny"
         Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:PutObject"]
-        Resource = [local.state_arn, "${local.state_arn}/*"]
+        Resource = [local.state_buckets, "${local.state_buckets}/*"]
       },
     ]
   })
+}
+
+# The former boundary, one for the project, bounds roles until their next apply, and AWS deletes no policy in use.
+removed {
+  from = aws_iam_policy.boundary
+
+  lifecycle {
+    destroy = false
+  }
 }

@@ -1,5 +1,5 @@
-# What an apply does, for one environment, without destroying data, logs or keys: that is a person's decision, by the
-# policy in destroy.tf. Two policies, because one would exceed the 6,144 characters that AWS allows.
+# What an apply does, for one environment, without deciding what becomes of data, logs and keys: that is a person's
+# decision, by the policy in destroy.tf. watch.tf has the rest; AWS allows 6,144 characters to a policy.
 
 resource "aws_iam_policy" "access" {
   for_each = var.environments
@@ -14,21 +14,32 @@ resource "aws_iam_policy" "access" {
         Sid      = "WriteState"
         Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:PutObject"]
-        Resource = [for suffix in ["", ".tflock"] : "${local.state_arn}/${each.key}/terraform.tfstate${suffix}"]
+        Resource = [local.arns[each.key].state, "${local.arns[each.key].state}.tflock"]
       },
       {
         Sid      = "ReleaseLock"
         Effect   = "Allow"
         Action   = ["s3:DeleteObject"]
-        Resource = ["${local.state_arn}/${each.key}/terraform.tfstate.tflock"]
+        Resource = ["${local.arns[each.key].state}.tflock"]
+      },
+      {
+        # No setting of a bucket of states, whichever project's, is an environment's business.
+        Sid    = "KeepAwayFromStateBuckets"
+        Effect = "Deny"
+        Action = [
+          "s3:CreateBucket", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:DeleteObjectVersion", "s3:PutBucketNotification",
+          "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging",
+          "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+        ]
+        Resource = [local.state_buckets, "${local.state_buckets}/*"]
       },
       {
         # Roles only ever get less than the boundary allows; otherwise whoever makes roles could make himself anything.
         Sid       = "BuildBoundedRoles"
         Effect    = "Allow"
         Action    = ["iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
-        Resource  = [local.arns[each.key].roles]
-        Condition = { StringEquals = { "iam:PermissionsBoundary" = local.boundary_arn } }
+        Resource  = local.arns[each.key].roles
+        Condition = { StringEquals = { "iam:PermissionsBoundary" = local.boundary_arns[each.key] } }
       },
       {
         Sid    = "KeepRoles"
@@ -37,13 +48,13 @@ resource "aws_iam_policy" "access" {
           "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:ListInstanceProfilesForRole", "iam:TagRole", "iam:UntagRole",
           "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription",
         ]
-        Resource = [local.arns[each.key].roles]
+        Resource = local.arns[each.key].roles
       },
       {
         Sid      = "HandRolesToServices"
         Effect   = "Allow"
         Action   = ["iam:PassRole"]
-        Resource = [local.arns[each.key].roles]
+        Resource = local.arns[each.key].roles
         Condition = {
           StringEquals = { "iam:PassedToService" = [for service in ["events", "lambda", "sagemaker", "states"] : "${service}.amazonaws.com"] }
         }
@@ -57,11 +68,15 @@ resource "aws_iam_policy" "access" {
       },
       {
         # A key has no name before it exists; its tags say whose it will be.
-        Sid       = "BuildKeys"
-        Effect    = "Allow"
-        Action    = ["kms:CreateKey", "kms:TagResource"]
-        Resource  = ["*"]
-        Condition = { StringEquals = { "aws:RequestTag/project" = var.project, "aws:RequestTag/environment" = each.key } }
+        Sid      = "BuildKeys"
+        Effect   = "Allow"
+        Action   = ["kms:CreateKey", "kms:TagResource"]
+        Resource = ["*"]
+        Condition = {
+          StringEquals = { "aws:RequestTag/project" = var.project, "aws:RequestTag/environment" = each.key }
+          # Tags decide whose a key is: those of another deployment are not to be overwritten.
+          Null = { "aws:ResourceTag/project" = "true" }
+        }
       },
       {
         # Used on behalf of the ledger, the registry and the endpoint, which take grants from it.
@@ -69,16 +84,16 @@ resource "aws_iam_policy" "access" {
         Effect = "Allow"
         Action = [
           "kms:CreateAlias", "kms:CreateGrant", "kms:Decrypt", "kms:EnableKeyRotation", "kms:Encrypt", "kms:GenerateDataKey",
-          "kms:PutKeyPolicy", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription",
+          "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription",
         ]
         Resource  = [local.keys]
-        Condition = local.key_tags[each.key]
+        Condition = { StringEquals = local.tags[each.key] }
       },
       {
         Sid      = "NameKeys"
         Effect   = "Allow"
         Action   = ["kms:CreateAlias", "kms:UpdateAlias"]
-        Resource = [local.arns[each.key].aliases]
+        Resource = [local.arns[each.key].alias]
       },
     ]
   })
@@ -94,38 +109,22 @@ resource "aws_iam_policy" "deploy" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid    = "BuildBuckets"
-        Effect = "Allow"
-        Action = [
-          "s3:CreateBucket", "s3:PutBucketNotification", "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy",
-          "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging", "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration",
-          "s3:PutLifecycleConfiguration",
-        ]
-        Resource = [local.arns[each.key].buckets]
-      },
-      {
-        Sid    = "BuildLedger"
-        Effect = "Allow"
-        Action = [
-          "dynamodb:CreateTable", "dynamodb:TagResource", "dynamodb:UntagResource", "dynamodb:UpdateContinuousBackups",
-          "dynamodb:UpdateTable", "dynamodb:UpdateTimeToLive",
-        ]
-        Resource = [local.arns[each.key].tables]
-      },
-      {
-        Sid    = "BuildRegistry"
-        Effect = "Allow"
-        Action = [
-          "ecr:CreateRepository", "ecr:PutImageScanningConfiguration", "ecr:PutImageTagMutability", "ecr:PutLifecyclePolicy",
-          "ecr:TagResource", "ecr:UntagResource",
-        ]
-        Resource = [local.arns[each.key].registry]
-      },
-      {
-        Sid      = "BuildRules"
+        Sid      = "BuildBuckets"
         Effect   = "Allow"
-        Action   = ["events:DeleteRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets", "events:TagResource", "events:UntagResource"]
-        Resource = [local.arns[each.key].rules]
+        Action   = ["s3:CreateBucket", "s3:PutBucketNotification", "s3:PutBucketTagging"]
+        Resource = [local.arns[each.key].bucket]
+      },
+      {
+        Sid      = "BuildLedger"
+        Effect   = "Allow"
+        Action   = ["dynamodb:CreateTable", "dynamodb:TagResource", "dynamodb:UntagResource"]
+        Resource = [local.arns[each.key].table]
+      },
+      {
+        Sid      = "BuildRegistry"
+        Effect   = "Allow"
+        Action   = ["ecr:CreateRepository", "ecr:PutImageScanningConfiguration", "ecr:TagResource", "ecr:UntagResource"]
+        Resource = [local.arns[each.key].registry]
       },
       {
         Sid    = "BuildFunctions"
@@ -136,13 +135,7 @@ resource "aws_iam_policy" "deploy" {
           "lambda:RemovePermission", "lambda:TagResource", "lambda:UntagResource", "lambda:UpdateAlias",
           "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:UpdateFunctionEventInvokeConfig",
         ]
-        Resource = [local.arns[each.key].functions]
-      },
-      {
-        Sid      = "BuildLogGroups"
-        Effect   = "Allow"
-        Action   = ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
-        Resource = [local.arns[each.key].log_groups]
+        Resource = concat(local.arns[each.key].functions, local.arns[each.key].versions)
       },
       {
         Sid    = "BuildEndpoints"
@@ -152,10 +145,10 @@ resource "aws_iam_policy" "deploy" {
           "sagemaker:DeleteEndpoint", "sagemaker:DeleteEndpointConfig", "sagemaker:DeleteModel", "sagemaker:DeleteTags",
           "sagemaker:UpdateEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities",
         ]
-        Resource = local.arns[each.key].models
+        Resource = concat([local.arns[each.key].endpoint], local.arns[each.key].models)
       },
       {
-        # Targets have ids of their own, so the service they scale narrows them down.
+        # Targets have ids of their own, so their tags and the service they scale narrow them down.
         Sid    = "BuildScaling"
         Effect = "Allow"
         Action = [
@@ -164,40 +157,7 @@ resource "aws_iam_policy" "deploy" {
           "application-autoscaling:TagResource", "application-autoscaling:UntagResource",
         ]
         Resource  = ["${local.arn_base["application-autoscaling"]}:scalable-target/*"]
-        Condition = { StringEqualsIfExists = { "application-autoscaling:service-namespace" = "sagemaker" } }
-      },
-      {
-        Sid      = "BuildAlarms"
-        Effect   = "Allow"
-        Action   = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
-        Resource = local.arns[each.key].alarms
-      },
-      {
-        Sid      = "BuildDashboards"
-        Effect   = "Allow"
-        Action   = ["cloudwatch:DeleteDashboards", "cloudwatch:PutDashboard"]
-        Resource = [local.arns[each.key].dashboards]
-      },
-      {
-        Sid    = "BuildTopics"
-        Effect = "Allow"
-        Action = [
-          "sns:CreateTopic", "sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:UntagResource",
-        ]
-        Resource = [local.arns[each.key].topics]
-      },
-      {
-        # IAM knows no resource for subscriptions, not even their topic.
-        Sid      = "ChangeSubscriptions"
-        Effect   = "Allow"
-        Action   = ["sns:SetSubscriptionAttributes", "sns:Unsubscribe"]
-        Resource = ["*"]
-      },
-      {
-        Sid      = "BuildQueues"
-        Effect   = "Allow"
-        Action   = ["sqs:CreateQueue", "sqs:SetQueueAttributes", "sqs:TagQueue", "sqs:UntagQueue"]
-        Resource = [local.arns[each.key].queues]
+        Condition = { StringEqualsIfExists = merge(local.tags[each.key], { "application-autoscaling:service-namespace" = "sagemaker" }) }
       },
       {
         Sid    = "BuildStateMachines"
@@ -206,13 +166,13 @@ resource "aws_iam_policy" "deploy" {
           "states:CreateStateMachine", "states:DeleteStateMachine", "states:TagResource", "states:UntagResource",
           "states:UpdateStateMachine",
         ]
-        Resource = [local.arns[each.key].machines]
+        Resource = local.arns[each.key].machines
       },
       {
         Sid      = "BuildBudgets"
         Effect   = "Allow"
         Action   = ["budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource"]
-        Resource = [local.arns[each.key].budgets]
+        Resource = [local.arns[each.key].budget]
       },
     ]
   })

@@ -1,10 +1,11 @@
-# What only a person may do, attached to nobody: with deploy.tf it lets `terraform destroy` take an environment away.
+# What only a person may do, attached to nobody: decide how long data and logs are kept and who shares them, and destroy
+# them. With deploy.tf it makes the first apply and lets `terraform destroy` take an environment away.
 
 resource "aws_iam_policy" "destroy" {
   for_each = var.environments
 
   name        = "${var.project}-destroy-${each.key}"
-  description = "Lets a person destroy the data, logs and keys of ${local.prefixes[each.key]}"
+  description = "Lets a person keep, share and destroy the data, logs and keys of ${local.prefixes[each.key]}"
 
   policy = jsonencode({
     Version = "2012-10-17"
@@ -16,55 +17,65 @@ resource "aws_iam_policy" "destroy" {
           "s3:AbortMultipartUpload", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:DeleteObject", "s3:DeleteObjectVersion",
           "s3:ListBucketMultipartUploads", "s3:ListBucketVersions",
         ]
-        Resource = [local.arns[each.key].buckets, "${local.arns[each.key].buckets}/*"]
+        Resource = [local.arns[each.key].bucket, "${local.arns[each.key].bucket}/*"]
       },
       {
-        Sid      = "DeleteLedger"
-        Effect   = "Allow"
-        Action   = ["dynamodb:DeleteTable"]
-        Resource = [local.arns[each.key].tables]
+        Sid    = "KeepAndShareBuckets"
+        Effect = "Allow"
+        Action = [
+          "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock", "s3:PutBucketVersioning",
+          "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+        ]
+        Resource = [local.arns[each.key].bucket]
       },
       {
-        Sid      = "DeleteRegistry"
+        Sid      = "KeepAndDeleteLedger"
         Effect   = "Allow"
-        Action   = ["ecr:BatchDeleteImage", "ecr:DeleteLifecyclePolicy", "ecr:DeleteRepository"]
+        Action   = ["dynamodb:DeleteTable", "dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTable", "dynamodb:UpdateTimeToLive"]
+        Resource = [local.arns[each.key].table]
+      },
+      {
+        Sid    = "KeepAndDeleteRegistry"
+        Effect = "Allow"
+        Action = [
+          "ecr:BatchDeleteImage", "ecr:DeleteLifecyclePolicy", "ecr:DeleteRepository", "ecr:PutImageTagMutability", "ecr:PutLifecyclePolicy",
+        ]
         Resource = [local.arns[each.key].registry]
       },
       {
-        Sid    = "DeleteKeys"
+        Sid    = "ShareAndDeleteKeys"
         Effect = "Allow"
         # The registry gives its grants back with the permissions of whoever deletes it.
-        Action    = ["kms:DeleteAlias", "kms:RetireGrant", "kms:ScheduleKeyDeletion"]
+        Action    = ["kms:DeleteAlias", "kms:PutKeyPolicy", "kms:RetireGrant", "kms:ScheduleKeyDeletion"]
         Resource  = [local.keys]
-        Condition = local.key_tags[each.key]
+        Condition = { StringEquals = local.tags[each.key] }
       },
       {
         Sid      = "UnnameKeys"
         Effect   = "Allow"
         Action   = ["kms:DeleteAlias"]
-        Resource = [local.arns[each.key].aliases]
+        Resource = [local.arns[each.key].alias]
       },
       {
-        Sid      = "DeleteLogGroups"
+        Sid      = "KeepAndDeleteLogGroups"
         Effect   = "Allow"
-        Action   = ["logs:DeleteLogGroup"]
-        Resource = [local.arns[each.key].log_groups]
+        Action   = ["logs:DeleteLogGroup", "logs:PutRetentionPolicy"]
+        Resource = concat(local.arns[each.key].log_groups, local.arns[each.key].log_streams)
       },
       {
-        # One log group serves the training jobs of a whole account.
         Sid      = "DeleteLogsOfTrainingJobs"
         Effect   = "Allow"
         Action   = ["logs:DeleteLogStream"]
-        Resource = ["${local.arn_base.logs}:log-group:/aws/sagemaker/TrainingJobs:log-stream:${local.prefixes[each.key]}-training-*"]
+        Resource = [local.training_streams[each.key]]
       },
       {
         Sid      = "StopTrainingJobs"
         Effect   = "Allow"
         Action   = ["sagemaker:StopTrainingJob"]
-        Resource = ["${local.arn_base.sagemaker}:training-job/${local.prefixes[each.key]}-training-*"]
+        Resource = ["${local.arn_base.sagemaker}:training-job/${local.prefixes[each.key]}-training-${local.time}"]
       },
       {
-        # `scones cleanup` looks through the account: lists have no resource to name. The policy "read" lets it look closer.
+        # `scones cleanup` looks through the account: lists have no resource to name. The policy read-ENV lets it look closer.
         Sid    = "FindLeftovers"
         Effect = "Allow"
         Action = [
@@ -77,10 +88,10 @@ resource "aws_iam_policy" "destroy" {
         Resource = ["*"]
       },
       {
-        Sid      = "DeleteQueues"
+        Sid      = "KeepAndDeleteQueues"
         Effect   = "Allow"
-        Action   = ["sqs:DeleteQueue"]
-        Resource = [local.arns[each.key].queues]
+        Action   = ["sqs:DeleteQueue", "sqs:SetQueueAttributes"]
+        Resource = local.arns[each.key].queues
       },
     ]
   })

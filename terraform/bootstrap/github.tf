@@ -11,6 +11,9 @@ locals {
     { plan = ["repo:${var.github_repository}:pull_request", "repo:${var.github_repository}:ref:refs/heads/main"] },
     { for name in var.environments : "apply-${name}" => ["repo:${var.github_repository}:environment:${name}"] },
   )
+  readers = merge([for name in var.environments : { for role in ["plan", "apply-${name}"] :
+    "${role}/${name}" => { role = role, environment = name }
+  }]...)
 }
 
 resource "aws_iam_role" "github" {
@@ -42,12 +45,19 @@ resource "aws_iam_role" "github" {
   depends_on = [aws_iam_openid_connect_provider.github]
 }
 
-# Whoever applies also plans.
-resource "aws_iam_role_policy_attachment" "read" {
-  for_each = local.subjects
+# Whoever applies an environment also plans it.
+resource "aws_iam_role_policy_attachment" "environment_read" {
+  for_each = local.readers
 
-  role       = aws_iam_role.github[each.key].name
-  policy_arn = aws_iam_policy.read.arn
+  role       = aws_iam_role.github[each.value.role].name
+  policy_arn = aws_iam_policy.environment_read[each.value.environment].arn
+}
+
+resource "aws_iam_role_policy_attachment" "read_watch" {
+  for_each = local.readers
+
+  role       = aws_iam_role.github[each.value.role].name
+  policy_arn = aws_iam_policy.read_watch[each.value.environment].arn
 }
 
 resource "aws_iam_role_policy_attachment" "deploy" {
@@ -62,4 +72,11 @@ resource "aws_iam_role_policy_attachment" "access" {
 
   role       = aws_iam_role.github["apply-${each.key}"].name
   policy_arn = aws_iam_policy.access[each.key].arn
+}
+
+resource "aws_iam_role_policy_attachment" "deploy_watch" {
+  for_each = var.environments
+
+  role       = aws_iam_role.github["apply-${each.key}"].name
+  policy_arn = aws_iam_policy.deploy_watch[each.key].arn
 }

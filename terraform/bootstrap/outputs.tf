@@ -24,8 +24,8 @@ output "role_arns" {
 }
 
 output "deploy_policy_arns" {
-  description = "Policies for people who deploy, by environment, besides the read policy."
-  value       = { for name in var.environments : name => [aws_iam_policy.access[name].arn, aws_iam_policy.deploy[name].arn] }
+  description = "Policies for people who deploy, by environment, besides the read policies."
+  value       = { for name in var.environments : name => [for policy in [aws_iam_policy.access, aws_iam_policy.deploy, aws_iam_policy.deploy_watch] : policy[name].arn] }
 }
 
 output "destroy_policy_arns" {
@@ -33,12 +33,12 @@ output "destroy_policy_arns" {
   value       = { for name, policy in aws_iam_policy.destroy : name => policy.arn }
 }
 
-output "read_policy_arn" {
-  description = "Policy for people who plan."
-  value       = aws_iam_policy.read.arn
+output "read_policy_arns" {
+  description = "Policies for people who plan, by environment."
+  value       = { for name in var.environments : name => [for policy in [aws_iam_policy.environment_read, aws_iam_policy.read_watch] : policy[name].arn] }
 }
 
-output "permissions_boundary_arn" {
-  description = "For permissions_boundary_arn in terraform/environments/*.tfvars: the deploy policies make no role without it."
-  value       = aws_iam_policy.boundary.arn
+output "permissions_boundary_arns" {
+  description = "For permissions_boundary_arn in terraform/environments/*.tfvars, by environment: the deploy policies make no role without it."
+  value       = { for name, policy in aws_iam_policy.environment_boundary : name => policy.arn }
 }

@@ -1,8 +1,10 @@
-# What a plan reads: every setting of the project, and its state; no picture, no log, no message.
+# What a plan of an environment reads: its settings and its state; no picture, no log, no message.
 
-resource "aws_iam_policy" "read" {
-  name        = "${var.project}-read"
-  description = "Lets Terraform plan ${var.project}: reads settings and state, changes nothing"
+resource "aws_iam_policy" "environment_read" {
+  for_each = var.environments
+
+  name        = "${var.project}-read-${each.key}"
+  description = "Lets Terraform plan ${local.prefixes[each.key]}: reads settings and state, changes nothing"
 
   policy = jsonencode({
     Version = "2012-10-17"
@@ -11,7 +13,7 @@ resource "aws_iam_policy" "read" {
         Sid      = "ReadState"
         Effect   = "Allow"
         Action   = ["s3:GetObject"]
-        Resource = ["${local.state_arn}/*/terraform.tfstate"]
+        Resource = [local.arns[each.key].state]
       },
       {
         Sid      = "FindState"
@@ -30,38 +32,32 @@ resource "aws_iam_policy" "read" {
           "s3:GetBucketWebsite", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
           "s3:GetReplicationConfiguration", "s3:ListBucket",
         ]
-        Resource = [local.arns.all.buckets]
+        Resource = [local.arns[each.key].bucket]
       },
       {
         Sid      = "ReadLedger"
         Effect   = "Allow"
         Action   = ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:ListTagsOfResource"]
-        Resource = [local.arns.all.tables]
+        Resource = [local.arns[each.key].table]
       },
       {
         Sid      = "ReadRegistry"
         Effect   = "Allow"
         Action   = ["ecr:DescribeRepositories", "ecr:GetLifecyclePolicy", "ecr:ListTagsForResource"]
-        Resource = [local.arns.all.registry]
-      },
-      {
-        Sid      = "ReadRules"
-        Effect   = "Allow"
-        Action   = ["events:DescribeRule", "events:ListTagsForResource", "events:ListTargetsByRule"]
-        Resource = [local.arns.all.rules]
+        Resource = [local.arns[each.key].registry]
       },
       {
         Sid      = "ReadRoles"
         Effect   = "Allow"
         Action   = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"]
-        Resource = [local.arns.all.roles]
+        Resource = local.arns[each.key].roles
       },
       {
         Sid       = "ReadKeys"
         Effect    = "Allow"
         Action    = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
         Resource  = [local.keys]
-        Condition = { StringEquals = { "aws:ResourceTag/project" = var.project } }
+        Condition = { StringEquals = local.tags[each.key] }
       },
       {
         Sid    = "ReadFunctions"
@@ -70,55 +66,32 @@ resource "aws_iam_policy" "read" {
           "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConfiguration",
           "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy", "lambda:ListTags", "lambda:ListVersionsByFunction",
         ]
-        Resource = [local.arns.all.functions]
-      },
-      {
-        Sid      = "ReadLogGroups"
-        Effect   = "Allow"
-        Action   = ["logs:ListTagsForResource"]
-        Resource = [local.arns.all.log_groups]
+        Resource = concat(local.arns[each.key].functions, local.arns[each.key].versions)
       },
       {
         Sid      = "ReadEndpoints"
         Effect   = "Allow"
         Action   = ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig", "sagemaker:DescribeModel", "sagemaker:ListTags"]
-        Resource = local.arns.all.models
-      },
-      {
-        Sid      = "ReadAlarms"
-        Effect   = "Allow"
-        Action   = ["cloudwatch:GetDashboard", "cloudwatch:ListTagsForResource"]
-        Resource = concat(local.arns.all.alarms, [local.arns.all.dashboards])
-      },
-      {
-        Sid      = "ReadTopics"
-        Effect   = "Allow"
-        Action   = ["sns:GetTopicAttributes", "sns:ListTagsForResource"]
-        Resource = [local.arns.all.topics]
-      },
-      {
-        Sid      = "ReadQueues"
-        Effect   = "Allow"
-        Action   = ["sqs:GetQueueAttributes", "sqs:ListQueueTags"]
-        Resource = [local.arns.all.queues]
+        Resource = concat([local.arns[each.key].endpoint], local.arns[each.key].models)
       },
       {
         Sid      = "ReadStateMachines"
         Effect   = "Allow"
         Action   = ["states:DescribeStateMachine", "states:ListStateMachineVersions", "states:ListTagsForResource"]
-        Resource = [local.arns.all.machines]
+        Resource = local.arns[each.key].machines
       },
       {
         Sid      = "ReadBudgets"
         Effect   = "Allow"
         Action   = ["budgets:ListTagsForResource", "budgets:ViewBudget"]
-        Resource = [local.arns.all.budgets]
+        Resource = [local.arns[each.key].budget]
       },
       {
-        Sid      = "ReadScalingTags"
-        Effect   = "Allow"
-        Action   = ["application-autoscaling:ListTagsForResource"]
-        Resource = ["${local.arn_base["application-autoscaling"]}:scalable-target/*"]
+        Sid       = "ReadScalingTags"
+        Effect    = "Allow"
+        Action    = ["application-autoscaling:ListTagsForResource"]
+        Resource  = ["${local.arn_base["application-autoscaling"]}:scalable-target/*"]
+        Condition = { StringEqualsIfExists = local.tags[each.key] }
       },
       {
         # These list or judge what has no resource to name.
@@ -132,4 +105,13 @@ resource "aws_iam_policy" "read" {
       },
     ]
   })
+}
+
+# The former policy, one for the project, may be attached to people, and AWS deletes no policy in use.
+removed {
+  from = aws_iam_policy.read
+
+  lifecycle {
+    destroy = false
+  }
 }

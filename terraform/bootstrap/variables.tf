@@ -26,15 +26,19 @@ variable "project" {
 variable "environments" {
   type        = set(string)
   default     = ["dev", "prod"]
-  description = "Environments that are deployed into this account. Each gets an apply role that reaches its own resources only."
+  description = "Environments that are deployed into this account. Each gets an apply role and a boundary that reach its own resources only."
 
   validation {
     condition     = length(var.environments) > 0 && alltrue([for name in var.environments : can(regex("^[a-z][a-z0-9]{1,11}$", name))])
     error_message = "environments is ${jsonencode(var.environments)}: name at least one, each of 2-12 lower-case letters and digits, starting with a letter, as in terraform/environments."
   }
   validation {
-    condition     = !contains(var.environments, "state")
-    error_message = "environments is ${jsonencode(var.environments)}: an environment called \"state\" would reach the state bucket, whose name begins like its own; call it otherwise."
+    condition     = length(setintersection(var.environments, ["apply", "ci", "plan", "state"])) == 0
+    error_message = "environments is ${jsonencode(var.environments)}: \"apply\", \"ci\", \"plan\" and \"state\" are reserved, because the roles and the bucket of this module are named so after the project; choose another name, such as \"staging\"."
+  }
+  validation {
+    condition     = length(var.environments) <= 5
+    error_message = "environments has ${length(var.environments)} names: the role that plans carries two policies for each, and AWS allows ten; deploy the others into a second account."
   }
 }
 

@@ -11,5 +11,5 @@ subscribers = {
   # "you@your-organisation.example" = ["low_confidence", "rejected", "system", "alarm", "batch", "drift"]
 }
 
-# Needed where the policies of terraform/bootstrap deploy; its output permissions_boundary_arn says it.
-# permissions_boundary_arn = "arn:aws:iam::111122223333:policy/scones-boundary"
+# Needed where the policies of terraform/bootstrap deploy; its output permissions_boundary_arns says it.
+# permissions_boundary_arn = "arn:aws:iam::111122223333:policy/scones-boundary-dev"

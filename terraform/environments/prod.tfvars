@@ -27,5 +27,5 @@ subscribers = {
 # A mail before the bill; needs a subscriber of "alarm". `make plan ENV=prod` estimates what a month costs.
 # monthly_budget_usd = 300
 
-# Needed where the policies of terraform/bootstrap deploy; its output permissions_boundary_arn says it.
-# permissions_boundary_arn = "arn:aws:iam::111122223333:policy/scones-boundary"
+# Needed where the policies of terraform/bootstrap deploy; its output permissions_boundary_arns says it.
+# permissions_boundary_arn = "arn:aws:iam::111122223333:policy/scones-boundary-prod"

@@ -125,6 +125,16 @@ run "every_variable_refuses_a_bad_value" {
   ]
 }
 
+run "refuses_an_environment_named_like_a_role_of_the_bootstrap" {
+  command = plan
+
+  variables {
+    environment = "apply"
+  }
+
+  expect_failures = [var.environment]
+}
+
 run "refuses_a_silence_that_no_alarm_can_look_back_on" {
   command = plan
 

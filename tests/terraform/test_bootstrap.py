@@ -1,6 +1,7 @@
 """terraform/bootstrap: the state's bucket and who may plan, apply and destroy, by the real provider's plan."""
 
 import json
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -74,6 +75,12 @@ NAMED = {
         "name",
         "sagemaker:{region}:{account}:endpoint/{name}",
     ),
+    "aws_sagemaker_endpoint_configuration": (
+        "sagemaker:CreateEndpointConfig",
+        "name",
+        "sagemaker:{region}:{account}:endpoint-config/{name}",
+    ),
+    "aws_sagemaker_model": ("sagemaker:CreateModel", "name", "sagemaker:{region}:{account}:model/{name}"),
     "aws_sfn_state_machine": (
         "states:CreateStateMachine",
         "name",
@@ -82,6 +89,9 @@ NAMED = {
     "aws_sns_topic": ("sns:CreateTopic", "name", "sns:{region}:{account}:{name}"),
     "aws_sqs_queue": ("sqs:CreateQueue", "name", "sqs:{region}:{account}:{name}"),
 }
+# What a role that applies carries, besides what it reads.
+READ = ("environment_read", "read_watch")
+APPLY = ("access", "deploy", "deploy_watch")
 READING = ("Describe", "Get", "List", "View", "Validate")
 CHARACTERS = 6144  # the most a managed policy holds, white space not counted
 
@@ -92,16 +102,22 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OfflineModule]:
         yield copy
 
 
-@pytest.fixture(scope="module")
-def plan(module: OfflineModule) -> dict[str, Any]:
-    """Every resource's attributes after a first apply, by address."""
-    module.run("plan", "-no-color", "-input=false", "-out=plan", "-var=github_repository=octo-org/scones")
+def changes(module: OfflineModule, *options: str) -> dict[str, Any]:
+    """What a plan makes of every resource, by address."""
+    repository = "-var=github_repository=octo-org/scones"
+    module.run("plan", "-no-color", "-input=false", "-refresh=false", "-out=plan", repository, *options)
     _, shown = module.run("show", "-json", "plan")
     return {
-        change["address"]: change["change"]["after"]
+        change["address"]: change["change"]
         for change in json.loads(shown)["resource_changes"]
         if change["mode"] == "managed"
     }
+
+
+@pytest.fixture(scope="module")
+def plan(module: OfflineModule) -> dict[str, Any]:
+    """Every resource's attributes after a first apply, by address."""
+    return {address: it["after"] for address, it in changes(module).items()}
 
 
 def statements(plan: dict[str, Any], address: str) -> list[dict[str, Any]]:
@@ -155,51 +171,85 @@ def test_roles_trust_workflows_of_this_repository_alone(
     }
 
 
+def attached(plan: dict[str, Any], role: str) -> set[str]:
+    """The policies of a role for CI, by address: an attachment is called like its policy, its key ends like it."""
+    return {
+        re.sub(r'_role_policy_attachment(.*\[").*?(\w+"\])$', r"_policy\1\2", address)
+        for address, it in plan.items()
+        if "attachment" in address and it["role"] == role
+    }
+
+
 def test_the_plan_role_only_reads_and_reads_no_picture(plan: dict[str, Any]) -> None:
-    attached = [it for address, it in plan.items() if "attachment" in address and it["role"] == "scones-plan"]
-    assert len(attached) == 1
-    assert [it for it in actions(plan, "read") if not it.split(":")[1].startswith(READING)] == []
-    objects = [it for it in statements(plan, "read") if "s3:GetObject" in it["Action"]]
-    assert [it["Resource"] for it in objects] == [
-        [f"arn:aws:s3:::scones-state-{ACCOUNT}/*/terraform.tfstate"]
-    ]
+    readers = {f'{kind}["{name}"]' for kind in ("environment_read", "read_watch") for name in ("dev", "prod")}
+    assert attached(plan, "scones-plan") == {f"aws_iam_policy.{it}" for it in readers}
+    assert [it for it in actions(plan, *readers) if not it.split(":")[1].startswith(READING)] == []
+    for name in ("dev", "prod"):
+        objects = [
+            it for it in statements(plan, f'environment_read["{name}"]') if "s3:GetObject" in it["Action"]
+        ]
+        assert [it["Resource"] for it in objects] == [
+            [f"arn:aws:s3:::scones-state-{ACCOUNT}/{name}/terraform.tfstate"]
+        ]
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_an_apply_role_changes_its_own_environment_alone(plan: dict[str, Any], environment: str) -> None:
+    """Statement by statement; test_reach.py evaluates all policies together."""
     unbound = []
-    parts = (f'access["{environment}"]', f'deploy["{environment}"]')
-    for statement in [it for part in parts for it in statements(plan, part)]:
-        own = all(f"scones-{environment}" in it or f"/{environment}/" in it for it in statement["Resource"])
-        tagged = f'/environment": "{environment}"' in json.dumps(statement.get("Condition", {}))
-        if not (own or tagged):
-            unbound.append(statement["Sid"])
-    # Scaling targets have ids of their own, subscriptions no resource, and the role for scaling is one for the account.
-    assert unbound == ["LetScalingBuildItsRole", "BuildScaling", "ChangeSubscriptions"]
+    for part in APPLY:
+        for statement in statements(plan, f'{part}["{environment}"]'):
+            own = all(
+                f"scones-{environment}" in it or f"/{environment}/" in it for it in statement["Resource"]
+            )
+            tagged = f'/environment": "{environment}"' in json.dumps(statement.get("Condition", {}))
+            if not (own or tagged or statement["Effect"] == "Deny"):
+                unbound.append(statement["Sid"])
+    # Subscriptions are no resource, and the role for scaling is one for the account.
+    assert unbound == ["LetScalingBuildItsRole", "ChangeSubscriptions"]
 
 
 def test_applying_cannot_destroy_data_logs_or_keys(plan: dict[str, Any]) -> None:
     """A person decides that: the policy for it is attached to nobody."""
-    apply = actions(plan, 'access["prod"]', 'deploy["prod"]', "read")
+    apply = actions(plan, *(f'{part}["prod"]' for part in (*READ, *APPLY)))
     assert apply & actions(plan, 'destroy["prod"]') == {"s3:DeleteObject"}
     # The lock of a state is an object, too.
     (lock,) = [it for it in statements(plan, 'access["prod"]') if "s3:DeleteObject" in it["Action"]]
     assert lock["Resource"] == [f"arn:aws:s3:::scones-state-{ACCOUNT}/prod/terraform.tfstate.tflock"]
-    attached = {
-        it["role"] for address, it in plan.items() if "aws_iam_role_policy_attachment.deploy" in address
+    for name in ("dev", "prod"):
+        expected = {f'aws_iam_policy.{part}["{name}"]' for part in (*READ, *APPLY)}
+        assert attached(plan, f"scones-apply-{name}") == expected
+
+
+def test_applying_cannot_shorten_what_is_kept_nor_share_it(plan: dict[str, Any]) -> None:
+    """What decides how long data stays, whether it can be brought back and who reaches it takes a person."""
+    keeping = {
+        *("s3:PutLifecycleConfiguration", "s3:PutBucketVersioning", "s3:PutBucketPolicy", "kms:PutKeyPolicy"),
+        *("s3:PutBucketPublicAccessBlock", "s3:PutBucketOwnershipControls", "s3:PutEncryptionConfiguration"),
+        *("dynamodb:UpdateTable", "dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTimeToLive"),
+        *("logs:PutRetentionPolicy", "sqs:SetQueueAttributes"),
+        *("ecr:PutLifecyclePolicy", "ecr:PutImageTagMutability"),
     }
-    assert attached == {"scones-apply-dev", "scones-apply-prod"}
-    assert not [address for address in plan if "attachment.destroy" in address]
+    assert keeping & actions(plan, *(f'{part}["prod"]' for part in (*READ, *APPLY))) == set()
+    assert keeping - actions(plan, 'destroy["prod"]') == set()
+    # Within the boundary code may overwrite objects and change rows, which versioning and recovery bring back.
+    taking = {it for it in actions(plan, 'environment_boundary["prod"]') if "Delete" in it or "Put" in it}
+    assert {it for it in taking if it.startswith(("s3:", "dynamodb:", "sqs:"))} == {
+        "dynamodb:DeleteItem",
+        "s3:PutObject",
+    }
 
 
-def test_no_role_is_made_without_the_boundary(plan: dict[str, Any]) -> None:
-    for statement in statements(plan, 'access["prod"]'):
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_no_role_is_made_without_the_boundary_of_its_environment(
+    plan: dict[str, Any], environment: str
+) -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/scones-boundary-{environment}"
+    for statement in statements(plan, f'access["{environment}"]'):
         if {"iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"} & set(
             statement["Action"]
         ):
-            assert statement["Condition"] == {
-                "StringEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/scones-boundary"}
-            }
+            assert statement["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
     # Those who deploy are no roles of a deployment, so that none can change itself.
     for address, it in plan.items():
         if address.startswith("aws_iam_role.github"):
@@ -216,7 +266,9 @@ def test_the_boundary_leaves_every_role_its_own_permissions(
         for statement in json.loads(change["change"]["after"]["policy"])["Statement"]
         for action in statement["Action"]
     }
-    assert granted - actions(plan, "boundary") == set(), "add them to terraform/bootstrap/boundary.tf"
+    assert granted - actions(plan, 'environment_boundary["prod"]') == set(), (
+        "add them to terraform/bootstrap/boundary.tf"
+    )
 
 
 def recorded() -> dict[str, list[str]]:
@@ -236,7 +288,7 @@ def test_the_provider_s_calls_are_on_record_for_every_type_of_resource(provision
 def test_an_apply_role_reaches_everything_by_its_name(
     plan: dict[str, Any], provisioned: dict[str, Any]
 ) -> None:
-    granted = [it for part in ("access", "deploy") for it in statements(plan, f'{part}["prod"]')]
+    granted = [it for part in APPLY for it in statements(plan, f'{part}["prod"]')]
     unreached, seen = [], set()
     for change in provisioned["resource_changes"]:
         if change["type"] not in NAMED:
@@ -253,26 +305,77 @@ def test_an_apply_role_reaches_everything_by_its_name(
 
 def test_whatever_the_provider_calls_is_granted(plan: dict[str, Any]) -> None:
     calls = permissions_of_calls()
-    granted = actions(plan, "read", 'access["dev"]', 'deploy["dev"]', 'destroy["dev"]')
+    granted = actions(plan, *(f'{part}["dev"]' for part in (*READ, *APPLY, "destroy")))
     assert calls - granted == set()
 
 
 def test_whoever_plans_is_granted_whatever_the_provider_reads(plan: dict[str, Any]) -> None:
     reads = {call for call in permissions_of_calls() if call.split(":")[1].startswith(READING)}
     only_to_destroy = {"iam:ListInstanceProfilesForRole", "s3:ListBucketVersions"}
-    assert reads - actions(plan, "read") - only_to_destroy == set()
+    assert reads - actions(plan, *(f'{part}["dev"]' for part in READ)) - only_to_destroy == set()
 
 
-def test_policies_are_short_enough_and_every_statement_is_named(plan: dict[str, Any]) -> None:
+def test_every_statement_is_named_and_no_action_is_a_pattern(plan: dict[str, Any]) -> None:
     policies = {
         address: it["policy"] for address, it in plan.items() if address.startswith("aws_iam_policy.")
     }
-    assert len(policies) == 8
+    assert len(policies) == 14
     for address, policy in policies.items():
         sids = [statement["Sid"] for statement in json.loads(policy)["Statement"]]
         assert len(set(sids)) == len(sids), address
         assert "*" not in "".join(it for s in json.loads(policy)["Statement"] for it in s["Action"]), address
-        assert len("".join(policy.split())) <= CHARACTERS, address
+
+
+def test_policies_are_short_enough_with_the_longest_names(module: OfflineModule) -> None:
+    longest = ("-var=project=" + "p" * 20, f'-var=environments=["{"e" * 12}"]', "-var=region=us-gov-west-1")
+    for address, it in changes(module, *longest).items():
+        if address.startswith("aws_iam_policy."):
+            assert len("".join(it["after"]["policy"].split())) <= CHARACTERS, address
+
+
+def test_an_account_with_the_former_policies_loses_none_that_is_in_use(module: OfflineModule) -> None:
+    """The former boundary and read policy stay in the account, forgotten: roles and people still carry them."""
+    former = {"scones-boundary": "boundary", "scones-read": "read"}
+    module.state.write_text(json.dumps(saved_state(former)), encoding="utf-8")
+    try:
+        done = changes(module)
+    finally:
+        module.state.unlink()
+    assert {address: it["actions"] for address, it in done.items() if it["actions"] != ["create"]} == {
+        f"aws_iam_policy.{address}": ["forget"] for address in former.values()
+    }
+    assert 'aws_iam_policy.environment_boundary["prod"]' in done
+
+
+def saved_state(policies: dict[str, str]) -> dict[str, Any]:
+    """Terraform's state of policies: {name: name of the resource}."""
+    provider = 'provider["registry.terraform.io/hashicorp/aws"]'
+    resources = [
+        {
+            "mode": "managed",
+            "type": "aws_iam_policy",
+            "name": resource,
+            "provider": provider,
+            "instances": [
+                {
+                    "schema_version": 0,
+                    "attributes": {
+                        "arn": f"arn:aws:iam::{ACCOUNT}:policy/{name}",
+                        "name": name,
+                        "policy": "{}",
+                    },
+                }
+            ],
+        }
+        for name, resource in policies.items()
+    ]
+    return {
+        "version": 4,
+        "terraform_version": "1.10.0",
+        "serial": 1,
+        "lineage": "former",
+        "resources": resources,
+    }
 
 
 @pytest.mark.parametrize(
@@ -282,7 +385,11 @@ def test_policies_are_short_enough_and_every_statement_is_named(plan: dict[str, 
             "-var=github_repository=https://github.com/octo-org/scones",
             ["https://github.com", "give owner/name"],
         ),
-        ('-var=environments=["state"]', ['["state"]', "reach the state bucket", "call it otherwise"]),
+        ('-var=environments=["dev","apply"]', ['["apply","dev"]', "reserved", "choose another name"]),
+        ('-var=environments=["ci"]', ['["ci"]', "reserved", "choose another name"]),
+        ('-var=environments=["plan"]', ['["plan"]', "reserved", "choose another name"]),
+        ('-var=environments=["state"]', ['["state"]', "reserved", "choose another name"]),
+        ('-var=environments=["a1","a2","a3","a4","a5","a6"]', ["6 names", "ten", "a second account"]),
     ],
 )
 def test_a_mistake_is_told_with_a_way_out(module: OfflineModule, mistake: str, words: list[str]) -> None:

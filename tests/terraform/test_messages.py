@@ -47,7 +47,8 @@ MISTAKES: dict[str, dict[str, Any]] = {
         "package_dir": "./environments",
     },
     # A rule that reads another variable is only judged when that one is right.
-    "a Graviton type, and a budget that nobody hears of": {
+    "a reserved name, a Graviton type, and a budget that nobody hears of": {
+        "environment": "plan",
         "endpoint": {"instance_type": "ml.m8g.large"},
         "monthly_budget_usd": 0,
         "subscribers": {"a@example.com": ["system"]},
@@ -62,6 +63,11 @@ MISTAKES: dict[str, dict[str, Any]] = {
 # One example for each validation, in the order of variables.tf: (variable, mistake, what the message says).
 EXAMPLES = [
     ("environment", "everything wrong", ['environment is "Dev"', "bucket and endpoint names", "-var-file="]),
+    (
+        "environment",
+        "a reserved name, a Graviton type, and a budget that nobody hears of",
+        ['environment is "plan"', "reserved", "choose another name"],
+    ),
     (
         "project",
         "everything wrong",
@@ -93,7 +99,7 @@ EXAMPLES = [
     ("endpoint", "everything wrong", ['instance_type is "m5.large"', "SageMaker's names", "ml.m5.large"]),
     (
         "endpoint",
-        "a Graviton type, and a budget that nobody hears of",
+        "a reserved name, a Graviton type, and a budget that nobody hears of",
         ['instance_type is "ml.m8g.large"', "linux/amd64", "use ml.m5.large"],
     ),
     ("endpoint", "everything wrong", ["instance_count is 0", "whole number", "enabled = false"]),
@@ -132,12 +138,12 @@ EXAMPLES = [
     ("schedules", "everything wrong", ["stale_after_hours is 200", "a week at most", "null"]),
     (
         "monthly_budget_usd",
-        "a Graviton type, and a budget that nobody hears of",
+        "a reserved name, a Graviton type, and a budget that nobody hears of",
         ["monthly_budget_usd is 0", "above 0", "make plan"],
     ),
     (
         "monthly_budget_usd",
-        "a Graviton type, and a budget that nobody hears of",
+        "a reserved name, a Graviton type, and a budget that nobody hears of",
         ["nobody in subscribers", "reach nobody", "add the category"],
     ),
     (
