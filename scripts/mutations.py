@@ -83,47 +83,38 @@ class Weakening:
         return f"{self.kind}: {self.address} {'.'.join(map(str, self.path))} -> {value}"
 
     def applied(self, plan: Plan) -> Plan:
-        """A copy of the plan with the change made."""
-        weak = copy.deepcopy(plan)
-        if not self.path:
-            _drop(weak, self.address)
-            return weak
-        after = next(
-            it["change"]["after"] for it in weak["resource_changes"] if it["address"] == self.address
-        )
-        _put(after, self.path, self.value)
-        for module in _modules(weak):
-            for resource in module.get("resources", []):
-                if resource["address"] == self.address:
-                    resource["values"] = after
-        return weak
+        """The plan with the change made; the rest is shared with the original."""
+        whole = next(it["change"] for it in plan["resource_changes"] if it["address"] == self.address)
+        after = _put(whole["after"], self.path, self.value) if self.path else None
+        planned = plan["planned_values"]
+
+        def weak(resources: list[dict[str, Any]], **new: Any) -> list[dict[str, Any]]:
+            others = (it if it["address"] != self.address else it | new for it in resources)
+            return [it for it in others if after is not None or it["address"] != self.address]
+
+        def module(it: dict[str, Any]) -> dict[str, Any]:
+            inner = [module(child) for child in it.get("child_modules", [])]
+            return it | {"resources": weak(it.get("resources", []), values=after), "child_modules": inner}
+
+        return plan | {
+            "resource_changes": weak(plan["resource_changes"], change=whole | {"after": after}),
+            "planned_values": planned | {"root_module": module(planned["root_module"])},
+        }
 
 
 def _put(target: Any, path: Path_, value: Any) -> Any:
-    """The target, changed in place; or the text whose JSON was changed."""
+    """The target with a value put at a path, which may lead into the JSON of a text."""
     if isinstance(target, str):
         return json.dumps(_put(json.loads(target), path, value))
     step, rest = path[0], path[1:]
+    changed = copy.copy(target)
     if rest:
-        target[step] = _put(target[step], rest, value)
+        changed[step] = _put(changed[step], rest, value)
     elif value == GONE:
-        del target[step]
+        del changed[step]
     else:
-        target[step] = value
-    return target
-
-
-def _drop(plan: Plan, address: str) -> None:
-    plan["resource_changes"] = [it for it in plan["resource_changes"] if it["address"] != address]
-    for module in _modules(plan):
-        module["resources"] = [it for it in module.get("resources", []) if it["address"] != address]
-
-
-def _modules(plan: Plan) -> Iterator[dict[str, Any]]:
-    waiting = [plan["planned_values"]["root_module"]]
-    while waiting:
-        yield (module := waiting.pop())
-        waiting += module.get("child_modules", [])
+        changed[step] = value
+    return changed
 
 
 def of_plan(plan: Plan) -> list[Weakening]:
