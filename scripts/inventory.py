@@ -66,17 +66,22 @@ def page(plan: Plan) -> str:
 
 def broken(plan: Plan) -> list[str]:
     """Each value that the inventory and the plan do not share."""
-    listed, planned = _listed(), dict(_values(inventory(plan)))
+    listed, planned = read(), dict(_values(inventory(plan)))
+
+    def shown(values: dict[str, Any], place: str) -> str:
+        return repr(values[place]) if place in values else "nothing"
+
     return [
-        f"{place}: the inventory has {listed.get(place)!r}, the plan {planned.get(place)!r}"
+        f"{place}: the inventory has {shown(listed, place)}, the plan {shown(planned, place)}"
         " (after a review: make inventory)"
         for place in sorted(listed.keys() | planned.keys())
-        if listed.get(place) != planned.get(place)
+        if shown(listed, place) != shown(planned, place)
     ]
 
 
 @cache
-def _listed() -> dict[str, Any]:
+def read() -> dict[str, Any]:
+    """Each value of the inventory by its place."""
     return dict(_values(yaml.safe_load(PAGE.read_text(encoding="utf-8"))))
 
 
