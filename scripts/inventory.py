@@ -82,7 +82,7 @@ def broken(plan: Plan) -> list[str]:
 @cache
 def read() -> dict[str, Any]:
     """Each value of the inventory by its place."""
-    return dict(_values(yaml.safe_load(PAGE.read_text(encoding="utf-8"))))
+    return dict(_values(yaml.load(PAGE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)))
 
 
 def _values(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:

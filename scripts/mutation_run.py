@@ -92,10 +92,7 @@ def run(work: Path, only: str, sample: int | None, every_gate: bool, progress: P
 def _outcomes(
     module: OfflineModule, path: Path, waiting: list[Weakening | SourceWeakening], every_gate: bool
 ) -> Iterator[Outcome]:
-    """In the plan: by the own gates at once, by the tools in processes side by side; then in the source.
-
-    The tools are slow and ask whether a value is there, so a replaced one is shown to the pages before.
-    """
+    """In the plan: by what is quick at once, by the tools in processes side by side; then in the source."""
     plan = json.loads(path.read_text(encoding="utf-8"))
     left = []
     for it in waiting:
@@ -150,7 +147,8 @@ def _reads(gate: str, weakening: Weakening, plan: Plan) -> bool:
     attribute = weakening.path[0] if weakening.path else ""
     if gate == "parliament":
         return attribute in ("policy", "assume_role_policy")
-    if attribute == "definition" or weakening.kind == "tag":
+    # The two ask whether values are there, and take seconds.
+    if attribute == "definition" or weakening.kind in ("tag", *REPLACED):
         return gate not in ("features", "checkov")
     if gate == "features":
         kind = next(it["type"] for it in plan["resource_changes"] if it["address"] == weakening.address)
