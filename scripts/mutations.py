@@ -38,6 +38,7 @@ HARMFUL = {
     "xray": "xray:DeleteGroup",
 }
 WEAKER = {
+    "2012-10-17": "2008-10-17",
     "Active": "PassThrough",
     "BucketOwnerEnforced": "ObjectWriter",
     "ENABLED": "DISABLED",

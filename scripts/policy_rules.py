@@ -90,6 +90,13 @@ def statements_have_sids(plan: Plan) -> Iterator[str]:
             yield f"{address}: {attribute} has the Sid {name} more or less than once"
 
 
+def policies_are_of_the_latest_version(plan: Plan) -> Iterator[str]:
+    """Policies are read by the rules of 2012, which know variables; those of 2008 are the default."""
+    for address, attribute, document in documents(plan):
+        if document.get("Version") != "2012-10-17":
+            yield f"{address}: {attribute} has the version {document.get('Version')}"
+
+
 def no_action_by_wildcard(plan: Plan) -> Iterator[str]:
     """Nothing is allowed by a wildcard action, nor by naming what is not meant."""
     for address, _, statement in statements(plan):
@@ -615,6 +622,7 @@ def state_machines_are_sound(plan: Plan) -> Iterator[str]:
 RULES: tuple[Rule, ...] = (
     everything_is_known,
     statements_have_sids,
+    policies_are_of_the_latest_version,
     no_action_by_wildcard,
     stars_have_reasons,
     metrics_stay_in_their_namespace,
