@@ -54,12 +54,15 @@ bench: setup ## Tables of what the parts and the whole chain cost; COUNTS="1000 
 	@for table in import_cost decoder_speed serving_speed; do $(BIN)/python tests/performance/$$table.py && echo; done
 	@$(BIN)/python -m tests.performance.chain_speed $(if $(PICTURES),--pictures '$(PICTURES)') $(COUNTS)
 
-.PHONY: policy permissions mutations licences
+.PHONY: policy permissions inventory mutations licences
 policy: .venv-policy/stamp ## The gates on security, all offline: what each looked at and found (docs/security.md)
 	@.venv-policy/bin/python -m scripts.policy check
 
 permissions: .venv-policy/stamp ## Write docs/permissions.md anew, after a change of policies was reviewed
 	@.venv-policy/bin/python -m scripts.policy permissions
+
+inventory: .venv-policy/stamp ## Write tests/terraform/inventory.yaml anew, after a change of what production sets was reviewed
+	@.venv-policy/bin/python -m scripts.policy inventory
 
 faults: .venv/test.stamp ## Break everything that can break; writes the table in docs/reliability.md
 	FAULTS_TABLE=1 $(BIN)/python -m pytest -q tests/end_to_end/faults

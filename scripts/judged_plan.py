@@ -1,14 +1,15 @@
 """The one plan that every gate judges, and how to read a plan's JSON (`terraform show -json`).
 
-It is production's first apply with everything on: a model, a subscriber, capture. What only AWS knows before the
-apply (ids, the key's ARN) is filled in where the configuration sets it, so that no gate can take "not known yet" for
-"not set", or pass because there was nothing to look at.
+It is production's first apply with everything on: a model, a subscriber, capture, a budget. What only AWS knows before
+the apply (ids, the key's ARN) is filled in where the configuration sets it, so that no gate can take "not known yet"
+for "not set", or pass because there was nothing to look at. What is filled in says what the configuration refers to.
 https://developer.hashicorp.com/terraform/internals/json-format
 """
 
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -50,7 +51,11 @@ def packaged(module: OfflineModule) -> OfflineModule:
 
 def plan(module: OfflineModule) -> Plan:
     """Plans production with everything on, and fills in what is known later. Raises TerraformFailed."""
-    inputs = {"model": MODEL, "subscribers": {"everything@example.com": CATEGORIES}}
+    inputs = {
+        "model": MODEL,
+        "subscribers": {"everything@example.com": CATEGORIES},
+        "monthly_budget_usd": 300,
+    }
     path = module.folder.parent / "inputs.tfvars.json"
     path.write_text(json.dumps(inputs), encoding="utf-8")
     var_files = ("-var-file=environments/prod.tfvars", f"-var-file={path}")
@@ -89,10 +94,17 @@ def _fill(after: Any, unknown: Any, expressions: Any) -> None:
         elif isinstance(expressions, list):
             inner = expressions[key] if key < len(expressions) else None
         if state is True:
-            after[key] = KEY_LATER if re.search("kms|key", str(key)) else LATER
+            later = KEY_LATER if re.search("kms|key", str(key)) else LATER
+            after[key] = "/".join([later, *_referred(inner)])
             unknown[key] = False
         elif isinstance(state, dict | list):
             _fill(after[key], state, inner)
+
+
+def _referred(expression: Any) -> list[str]:
+    """What an expression refers to, each once: Terraform lists `topic.arn` and then `topic`, too."""
+    names = expression.get("references", []) if isinstance(expression, dict) else []
+    return [name for name in names if not any(it.startswith((f"{name}.", f"{name}[")) for it in names)]
 
 
 def _place(address: str) -> str:
@@ -166,6 +178,14 @@ def definitions(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
     """(address, definition) of every state machine in a plan."""
     for address, after in resources(plan, "aws_sfn_state_machine"):
         yield address, json.loads(after["definition"])
+
+
+def in_text(value: Any) -> Any:
+    """The object or list that a text holds as JSON; any other value as it is."""
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        with suppress(ValueError):
+            return json.loads(value)
+    return value
 
 
 def listed(value: Any) -> list[Any]:

@@ -17,18 +17,19 @@ from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from scripts import judged_plan, policy_gates
+from scripts import inventory, judged_plan, policy_gates
 from scripts.judged_plan import Plan
-from scripts.mutations import SourceWeakening, Weakening, of_plan, of_source
+from scripts.mutations import REPLACED, SourceWeakening, Weakening, of_plan, of_source
 from scripts.offline_terraform import OfflineModule, offline
 from scripts.policy_tools import FEATURES
 from scripts.terraform_cli import MODULE, ROOT, TerraformFailed
 
 Progress = Callable[[str, float], None]
 
-# In the order in which they are asked: the cheapest first, and last the page that notices any change of a permission.
+# In the order in which they are asked: the cheapest first, and last the pages that notice any change.
 OWN = ("rules", "state machines")
-ASKED = (*OWN, "parliament", "features", "checkov", "permissions")
+PAGES = ("permissions", "inventory")
+ASKED = (*OWN, "parliament", "features", "checkov", *PAGES)
 GATES = ("plan", *ASKED, "terraform test", "state")
 # What the outcome of a weakening depends on, besides the plan.
 JUDGES = (
@@ -36,6 +37,9 @@ JUDGES = (
     "scripts/state_machine_rules.py",
     "scripts/mutation*.py",
     "scripts/permissions.py",
+    "scripts/inventory.py",
+    "tests/terraform/inventory.yaml",
+    "docs/permissions.md",
 )
 
 # Weakenings that no gate notices, with the reason.
@@ -43,7 +47,7 @@ EXCEPTIONS = {
     "default: variables.tf:* default *": "production states protect_data itself, so its plan cannot show the default",
     "roll-out: *": "a first apply looks the same; tests/terraform/test_upgrades.py plans the roll-out of a model",
     "validation: modules/*": "terraform test cannot expect a module's failure; tests/terraform does, by its message",
-}
+} | {f"*: {place} -> *": why for place, why in inventory.LEFT_OUT.items()}
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,8 @@ class Outcome:
 
     @property
     def excused(self) -> str | None:
-        return next(
-            (why for pattern, why in EXCEPTIONS.items() if fnmatch.fnmatchcase(self.name, pattern)), None
-        )
+        """The pattern in EXCEPTIONS that excuses it."""
+        return next((it for it in EXCEPTIONS if fnmatch.fnmatchcase(self.name, it)), None)
 
 
 def run(work: Path, only: str, sample: int | None, every_gate: bool, progress: Progress) -> list[Outcome]:
@@ -88,12 +91,13 @@ def run(work: Path, only: str, sample: int | None, every_gate: bool, progress: P
 def _outcomes(
     module: OfflineModule, path: Path, waiting: list[Weakening | SourceWeakening], every_gate: bool
 ) -> Iterator[Outcome]:
-    """In the plan: by the own gates at once, by the tools in processes side by side; then in the source."""
+    """In the plan: by what is quick at once, by the tools in processes side by side; then in the source."""
     plan = json.loads(path.read_text(encoding="utf-8"))
     left = []
     for it in waiting:
         if isinstance(it, Weakening):
-            caught = {} if every_gate else _judged(OWN, it.applied(plan), every_gate)
+            gates = (*OWN, *PAGES) if it.kind in REPLACED else OWN
+            caught = {} if every_gate else _judged(gates, it.applied(plan), every_gate)
             if caught:
                 yield Outcome(str(it), it.kind, caught)
             else:
@@ -139,9 +143,11 @@ def _noticer(gate: str, finding: str) -> str:
 
 def _reads(gate: str, weakening: Weakening, plan: Plan) -> bool:
     """Whether a gate looks at what was weakened at all: asking the others would only cost time."""
+    attribute = weakening.path[0] if weakening.path else ""
     if gate == "parliament":
-        return weakening.document in ("policy", "assume_role_policy")
-    if weakening.document == "definition" or weakening.kind == "tag":
+        return attribute in ("policy", "assume_role_policy")
+    # The two ask whether values are there, and take seconds.
+    if attribute == "definition" or weakening.kind in ("tag", *REPLACED):
         return gate not in ("features", "checkov")
     if gate == "features":
         kind = next(it["type"] for it in plan["resource_changes"] if it["address"] == weakening.address)
@@ -254,10 +260,6 @@ def markdown(outcomes: list[Outcome], about: str) -> str:
     excused = Counter(it.excused for it in outcomes if not it.caught and it.excused)
     missed = unnoticed(outcomes)
     lines += ["", f"Noticed by none and excused: {sum(excused.values())}. Noticed by none: {len(missed)}."]
-    lines += [f"- {count} `{_pattern(why)}`: {why}" for why, count in excused.items()]
+    lines += [f"- {count} `{it}`: {EXCEPTIONS[it]}" for it, count in excused.items()]
     lines += [f"- `{name}`" for name in missed]
     return "\n".join(lines)
-
-
-def _pattern(reason: str) -> str:
-    return next(pattern for pattern, why in EXCEPTIONS.items() if why == reason)

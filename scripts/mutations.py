@@ -1,5 +1,8 @@
 """Weakenings of the configuration, made one at a time to see which gate notices.
 
+Some take away what protects (`_statement`, `_attributes`, `_machine`), the others put a valid value in the place of
+another, whatever it means (`_replacements`): a gate must know what a value is, not only that there is one.
+
 Most are made in the plan's JSON, where each costs nothing but the gates' own time and touches one resource only,
 which is harder to notice than the same change in a shared module's source. What no plan shows (validations, defaults,
 the state's backend) is changed in the source, which costs a plan or a `terraform test`.
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.judged_plan import Plan, changes, configured, is_configured, listed
+from scripts.judged_plan import Plan, changes, configured, in_text, is_configured, listed
 from scripts.offline_terraform import ACCOUNT
 
 GONE = "(removed)"
@@ -35,6 +38,7 @@ HARMFUL = {
     "xray": "xray:DeleteGroup",
 }
 WEAKER = {
+    "2012-10-17": "2008-10-17",
     "Active": "PassThrough",
     "BucketOwnerEnforced": "ObjectWriter",
     "ENABLED": "DISABLED",
@@ -45,7 +49,14 @@ WEAKER = {
     "KMS": "AES256",
     "aws:kms": "AES256",
 }
-KEY = re.compile(r"^kms_|_kms_|^kms")
+# The kinds that put a valid value in the place of another.
+REPLACED = ("list", "neighbour", "number", "constant")
+OTHER = "other"
+# A number that stands by itself, not as a part of a name or an ARN.
+NUMBER = re.compile(r"(?<![\w.:#$-])\d+(?:\.\d+)?(?![\w.:-])")
+# What texts of one kind begin with: ARNs with their service, names with project and environment.
+BEGINNING = re.compile(r"arn:\w+:[\w-]+|[\w/]+-\w+-")
+KEY = re.compile(r"^kms_|_kms_")
 LASTING = re.compile(r"retention|_days$|^days$|_window|_age_|_attempts$|sampling_percentage")
 # Resources that are there to protect or to tell: without them the rest still works.
 GUARDS = re.compile(
@@ -61,76 +72,72 @@ GUARDING_BLOCKS = re.compile(
 
 @dataclass(frozen=True)
 class Weakening:
-    """One change of one resource: the value at `path` of an attribute (inside its JSON for documents)."""
+    """One change of one resource: the value at `path`, which may lead into an attribute's JSON."""
 
     kind: str
     address: str
     path: Path_
     value: Any
-    document: str = ""
 
     def __str__(self) -> str:
-        place = ".".join(str(it) for it in (self.document, *self.path) if it != "")
         value = self.value if self.value == GONE else json.dumps(self.value)
-        return f"{self.kind}: {self.address} {place} -> {value}"
+        return f"{self.kind}: {self.address} {'.'.join(map(str, self.path))} -> {value}"
 
     def applied(self, plan: Plan) -> Plan:
-        """A copy of the plan with the change made."""
-        weak = copy.deepcopy(plan)
-        if not self.path:
-            _drop(weak, self.address)
-            return weak
-        after = next(
-            it["change"]["after"] for it in weak["resource_changes"] if it["address"] == self.address
-        )
-        target = json.loads(after[self.document]) if self.document else after
-        _put(target, self.path, self.value)
-        if self.document:
-            after[self.document] = json.dumps(target)
-        for module in _modules(weak):
-            for resource in module.get("resources", []):
-                if resource["address"] == self.address:
-                    resource["values"] = after
-        return weak
+        """The plan with the change made; the rest is shared with the original."""
+        whole = next(it["change"] for it in plan["resource_changes"] if it["address"] == self.address)
+        after = _put(whole["after"], self.path, self.value) if self.path else None
+        planned = plan["planned_values"]
+
+        def weak(resources: list[dict[str, Any]], **new: Any) -> list[dict[str, Any]]:
+            others = (it if it["address"] != self.address else it | new for it in resources)
+            return [it for it in others if after is not None or it["address"] != self.address]
+
+        def module(it: dict[str, Any]) -> dict[str, Any]:
+            inner = [module(child) for child in it.get("child_modules", [])]
+            return it | {"resources": weak(it.get("resources", []), values=after), "child_modules": inner}
+
+        return plan | {
+            "resource_changes": weak(plan["resource_changes"], change=whole | {"after": after}),
+            "planned_values": planned | {"root_module": module(planned["root_module"])},
+        }
 
 
-def _put(target: Any, path: Path_, value: Any) -> None:
-    for step in path[:-1]:
-        target = target[step]
-    if value == GONE:
-        del target[path[-1]]
+def _put(target: Any, path: Path_, value: Any) -> Any:
+    """The target with a value put at a path, which may lead into the JSON of a text."""
+    if isinstance(target, str):
+        return json.dumps(_put(json.loads(target), path, value))
+    step, rest = path[0], path[1:]
+    changed = copy.copy(target)
+    if rest:
+        changed[step] = _put(changed[step], rest, value)
+    elif value == GONE:
+        del changed[step]
     else:
-        target[path[-1]] = value
-
-
-def _drop(plan: Plan, address: str) -> None:
-    plan["resource_changes"] = [it for it in plan["resource_changes"] if it["address"] != address]
-    for module in _modules(plan):
-        module["resources"] = [it for it in module.get("resources", []) if it["address"] != address]
-
-
-def _modules(plan: Plan) -> Iterator[dict[str, Any]]:
-    waiting = [plan["planned_values"]["root_module"]]
-    while waiting:
-        yield (module := waiting.pop())
-        waiting += module.get("child_modules", [])
+        changed[step] = value
+    return changed
 
 
 def of_plan(plan: Plan) -> list[Weakening]:
     """Every weakening of a plan that this module knows how to make, each once."""
     made: dict[str, Weakening] = {}
-    settings = configured(plan)
+    settings, neighbours = configured(plan), _neighbours(plan)
     for change in changes(plan):
         address, after = change["address"], change["change"]["after"]
         for attribute in ("policy", "assume_role_policy"):
             document = json.loads(after.get(attribute) or "{}")
             for place, statement in enumerate(document.get("Statement", [])):
-                for it in _statement(address, attribute, ("Statement", place), statement):
+                for it in _statement(address, (attribute, "Statement", place), statement):
                     made.setdefault(str(it), it)
         if "definition" in after:
             for it in _machine(address, json.loads(after["definition"])):
                 made.setdefault(str(it), it)
-        for it in (*_attributes(address, after, settings), *_deliveries(address, after), *_guards(change)):
+        for it in (
+            *_attributes(address, after, settings),
+            *_deliveries(address, after),
+            *_guards(change),
+            *_replacements(change, neighbours),
+        ):
             made.setdefault(str(it), it)
     return list(made.values())
 
@@ -140,9 +147,9 @@ def _guards(change: dict[str, Any]) -> Iterator[Weakening]:
         yield Weakening("resource", change["address"], (), GONE)
 
 
-def _statement(address: str, document: str, at: Path_, statement: dict[str, Any]) -> Iterator[Weakening]:
+def _statement(address: str, at: Path_, statement: dict[str, Any]) -> Iterator[Weakening]:
     def weak(kind: str, path: Path_, value: Any) -> Weakening:
-        return Weakening(kind, address, (*at, *path), value, document)
+        return Weakening(kind, address, (*at, *path), value)
 
     if statement["Effect"] == "Deny":
         yield weak("statement", (), GONE)
@@ -216,9 +223,10 @@ def _attributes(
 
 
 def _leaves(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
-    """Every value below a resource, tags excepted, blocks included."""
+    """Every value below a resource, tags excepted, blocks and what stands in the JSON of a text included."""
     if path:
         yield path, value
+    value = in_text(value)
     if isinstance(value, dict):
         for key, inner in value.items():
             if key not in ("tags_all", "tags"):
@@ -244,20 +252,83 @@ def _deliveries(address: str, after: dict[str, Any]) -> Iterator[Weakening]:
         *((("$or", place), it) for place, it in enumerate(detail.get("$or", []))),
     ]:
         for place, _ in enumerate(either.get("status", [])):
-            yield Weakening("delivery", address, ("detail", *at, "status", place), GONE, "event_pattern")
+            yield Weakening("delivery", address, ("event_pattern", "detail", *at, "status", place), GONE)
     if after.get("tags_all"):
         yield Weakening("tag", address, ("tags_all",), {})
+        yield Weakening("tag", address, ("tags_all", "project"), OTHER)
+
+
+def _replacements(
+    change: dict[str, Any], neighbours: dict[tuple[str, ...], list[str]]
+) -> Iterator[Weakening]:
+    """Each value replaced by another of its kind: a list by parts of it, a number, a text by its neighbour."""
+    address = change["address"]
+    for path, value in _leaves(change["change"]["after"]):
+        parts = in_text(value)
+        if isinstance(parts, list) and len(parts) > 1:
+            for some in (parts[:1], parts[1:]):
+                yield Weakening("list", address, path, json.dumps(some) if parts is not value else some)
+        elif _is_plain_text(value):
+            others = [it for key in _kinds(change, path, value) for it in _next(neighbours[key], value)]
+            scaled = list(_scaled(value))
+            yield from (Weakening("neighbour", address, path, it) for it in others[:1])
+            yield from (Weakening("number", address, path, it) for it in scaled)
+            if not others and not scaled:
+                yield Weakening("constant", address, path, OTHER)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield from (Weakening("number", address, path, json.loads(it)) for it in _scaled(str(value)))
+
+
+def _is_plain_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and in_text(value) is value
+
+
+def _neighbours(plan: Plan) -> dict[tuple[str, ...], list[str]]:
+    """The texts of each kind, in order."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for change in changes(plan):
+        for path, value in _leaves(change["change"]["after"]):
+            if _is_plain_text(value):
+                for kind in _kinds(change, path, value):
+                    found.setdefault(kind, set()).add(value)
+    return {kind: sorted(texts) for kind, texts in found.items()}
+
+
+def _kinds(change: dict[str, Any], path: Path_, value: str) -> Iterator[tuple[str, ...]]:
+    """What makes texts neighbours: the same place in resources of one type, then a beginning in common."""
+    inside = max((place for place, step in enumerate(path) if step == "States"), default=-2)
+    if path[0] == "definition" and path[-1] in ("StartAt", "Next", "Default"):
+        machine = path[:-1] if path[-1] == "StartAt" else path[:inside]
+        yield (change["address"], *map(str, machine), "state")
+    else:
+        yield (change["type"], *[step for step in path[inside + 2 :] if isinstance(step, str)])
+    if beginning := BEGINNING.match(value):
+        yield ("", beginning[0])
+
+
+def _next(texts: list[str], value: str) -> list[str]:
+    """The text that follows, or the first."""
+    return [texts[(texts.index(value) + 1) % len(texts)]] if len(texts) > 1 else []
+
+
+def _scaled(text: str) -> Iterator[str]:
+    """A text with its first number ten times as large, and with a tenth of it (of a small one, 1)."""
+    for found in NUMBER.finditer(text):
+        number = json.loads(found[0])
+        if number:
+            tenth = number / 10 if isinstance(number, float) else max(1, number // 10)
+            others = [it for it in (number * 10, tenth) if it != number]
+            yield from (f"{text[: found.start()]}{it}{text[found.end() :]}" for it in others)
+            return
 
 
 def _machine(address: str, definition: dict[str, Any]) -> Iterator[Weakening]:
-    yield Weakening("timeout", address, ("TimeoutSeconds",), GONE, "definition")
-    for at, state in _paths(definition):
-        yield from (
-            Weakening(kind, address, (*at, *path), value, "definition") for kind, path, value in _state(state)
-        )
+    yield Weakening("timeout", address, ("definition", "TimeoutSeconds"), GONE)
+    for at, state in _paths(definition, ("definition",)):
+        yield from (Weakening(kind, address, (*at, *path), value) for kind, path, value in _state(state))
 
 
-def _paths(machine: dict[str, Any], at: Path_ = ()) -> Iterator[tuple[Path_, dict[str, Any]]]:
+def _paths(machine: dict[str, Any], at: Path_) -> Iterator[tuple[Path_, dict[str, Any]]]:
     for name, state in machine["States"].items():
         here = (*at, "States", name)
         yield here, state

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from scripts import judged_plan, mutation_run, permissions, policy_gates
+from scripts import inventory, judged_plan, mutation_run, permissions, policy_gates
 from scripts.offline_terraform import offline
 from scripts.terraform_cli import ROOT, WORK, MirrorMissing, TerraformFailed, TerraformMissing
 
@@ -55,10 +55,21 @@ def _table(verdicts: list[policy_gates.Verdict]) -> Table:
 @app.command("permissions")
 def write_permissions() -> None:
     """Write docs/permissions.md from production's plan."""
+    permissions.write(_plan())
+    err.print(f"written: {permissions.PAGE}", markup=False)
+
+
+@app.command("inventory")
+def write_inventory() -> None:
+    """Write tests/terraform/inventory.yaml from production's plan."""
+    inventory.write(_plan())
+    err.print(f"written: {inventory.PAGE}", markup=False)
+
+
+def _plan() -> judged_plan.Plan:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with offline(FOLDER) as module:
-        permissions.write(judged_plan.plan(judged_plan.packaged(module)))
-    err.print(f"written: {permissions.PAGE}", markup=False)
+        return judged_plan.plan(judged_plan.packaged(module))
 
 
 @app.command()

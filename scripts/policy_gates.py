@@ -22,7 +22,7 @@ from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_cla
 from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
 
-from scripts import judged_plan, permissions, policy_rules, policy_tools
+from scripts import inventory, judged_plan, permissions, policy_rules, policy_tools
 from scripts.judged_plan import Plan
 from scripts.offline_terraform import OfflineModule, offline
 from scripts.state_machine_rules import states
@@ -73,11 +73,16 @@ def _permissions(plan: Plan) -> tuple[int, list[str]]:
     return sum(1 for _ in judged_plan.statements(plan)), permissions.broken(plan)
 
 
+def _inventory(plan: Plan) -> tuple[int, list[str]]:
+    return sum(1 for _ in judged_plan.changes(plan)), inventory.broken(plan)
+
+
 # Gates that read nothing but the plan: the mutations of a plan are held against these.
 PLAN_GATES: dict[str, tuple[Judge, str]] = {
     "rules": (_rules, "own rules"),
     "state machines": (_state_machines, "states"),
     "permissions": (_permissions, "statements"),
+    "inventory": (_inventory, "resources"),
     "parliament": (policy_tools.parliament_findings, "policies"),
     "features": (policy_tools.compliance, "scenarios"),
     "checkov": (policy_tools.checkov, "checks"),

@@ -90,6 +90,13 @@ def statements_have_sids(plan: Plan) -> Iterator[str]:
             yield f"{address}: {attribute} has the Sid {name} more or less than once"
 
 
+def policies_are_of_the_latest_version(plan: Plan) -> Iterator[str]:
+    """Policies are read by the rules of 2012, which know variables; those of 2008 are the default."""
+    for address, attribute, document in documents(plan):
+        if document.get("Version") != "2012-10-17":
+            yield f"{address}: {attribute} has the version {document.get('Version')}"
+
+
 def no_action_by_wildcard(plan: Plan) -> Iterator[str]:
     """Nothing is allowed by a wildcard action, nor by naming what is not meant."""
     for address, _, statement in statements(plan):
@@ -552,7 +559,8 @@ def subscribers_hear_what_they_chose(plan: Plan) -> Iterator[str]:
         (address.split("[")[0].rsplit(".", 1)[1], after["endpoint"])
         for address, after in _subscriptions(plan)
     }
-    for subscriber, chosen in plan["variables"].get("subscribers", {}).get("value", {}).items():
+    chosen_by = plan["variables"].get("subscribers", {}).get("value", {})
+    for subscriber, chosen in chosen_by.items():
         wanted = {("alerts", subscriber)} | ({("alarms", subscriber)} if "alarm" in chosen else set())
         for topic, _ in sorted(wanted - subscribed):
             yield f"{subscriber} is not subscribed to the topic of {topic}"
@@ -560,8 +568,9 @@ def subscribers_hear_what_they_chose(plan: Plan) -> Iterator[str]:
         categories = json.loads(after.get("filter_policy") or "{}").get("category")
         if ".alarms[" in address and after.get("filter_policy"):
             yield f"{address}: a filter drops every alarm"
-        if ".alerts[" in address and not categories:
-            yield f"{address}: it names no category"
+        chosen = chosen_by.get(after["endpoint"], [])
+        if ".alerts[" in address and (not categories or set(categories) != set(chosen)):
+            yield f"{address}: it filters for {categories}, chosen are {chosen}"
 
 
 def _subscriptions(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -593,10 +602,13 @@ def _told(plan: Plan) -> set[tuple[str, str]]:
 
 def every_resource_is_tagged(plan: Plan) -> Iterator[str]:
     """Whatever takes tags carries project, environment and managed_by, by which it is found and cleaned up."""
+    needed = {name: plan["variables"][name]["value"] for name in ("project", "environment")}
+    needed["managed_by"] = "terraform"
     for address, after in resources(plan):
-        tags = after.get("tags_all", {"project": "", "environment": "", "managed_by": ""})
-        for tag in {"project", "environment", "managed_by"} - set(tags or {}):
-            yield f"{address}: it has no tag {tag}"
+        tags = after.get("tags_all", needed) or {}
+        for tag, value in needed.items():
+            if tags.get(tag) != value:
+                yield f"{address}: its tag {tag} is {tags.get(tag)}, not {value}"
 
 
 def state_machines_are_sound(plan: Plan) -> Iterator[str]:
@@ -610,6 +622,7 @@ def state_machines_are_sound(plan: Plan) -> Iterator[str]:
 RULES: tuple[Rule, ...] = (
     everything_is_known,
     statements_have_sids,
+    policies_are_of_the_latest_version,
     no_action_by_wildcard,
     stars_have_reasons,
     metrics_stay_in_their_namespace,

@@ -68,6 +68,9 @@ def faults(machine: State, failures_are_told: bool = False) -> Iterator[str]:
 
 
 def _task(state: State, sheltered: bool, failures_are_told: bool) -> Iterator[str]:
+    if not {"Resource", "Arguments"} <= set(state):
+        yield "does not say what to call with what"
+        return
     caught, service = _named(state, "Catch"), _service(state)
     if not 0 < state.get("TimeoutSeconds", 0) <= LONGEST_TASK_SECONDS:
         yield f"has no timeout of at most {LONGEST_TASK_SECONDS} s"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scripts import mutations, permissions, policy_rules
+from scripts import inventory, mutations, permissions, policy_rules
 from scripts.judged_plan import filled, listed, statements
 
 RULES = (*policy_rules.RULES, policy_rules.state_machines_are_sound)
@@ -19,6 +19,10 @@ def test_every_kind_of_deployment_keeps_every_rule(scenario: str, request: pytes
 
 def test_the_page_of_permissions_is_what_the_plan_says(provisioned: dict[str, Any]) -> None:
     assert permissions.broken(provisioned) == []
+
+
+def test_the_inventory_is_what_the_plan_sets(provisioned: dict[str, Any]) -> None:
+    assert inventory.broken(filled(copy.deepcopy(provisioned))) == []
 
 
 # No single weakening of production's plan breaks these; tests/unit/test_policy_rules.py does.

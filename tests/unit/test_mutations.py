@@ -2,7 +2,10 @@
 
 import json
 
-from scripts.mutations import GONE, SourceWeakening, Weakening, of_plan, of_source
+import pytest
+
+from scripts import policy_rules
+from scripts.mutations import GONE, REPLACED, SourceWeakening, Weakening, of_plan, of_source
 
 STATEMENT = {
     "Sid": "ReadModels",
@@ -44,9 +47,7 @@ def test_a_statement_is_widened_in_every_part():
 
 def test_a_weakening_changes_a_copy_in_both_places_where_a_plan_holds_it():
     original = role_policy()
-    weakening = Weakening(
-        "action", "aws_iam_role_policy.this", ("Statement", 0, "Action"), "*", document="policy"
-    )
+    weakening = Weakening("action", "aws_iam_role_policy.this", ("policy", "Statement", 0, "Action"), "*")
     weak = weakening.applied(original)
     changed = weak["resource_changes"][0]["change"]["after"]
     assert json.loads(changed["policy"])["Statement"][0]["Action"] == "*"
@@ -63,7 +64,7 @@ def test_a_guard_is_removed_altogether():
 
 def test_booleans_keys_and_times_are_weakened_where_the_configuration_sets_them():
     table = plan("aws_dynamodb_table", enabled=True, force=False, kms_key_arn="arn", retention_in_days=30)
-    made = {(it.kind, it.path[0], it.value) for it in of_plan(table)}
+    made = {(it.kind, it.path[0], it.value) for it in of_plan(table) if it.kind not in REPLACED}
     assert made == {
         ("boolean", "enabled", False),
         ("boolean", "force", True),
@@ -71,6 +72,124 @@ def test_booleans_keys_and_times_are_weakened_where_the_configuration_sets_them(
         ("retention", "retention_in_days", 0),
         ("retention", "retention_in_days", None),
     }
+
+
+def both(*plans):
+    """One plan with the resources of several."""
+    first = plans[0]
+    for number, other in enumerate(plans[1:]):
+        for change in other["resource_changes"]:
+            first["resource_changes"].append(change | {"address": f"{change['address']}[{number}]"})
+    return first
+
+
+def replaced(of):
+    """(kind, path, value) of the weakenings that put a valid value in the place of another."""
+    return {(it.kind, ".".join(map(str, it.path)), json.dumps(it.value)) for it in of if it.kind in REPLACED}
+
+
+@pytest.mark.parametrize(
+    ("value", "others"),
+    [
+        (60, [("number", 600), ("number", 6)]),
+        (3, [("number", 30), ("number", 1)]),
+        (0.5, [("number", 5.0), ("number", 0.05)]),
+        ("0.93", [("number", "9.3"), ("number", "0.093")]),
+        ("rate(24 hours)", [("number", "rate(240 hours)"), ("number", "rate(2 hours)")]),
+        (
+            "IF(pictures >= 20, 1, 0)",
+            [("number", "IF(pictures >= 200, 1, 0)"), ("number", "IF(pictures >= 2, 1, 0)")],
+        ),
+        ("PAY_PER_REQUEST", [("constant", "other")]),
+        ("sha256:0123", [("constant", "other")]),
+        (["only"], []),
+        (0, []),
+        ("", []),
+        (None, []),
+    ],
+)
+def test_a_value_without_neighbours_becomes_another_of_its_kind(value, others):
+    made = of_plan(plan("aws_other", it=value))
+    assert [(it.kind, it.value) for it in made if it.path == ("it",)] == others
+
+
+def test_a_list_becomes_a_part_of_itself_and_each_of_its_values_another():
+    made = of_plan(
+        plan("aws_sns_topic_subscription", filter_policy='{"category": ["alarm", "batch", "drift"]}')
+    )
+    assert replaced(made) == {
+        ("list", "filter_policy.category", '["alarm"]'),
+        ("list", "filter_policy.category", '["batch", "drift"]'),
+        ("neighbour", "filter_policy.category.0", '"batch"'),
+        ("neighbour", "filter_policy.category.1", '"drift"'),
+        ("neighbour", "filter_policy.category.2", '"alarm"'),
+    }
+
+
+def test_a_text_becomes_that_of_the_next_resource_of_the_type():
+    made = of_plan(both(plan("aws_alarm", metric="Errors"), plan("aws_alarm", metric="Throttles")))
+    assert replaced(made) == {("neighbour", "metric", '"Throttles"'), ("neighbour", "metric", '"Errors"')}
+
+
+def test_a_name_or_an_arn_without_such_a_neighbour_becomes_one_that_begins_alike():
+    queues = plan("aws_queue", name="scones-prod-one", arn="arn:aws:sqs:r:1:one")
+    function = plan(
+        "aws_function", table="scones-prod-ledger", queue="arn:aws:sqs:r:1:two", role="arn:aws:iam::1:a"
+    )
+    assert replaced(of_plan(both(queues, function))) == {
+        ("neighbour", "name", '"scones-prod-ledger"'),
+        ("neighbour", "arn", '"arn:aws:sqs:r:1:two"'),
+        ("neighbour", "table", '"scones-prod-one"'),
+        ("neighbour", "queue", '"arn:aws:sqs:r:1:one"'),
+        ("constant", "role", '"other"'),
+    }
+
+
+def test_a_state_leads_to_another_of_its_own_machine_only():
+    inner = {"StartAt": "In", "States": {"In": {"Type": "Pass", "Next": "End"}, "End": {"Type": "Succeed"}}}
+    outer = {
+        "StartAt": "All",
+        "States": {
+            "All": {"Type": "Map", "ItemProcessor": inner, "Next": "Good"},
+            "Good": {"Type": "Pass", "Next": "Bad"},
+            "Bad": {"Type": "Fail", "Error": "E", "Cause": "C"},
+        },
+    }
+    made = of_plan(plan("aws_sfn_state_machine", definition=json.dumps(outer)))
+    assert {(path, other) for _, path, other in replaced(made) if path.endswith(("Next", "StartAt"))} == {
+        ("definition.StartAt", '"Bad"'),
+        ("definition.States.All.Next", '"All"'),
+        ("definition.States.Good.Next", '"Good"'),
+        ("definition.States.All.ItemProcessor.StartAt", '"End"'),
+        ("definition.States.All.ItemProcessor.States.In.Next", '"In"'),
+    }
+
+
+def test_a_list_in_a_text_stays_a_text():
+    function = plan("aws_lambda_function", environment=[{"variables": {"LABELS": '["a", "b"]'}}])
+    made = {it.kind: it for it in of_plan(function)}
+    after = made["list"].applied(function)["resource_changes"][0]["change"]["after"]
+    assert after == {"environment": [{"variables": {"LABELS": '["b"]'}}]}
+    after = made["neighbour"].applied(function)["resource_changes"][0]["change"]["after"]
+    assert after == {"environment": [{"variables": {"LABELS": '["a", "a"]'}}]}
+
+
+def test_a_subscription_that_filters_for_something_else_is_noticed():
+    chosen = ["low_confidence", "rejected", "alarm"]
+    policy = json.dumps({"category": chosen})
+    alerts = plan("aws_sns_topic_subscription", endpoint="a@example.com", filter_policy=policy)
+    address = 'module.alerts.aws_sns_topic_subscription.alerts["a@example.com"]'
+    alarms = {
+        "address": address.replace(".alerts[", ".alarms["),
+        "change": {"after": {"endpoint": "a@example.com"}},
+    }
+    alerts["resource_changes"][0]["address"] = address
+    alerts["resource_changes"].append(alerts["resource_changes"][0] | alarms)
+    alerts["variables"] = {"subscribers": {"value": {"a@example.com": chosen}}}
+    rule = policy_rules.subscribers_hear_what_they_chose
+    assert [*rule(alerts)] == []
+    weak = Weakening("list", address, ("filter_policy", "category"), ["alarm"]).applied(alerts)
+    assert [*rule(weak)] == [f"{address}: it filters for ['alarm'], chosen are {chosen}"]
 
 
 def test_the_source_loses_validations_defaults_and_the_states_protection(tmp_path):

@@ -124,9 +124,9 @@ def test_a_policy_that_is_known_only_after_the_apply_is_told():
 def test_what_the_configuration_sets_is_filled_in_and_nothing_else():
     after = {"kms_key_id": None, "owner": None, "block": [{"arn": None}]}
     unknown = {"kms_key_id": True, "owner": True, "block": [{"arn": True}]}
-    block = [{"arn": {"references": ["y"]}}]
+    block = [{"arn": {"references": ["y.arn", "y"]}}]
     seen = filled(plan("aws_other", after, unknown, kms_key_id={"references": ["x"]}, block=block))
-    expected = {"kms_key_id": KEY_LATER, "owner": None, "block": [{"arn": LATER}]}
+    expected = {"kms_key_id": f"{KEY_LATER}/x", "owner": None, "block": [{"arn": f"{LATER}/y.arn"}]}
     assert seen["resource_changes"][0]["change"]["after"] == expected
     assert seen["planned_values"]["root_module"]["resources"][0]["values"] == expected
 
