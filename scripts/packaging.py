@@ -29,6 +29,7 @@ from pathlib import Path
 
 from scripts import sbom
 from scripts.licences import UnknownLicence
+from training_scripts.terminal import cleaned
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -286,7 +287,7 @@ def main() -> int:
     try:
         build(parser.parse_args().target, print)
     except PackagingError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(cleaned(f"error: {error}"), file=sys.stderr)
         return 1
     return 0
 

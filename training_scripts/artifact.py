@@ -117,7 +117,7 @@ def _first_fault(description: Any) -> str | None:
     get: Any = description.get
     labels = get("labels") if _are_names(get("labels")) else []
     usable = {
-        "name": isinstance(get("name"), str) and get("name"),
+        "name": isinstance(get("name"), str) and get("name") and get("name").isprintable(),
         "labels": labels,
         "classes_of_interest": _are_names(get("classes_of_interest"))
         and set(get("classes_of_interest")) <= set(labels),

@@ -19,6 +19,7 @@ from training_scripts import artifact, calibration, data, foreign, stage
 from training_scripts.asking import FOREIGN, Answers, ServingFailed, ask, serving_archive, truth_of
 from training_scripts.damage import DAMAGES
 from training_scripts.stage import StageError
+from training_scripts.terminal import cleaned
 
 # Points of the risk-coverage curve that are kept; more cannot be told apart in a picture.
 _CURVE_POINTS = 200
@@ -246,9 +247,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.to:
             write(figures, arguments.to)
     except (artifact.ArtifactError, StageError, ServingFailed, OSError) as error:
-        print(f"evaluation failed: {error}", file=sys.stderr)
+        print(cleaned(f"evaluation failed: {error}"), file=sys.stderr)
         return 1
-    print("\n".join(lines(figures)))
+    print(cleaned("\n".join(lines(figures))))
     return 0
 
 

@@ -15,6 +15,7 @@ from scripts.scones.console import (
     INTERRUPTED,
     SOME_FAILED,
     SOME_REFUSED,
+    confirm,
     err,
     errors_explained,
     find_deployment,
@@ -60,7 +61,10 @@ def batch(
         batches = Batches(Workflow(find_deployment(environment)))
         followed = batches.find(attach) if attach else _start(batches, source, missing)
         if followed is None:
-            print(json.dumps({"pictures": 0}) if as_json else "Every picture has a row: nothing to do.")
+            if as_json:
+                print(json.dumps({"pictures": 0}))
+            else:
+                out.print("Every picture has a row: nothing to do.")
             raise typer.Exit(ALL_ACCEPTED)
         status = _wait(batches, followed)
         summary = batches.summary(followed)
@@ -108,9 +112,7 @@ def _wait(batches: Batches, batch: Batch) -> str:
 
 def _stop_or_leave(batches: Batches, batch: Batch) -> None:
     try:
-        stops = sys.stdin.isatty() and typer.confirm(
-            f"\nStop batch {batch.name}? Otherwise it goes on by itself.", err=True
-        )
+        stops = sys.stdin.isatty() and confirm(f"\nStop batch {batch.name}? Otherwise it goes on by itself.")
     except typer.Abort:
         stops = False
     if not stops:

@@ -8,7 +8,7 @@ import typer
 
 from scripts import reviews, training_jobs
 from scripts.local_stack import ENVIRONMENT, training_python
-from scripts.scones.console import Steps, err, errors_explained, find_deployment, out, steps
+from scripts.scones.console import Steps, confirm, err, errors_explained, find_deployment, out, steps
 from scripts.training_jobs import Plan, TrainingJobs, Update, Watch
 
 POLL_SECONDS = (0.2, 2.0)
@@ -124,7 +124,7 @@ def _until_end(watch: Watch, progress: Steps) -> Update:
 def _wants_to_stop() -> bool:
     """Ask what to do with the job; a second Ctrl-C, or nobody to ask, leaves it running."""
     try:
-        return typer.confirm("\nStop the job? Otherwise it is left running", default=False, err=True)
+        return confirm("\nStop the job? Otherwise it is left running", default=False)
     except typer.Abort:
         return False
 

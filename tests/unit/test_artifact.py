@@ -46,6 +46,8 @@ def test_packing_is_reproducible_to_the_bit(tmp_path):
     [
         {"schema_version": 2},
         {"name": ""},
+        {"name": "scones\x1b]0;owned\x07"},
+        {"name": "scones on port 1\n"},
         {"labels": []},
         {"labels": ["bicycle", "bicycle"]},
         {"labels": [["bicycle"], ["motorcycle"]]},

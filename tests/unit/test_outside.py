@@ -31,3 +31,45 @@ def test_archives_are_read_member_by_member():
 
     assert len(TREES) > 100
     assert places(lambda node: called(node) in extracting) == []
+
+
+# Modules that print otherwise, and why they may.
+OTHER_PRINTING = {
+    "scripts/diagrams.py": "names its own page",
+    "scripts/terraform_cli.py": "speaks before anything is installed, of this machine's own paths",
+    "training_scripts/serve.py": "writes a container's log, without rich",
+    "training_scripts/terminal.py": "is what cleans",
+}
+
+
+def test_nothing_prints_around_what_cleans():
+    """Text for people goes through Terminal or cleaned(); print() is for JSON, which escapes what is not ASCII."""
+    commands = {
+        path: tree
+        for path, tree in TREES.items()
+        if path.parts[:2] != ("scripts", "local_aws")
+        and path.parts[0] != "functions"
+        and path.as_posix() not in OTHER_PRINTING
+    }
+
+    assert len([path for path in commands if path.parts[:2] == ("scripts", "scones")]) > 30
+    assert places(prints_as_it_is, commands) == []
+
+
+def prints_as_it_is(node):
+    if not isinstance(node, ast.Call):
+        return False
+    function = ast.unparse(node.func)
+    if function in ("print", "typer.prompt", "typer.confirm", "SystemExit") and node.args:
+        text = node.args[0]
+        is_json = called(text) == "dumps" and not any(each.arg == "ensure_ascii" for each in text.keywords)
+        is_number = function == "SystemExit" and ast.unparse(text) in ("main()", "error.code")
+        return not (is_json or is_number or called(text) == "cleaned")
+    return function in (
+        "Console",
+        "rich.print",
+        "typer.echo",
+        "typer.secho",
+        "click.echo",
+        "traceback.print_exc",
+    ) or (function.endswith((".print_json", "stdout.write", "stderr.write", ".print_exception")))
