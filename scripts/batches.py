@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from botocore.exceptions import ClientError
 
 from functions.common.batch_results import Summary, count_outcomes, folder, manifest_key, summarize
+from functions.common.shown import shown
 from scripts.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION
 from scripts.workflow import OWN_PREFIXES, NoSuchPicture, Picture, Workflow, execution_input
 from training_scripts import objects
@@ -148,7 +149,7 @@ class Batches:
         if length > MAX_KEY_BYTES:
             raise refuse(f"s3_key has {length} bytes, and a key in S3 at most {MAX_KEY_BYTES}")
         if not (str(run).isascii() and str(run).isdigit()):
-            raise refuse(f"run is {run!r}, not a whole number from 0 on")
+            raise refuse(f"run is {shown(run)}, not a whole number from 0 on")
         return execution_input(Picture(bucket, key, version), int(run))
 
     def missing(self, inputs: Iterable[Input]) -> Iterator[Input]:

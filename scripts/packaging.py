@@ -27,6 +27,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from functions.common.shown import shown
 from scripts import sbom
 from scripts.licences import UnknownLicence
 from training_scripts.terminal import cleaned
@@ -120,7 +121,7 @@ def build(target_name: str, report: Report) -> Path:
     """
     target = targets().get(target_name)
     if target is None:
-        raise PackagingError(f"There is no target {target_name!r}; use one of: {', '.join(targets())}.")
+        raise PackagingError(f"There is no target {shown(target_name)}; use one of: {', '.join(targets())}.")
     output = BUILD / target.name
     output.mkdir(parents=True, exist_ok=True)
     functions = {}

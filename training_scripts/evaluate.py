@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from functions.common.shown import shown
 from training_scripts import artifact, calibration, data, foreign, stage
 from training_scripts.asking import FOREIGN, Answers, ServingFailed, ask, serving_archive, truth_of
 from training_scripts.damage import DAMAGES
@@ -60,7 +61,7 @@ def read(source: Path, split: str, interest: Sequence[str]) -> Pictures:
     """
     ours = [p for p in stage.read_pictures(source, split) if p.label in interest]
     if not ours:
-        raise StageError(f"{source}: no picture of {' or '.join(interest)} in the split {split!r}")
+        raise StageError(f"{source}: no picture of {' or '.join(interest)} in the split {shown(split)}")
     others, kinds = foreign.judging(source, split, interest)
     pixels = np.stack([p.pixels for p in [*ours, *others]])
     return Pictures(pixels, [p.label for p in [*ours, *others]], [*(None for _ in ours), *kinds])

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from functions.common.shown import shown
 from training_scripts import calibration, judge, stage
 from training_scripts.data import DataError
 from training_scripts.fit import TrainingError
@@ -40,7 +41,7 @@ def grid(words: Sequence[str]) -> Iterator[dict[str, Any]]:
         name, _, values = word.partition("=")
         if name not in _TYPES or name in _FIXED:
             raise ValueError(
-                f"{name!r} cannot be swept: choose from {', '.join(n for n in _TYPES if n not in _FIXED)}"
+                f"{shown(name)} cannot be swept: choose from {', '.join(n for n in _TYPES if n not in _FIXED)}"
             )
         axes[name] = [_TYPES[name](value) for value in values.split(",")]
     for combination in itertools.product(*axes.values()):

@@ -8,6 +8,7 @@ import math
 import os
 
 from functions.common.errors import Misconfigured
+from functions.common.shown import shown
 
 
 def text(name: str) -> str:
@@ -31,7 +32,7 @@ def labels(name: str) -> list[str]:
         and len(set(items)) == len(items)
     ):
         raise Misconfigured(
-            f"The environment variable {name} is {value!r}, not a JSON list of different names;"
+            f"The environment variable {name} is {shown(value)}, not a JSON list of different names;"
             " promote a model again and apply."
         )
     return items
@@ -46,7 +47,7 @@ def probability(name: str) -> float:
         number = math.nan
     if not 0 < number <= 1:  # also false for NaN
         raise Misconfigured(
-            f"The environment variable {name} is {value!r}; set a number above 0 and at most 1 and apply."
+            f"The environment variable {name} is {shown(value)}; set a number above 0 and at most 1 and apply."
         )
     return number
 
@@ -60,6 +61,6 @@ def pixels(name: str) -> int:
     value = text(name)
     if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 240):
         raise Misconfigured(
-            f"The environment variable {name} is {value!r}; set a number of pixels from 1 to 240 and apply."
+            f"The environment variable {name} is {shown(value)}; set a number of pixels from 1 to 240 and apply."
         )
     return int(value)

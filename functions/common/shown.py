@@ -3,7 +3,7 @@
 import reprlib
 from typing import Any
 
-LONGEST_TEXT = 100
+LONGEST_TEXT = 200
 
 
 class _Short(reprlib.Repr):

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from functions.common.shown import shown
 from scripts import plans, terraform_cli
 from scripts.baselines import BaselineError
 from scripts.batches import BatchError
@@ -254,7 +255,7 @@ def moment(text: str) -> datetime:
             return datetime.now(UTC) - timedelta(**{AGO[ago[2]]: int(ago[1])})
         time_given = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is no time: write 90m, 2h, 3d or 2026-11-20T14:30") from None
+        raise typer.BadParameter(f"{shown(text)} is no time: write 90m, 2h, 3d or 2026-11-20T14:30") from None
     return time_given if time_given.tzinfo else time_given.replace(tzinfo=UTC)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from functions.common.shown import shown
 from scripts import reviews, training_jobs
 from scripts.local_stack import ENVIRONMENT, training_python
 from scripts.scones.console import Steps, confirm, err, errors_explained, find_deployment, out, steps
@@ -135,7 +136,7 @@ def _hyperparameters(settings: list[str], classes: str | None) -> dict[str, Any]
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise typer.BadParameter(f"{text!r} is no NAME=VALUE, such as epochs=5", param_hint="--set")
+            raise typer.BadParameter(f"{shown(text)} is no NAME=VALUE, such as epochs=5", param_hint="--set")
         try:
             chosen[name] = json.loads(value)
         except ValueError:

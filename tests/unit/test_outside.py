@@ -73,3 +73,19 @@ def prints_as_it_is(node):
         "click.echo",
         "traceback.print_exc",
     ) or (function.endswith((".print_json", "stdout.write", "stderr.write", ".print_exception")))
+
+
+def test_messages_quote_values_by_one_function_that_bounds_them():
+    """`{value!r}` of something from outside can be megabytes; shown() looks only at what it shows."""
+    trees = {
+        path: tree
+        for path, tree in TREES.items()
+        if path.parts[:2] != ("scripts", "local_aws") and path != Path("functions/common/shown.py")
+    }
+
+    def is_unbounded(node):
+        return (isinstance(node, ast.FormattedValue) and node.conversion == ord("r")) or called(
+            node
+        ) == "repr"
+
+    assert places(is_unbounded, trees) == []
