@@ -11,7 +11,7 @@ help: ## Show this list
 
 setup: .venv/run.stamp ## Install what the demo needs: pinned and hash-checked, without PyTorch
 
-setup-train: .venv/train.stamp ## Install what training needs besides: PyTorch
+setup-train: .venv/train.stamp ## Install what training needs as well: PyTorch
 
 demo: setup ## Everything on this machine, then stopped again; IMAGES=DIR or DATA=ARCHIVE for real pictures
 	@$(BIN)/scones demo $(if $(IMAGES),--images '$(IMAGES)') $(if $(DATA),--data '$(DATA)')
@@ -92,15 +92,14 @@ format: .venv/test.stamp ## Format Python and Terraform
 	terraform fmt -recursive terraform
 
 COMPILE := uv pip compile -q --universal --generate-hashes --no-annotate --no-header
-# PyTorch's build for CPUs is not in the registry; its own index (https://download.pytorch.org/whl/cpu) has it.
-TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
 lock: ## Renew requirements/*.txt and the serving image's (needs uv)
 	$(COMPILE) --python-version 3.11 --extra build pyproject.toml -o requirements/run.txt
 	$(COMPILE) --python-version 3.11 --extra build --extra test -c requirements/run.txt pyproject.toml \
 		-o requirements/test.txt
-	$(COMPILE) --python-version 3.11 -c requirements/run.txt requirements/train.in -o requirements/train.all
-	awk -v cpu='$(TORCH_CPU)' -f requirements/train.awk requirements/train.all > requirements/train.txt
+	$(COMPILE) --python-version 3.11 -c requirements/run.txt requirements/job.in -o requirements/job.txt
+	$(COMPILE) --python-version 3.11 -c requirements/job.txt requirements/train.in -o requirements/train.all
+	awk -f requirements/train.awk requirements/job.txt requirements/train.all > requirements/train.txt
 	rm requirements/train.all
 	$(COMPILE) --python-version 3.13 -c requirements/run.txt training_scripts/serving-requirements.in \
 		-o training_scripts/serving-requirements.txt
@@ -144,11 +143,10 @@ clean: ## Remove what was built, the virtual environment included
 		-r requirements/policy.txt
 	@touch $@
 
-# In hash mode pip prefers the registry's build of PyTorch for Linux, whose CUDA packages no lock file of a moderate
-# size can list. So all but PyTorch is checked by hash, and PyTorch comes in the build that pip prefers without.
-.venv/train.stamp: requirements/train.txt .venv/run.stamp
+# Complete lists: --no-deps keeps pip from asking for the CUDA packages of a PyTorch that has none.
+.venv/train.stamp: requirements/job.txt requirements/train.txt requirements/torch.txt requirements/torch-cpu.txt .venv/run.stamp
+	@$(INSTALL) --require-hashes -r requirements/job.txt -r requirements/train.txt
 	@echo "Installing PyTorch (the registry's build for Linux has several GB) ..." >&2
-	@awk '/^[a-z]/ { torch = /^torch==/ } ! torch' requirements/train.txt > .venv/train.txt
-	@$(INSTALL) --require-hashes -r .venv/train.txt
-	@$(INSTALL) $$(awk '/^torch==/ { print $$1 }' requirements/train.txt)
+	@$(INSTALL) --require-hashes --no-deps -r requirements/torch-cpu.txt 2> .venv/torch-cpu.log \
+		|| $(INSTALL) --require-hashes --no-deps -r requirements/torch.txt
 	@touch $@

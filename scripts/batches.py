@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from functions.common.batch_results import Summary, count_outcomes, folder, manifest_key, summarize
 from functions.common.inference_id import MAX_RUN
+from functions.common.shown import shown
 from scripts.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION, retention
 from scripts.workflow import OWN_PREFIXES, Picture, Workflow, execution_input
 from training_scripts import objects
@@ -166,7 +167,7 @@ class Batches:
         digits = str(run)
         # Python reads no number of thousands of digits.
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 16 and int(digits) <= MAX_RUN):
-            raise refuse(f"run is {digits:.40}, not a whole number from 0 to {MAX_RUN}")
+            raise refuse(f"run is {shown(run)}, not a whole number from 0 to {MAX_RUN}")
         return execution_input(Picture(bucket, key, version), int(digits))
 
     def rows_reach_back_to(self) -> datetime:

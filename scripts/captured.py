@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from functions.common.shown import shown
 from training_scripts import objects
 
 LAYOUT = re.compile(r"(?:^|/)(?P<endpoint>[^/]+)/(?P<variant>[^/]+)/\d{4}/\d\d/\d\d/\d\d/[^/]+$")
@@ -128,5 +129,5 @@ def _probabilities(answer: bytes) -> tuple[float, ...]:
     values = json.loads(text if text.startswith("[") else f"[{text}]")
     usable = [v for v in values if type(v) in (int, float) and 0 <= v <= 1]
     if not values or len(usable) != len(values) or abs(math.fsum(usable) - 1) > SUM_TOLERANCE:
-        raise ValueError(f"the answer {text[:60]!r} is no list of probabilities")
+        raise ValueError(f"the answer {shown(text)} is no list of probabilities")
     return tuple(float(value) for value in usable)

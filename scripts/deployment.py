@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from functions.common.shown import shown
 from scripts import terraform_cli
 
 
@@ -28,7 +29,9 @@ class Deployment:
         try:
             return self.outputs[name]
         except KeyError:
-            raise AttributeError(f"Terraform has no output {name!r}: run `terraform apply` again.") from None
+            raise AttributeError(
+                f"Terraform has no output {shown(name)}: run `terraform apply` again."
+            ) from None
 
     def client(self, service: str) -> Any:
         """A boto3 client for this deployment's region and endpoint."""

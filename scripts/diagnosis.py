@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from functions.common.shown import shown
 from scripts import checks, plans, terraform_cli
 from scripts.checks import FAILED, OK, SKIPPED, Check
 from scripts.deployment import NotDeployed
@@ -127,7 +128,7 @@ class Account:
         found = re.search(r'^bucket\s*=\s*"(.+)"', file.read_text(encoding="utf-8"), re.MULTILINE)
         bucket, remedy = found[1] if found else "", f"terraform/bootstrap makes one; name it in {file.name}."
         if not bucket or PLACEHOLDER in bucket:
-            return Check("state", FAILED, f"{file.name} still names the placeholder {bucket!r}", remedy)
+            return Check("state", FAILED, f"{file.name} still names the placeholder {shown(bucket)}", remedy)
         try:
             self.client("s3").head_bucket(Bucket=bucket)
         except ClientError as error:

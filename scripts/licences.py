@@ -9,6 +9,7 @@ from email.message import Message
 from importlib.metadata import PackageMetadata, metadata
 from pathlib import Path
 
+from functions.common.shown import shown
 from scripts.terraform_cli import ROOT
 
 PAGE = ROOT / "docs" / "licences.md"
@@ -55,7 +56,7 @@ def declared(facts: Message | PackageMetadata) -> str:
     parts = set(re.split(r" (?:AND|OR) |[()]", expression)) - {""}
     if not parts or not parts <= ACCEPTED:
         raise UnknownLicence(
-            f"{facts['Name']} {facts['Version']} stands under {said or 'no declared licence'!r}: read it, then add it "
+            f"{facts['Name']} {facts['Version']} stands under {shown(said or 'no declared licence')}: read it, then add it "
             "to NAMES or ACCEPTED in scripts/licences.py, or take another package."
         )
     return expression

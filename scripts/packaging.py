@@ -27,8 +27,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from functions.common.shown import shown
 from scripts import sbom
 from scripts.licences import UnknownLicence
+from training_scripts.terminal import cleaned
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -119,7 +121,7 @@ def build(target_name: str, report: Report) -> Path:
     """
     target = targets().get(target_name)
     if target is None:
-        raise PackagingError(f"There is no target {target_name!r}; use one of: {', '.join(targets())}.")
+        raise PackagingError(f"There is no target {shown(target_name)}; use one of: {', '.join(targets())}.")
     output = BUILD / target.name
     output.mkdir(parents=True, exist_ok=True)
     functions = {}
@@ -286,7 +288,7 @@ def main() -> int:
     try:
         build(parser.parse_args().target, print)
     except PackagingError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(cleaned(f"error: {error}"), file=sys.stderr)
         return 1
     return 0
 

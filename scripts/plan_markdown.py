@@ -1,5 +1,7 @@
 """A plan's summary as Markdown, for a terminal and for a pull request's comment alike."""
 
+import re
+
 from scripts import prices
 from scripts.plan_summary import ACTIONS, SIGNS, Change, Cost, Summary
 from scripts.prices import Line
@@ -27,7 +29,9 @@ def comment(it: Summary, plan: str) -> str:
     room = COMMENT_CHARACTERS - len(head)
     if len(plan) > room:
         plan = f"{plan[:room]}\n... cut here: a comment holds no more; the whole plan is in the job's log."
-    return f"{head}\n<details><summary>Terraform's plan</summary>\n\n```text\n{plan}\n```\n\n</details>\n"
+    # A fence as long as the box's own would end it, so its own is longer than any in the plan's text.
+    fence = "`" * (1 + max([2, *map(len, re.findall("`+", plan))]))
+    return f"{head}\n<details><summary>Terraform's plan</summary>\n\n{fence}text\n{plan}\n{fence}\n\n</details>\n"
 
 
 def _headline(it: Summary) -> str:

@@ -6,7 +6,6 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -14,12 +13,13 @@ from rich.table import Table
 from scripts import inventory, judged_plan, mutation_run, permissions, policy_gates
 from scripts.offline_terraform import offline
 from scripts.terraform_cli import ROOT, WORK, MirrorMissing, TerraformFailed, TerraformMissing
+from training_scripts.terminal import Terminal, cleaned
 
 app = typer.Typer(
     help="The gates that every change of the account must pass, all offline.", add_completion=False
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Terminal(highlight=False, soft_wrap=True)
+err = Terminal(stderr=True, highlight=False, soft_wrap=True)
 
 FOLDER = WORK / "policy"
 PAGE = ROOT / "docs" / "security.md"
@@ -141,7 +141,7 @@ def main() -> None:
     try:
         app()
     except (TerraformFailed, TerraformMissing, MirrorMissing) as error:
-        raise SystemExit(f"error: {error}") from error
+        raise SystemExit(cleaned(f"error: {error}")) from error
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from functions.common.shown import shown
 from scripts.judged_plan import Plan, documents
 from scripts.terraform_cli import ROOT
 
@@ -107,7 +108,7 @@ def _analyzed(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         try:
             policy = parliament.analyze_policy_string(text)
         except Exception as error:
-            yield "UNREADABLE", f"{statement.get('Sid')}: {error!r}"
+            yield "UNREADABLE", f"{statement.get('Sid')}: {shown(error)}"
             continue
         for finding in policy.findings:
             if not (trust and finding.issue in ("RESOURCE_STAR", "RESOURCE_MISMATCH")):

@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from functions.common.inference_id import picture_hash
+from functions.common.shown import shown
 from functions.common.times import ledger_time
 from scripts.deployment import Deployment
 from scripts.ledger import UNKNOWN_VERSION, UNUSABLE, Ledger, Row, Selection, retention
@@ -125,7 +126,7 @@ class Reviews:
             NotYours: somebody else was faster.
         """
         if label not in (*self.labels, UNUSABLE):
-            raise ValueError(f"{label!r} is none of {', '.join([*self.labels, UNUSABLE])}")
+            raise ValueError(f"{shown(label)} is none of {', '.join([*self.labels, UNUSABLE])}")
         if not self._lease(item, session):
             raise NotYours(SETTLED)
         # Picture first: what dies in between leaves the row waiting, and the next answer puts the copy right.

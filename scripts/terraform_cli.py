@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+from functions.common.shown import shown
+
 ROOT = Path(__file__).resolve().parent.parent
 MODULE = ROOT / "terraform"
 WORK = ROOT / ".scones"
@@ -93,7 +95,7 @@ def find_mirror() -> Path | None:
         if (Path(named) / PROVIDER).is_dir():
             return Path(named)
         raise MirrorMissing(
-            f"SCONES_PROVIDER_MIRROR is {named!r}, which holds no {PROVIDER}: "
+            f"SCONES_PROVIDER_MIRROR is {shown(named)}, which holds no {PROVIDER}: "
             f"fill it with `terraform providers mirror {named}` where the registry is reachable."
         )
     for place in MIRROR_PLACES:

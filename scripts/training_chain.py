@@ -12,10 +12,11 @@ from pathlib import Path
 
 from scripts.deployment import NotDeployed
 from scripts.local_stack import DEFAULT_FOLDER, LocalStack
-from scripts.scones.console import out, outcome_line, steps
+from scripts.scones.console import err, out, outcome_line, steps
 from scripts.scones.promote import REFUSED
 from scripts.training_jobs import fingerprint
 from scripts.workflow import Workflow
+from training_scripts.terminal import cleaned
 
 # Those of the shipped model.
 CLASSES = "bicycle,motorcycle"
@@ -31,7 +32,7 @@ class StepFailed(Exception):
 
 def scones(*words: str, quiet: bool = False) -> str:
     """Run one command; returns its standard output if it is quiet, else leaves that to the terminal."""
-    print(f"\n$ scones {shlex.join(words)}", file=sys.stderr, flush=True)
+    err.print(f"\n$ scones {shlex.join(words)}", markup=False)
     command = [sys.executable, "-m", "scripts.scones.cli", *words]
     done = subprocess.run(command, stdout=subprocess.PIPE if quiet else None, text=True, check=False)
     if done.returncode:
@@ -64,13 +65,13 @@ def chain(data: Path, classes: str, training: list[str]) -> None:
         scones("promote", job["artifact"], "--env", "local", "--frozen", place, *changes)
     except StepFailed as error:
         if error.code == REFUSED:
-            print(_after_refusal(data, job["artifact"], training), file=sys.stderr)
+            err.print(_after_refusal(data, job["artifact"], training), markup=False)
         raise
-    print("\nApplying Terraform again: the promoted model reaches the endpoint", file=sys.stderr, flush=True)
+    err.print("\nApplying Terraform again: the promoted model reaches the endpoint")
     with steps() as progress:
         LocalStack(DEFAULT_FOLDER).update(progress)
     _classify_one(place, classes.partition(",")[0], job["job"])
-    print("\nThe stack goes on running. Next: scones classify PICTURE...   End: scones down", file=sys.stderr)
+    err.print("\nThe stack goes on running. Next: scones classify PICTURE...   End: scones down")
 
 
 def _after_refusal(data: Path, artifact: str, training: list[str]) -> str:
@@ -111,7 +112,7 @@ def main() -> None:
     except StepFailed as error:
         raise SystemExit(error.code) from error
     except NotDeployed as error:
-        raise SystemExit(str(error)) from error
+        raise SystemExit(cleaned(str(error))) from error
 
 
 if __name__ == "__main__":

@@ -301,7 +301,8 @@ def source_archive() -> bytes:
     paths = [ROOT / "functions" / "__init__.py"]
     paths += [*(ROOT / "functions" / "common").glob("*.py"), *(ROOT / "training_scripts").glob("*.py")]
     members = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
-    members["requirements.txt"] = requirements().encode()
+    # What the container installs before training; it has PyTorch. With hashes in it pip takes nothing without one.
+    members["requirements.txt"] = (ROOT / "requirements" / "job.txt").read_bytes()
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped,
@@ -312,17 +313,6 @@ def source_archive() -> bytes:
             member.size, member.mode = len(content), 0o644
             tar.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
-
-
-def requirements() -> str:
-    """What the container installs before training: train.in at the locked versions, without the container's PyTorch."""
-    wanted = (ROOT / "requirements" / "train.in").read_text(encoding="utf-8").split()
-    locked = (ROOT / "requirements" / "train.txt").read_text(encoding="utf-8")
-    lines = [
-        line.rstrip(" \\") for line in locked.splitlines() if "==" in line and not line.startswith((" ", "#"))
-    ]
-    names = {name for name in wanted if not name.startswith("torch")}
-    return "".join(f"{line}\n" for line in lines if line.partition("==")[0] in names)
 
 
 def check_interpreter(python: str) -> None:
@@ -338,8 +328,8 @@ def check_interpreter(python: str) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it ended without a word"]
         raise TorchMissing(
-            f"{python} cannot train ({lines[-1]}): run `make setup-train`, which installs requirements/train.txt into "
-            ".venv (PyTorch, about 200 MB for CPUs), or name a Python that has it by SCONES_TRAINING_PYTHON and start "
+            f"{python} cannot train ({lines[-1]}): run `make setup-train`, which installs PyTorch into .venv "
+            "(about 200 MB for CPUs), or name a Python that has it by SCONES_TRAINING_PYTHON and start "
             "the stack anew."
         )
 

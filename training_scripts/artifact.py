@@ -8,13 +8,17 @@ import os
 import subprocess
 import sys
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
+
+from functions.common.shown import shown
 
 SCHEMA_VERSION = 1
 DESCRIPTION = "model.json"
 NETWORK = "model.onnx"
 LARGEST = 5_000_000
+LARGEST_UNPACKED = 10 * LARGEST
 # Tells a training job, whose code comes without its repository, from which commit that code is.
 COMMIT_VARIABLE = "SCONES_COMMIT"
 
@@ -40,18 +44,55 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], bytes]:
 def read_archive(archive: Path) -> tuple[dict[str, Any], bytes]:
     """The checked description and the network's bytes from model.tar.gz; nothing is extracted.
 
+    An archive holds these two files and nothing else: the endpoint unpacks all of it.
+
     Raises:
-        ArtifactError: no such archive, a member is missing, or the description does not fit the schema.
+        ArtifactError: no such archive, a member too few or too many, one too large, or a description that
+            does not fit the schema.
     """
     try:
-        with tarfile.open(archive, "r:gz") as tar:
-            members = {m.name.removeprefix("./"): m for m in tar if m.isreg() and m.size <= 10 * LARGEST}
-            contents = {n: tar.extractfile(members[n]).read() for n in (DESCRIPTION, NETWORK)}  # type: ignore[union-attr]
-    except (tarfile.TarError, EOFError, OSError, KeyError) as error:
+        contents = _members(archive)
+    # a damaged archive can raise nearly any of these out of tarfile
+    except (
+        tarfile.TarError,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise ArtifactError(
-            f"{archive} is no model artifact ({error}): train one or take the shipped one"
+            f"{archive} is no model artifact ({shown(str(error))}): train one or take the shipped one"
         ) from error
+    if missing := {DESCRIPTION, NETWORK} - set(contents):
+        raise ArtifactError(f"{archive} has no {min(missing)}: train the model again or take the shipped one")
     return described(contents[DESCRIPTION], str(archive)), contents[NETWORK]
+
+
+def _members(archive: Path) -> dict[str, bytes]:
+    with gzip.open(archive) as zipped:
+        unpacked = zipped.read(LARGEST_UNPACKED + 1)
+    if len(unpacked) > LARGEST_UNPACKED:
+        raise ArtifactError(
+            f"{archive} unpacks to more than {LARGEST_UNPACKED} bytes: no model is that large"
+        )
+    contents: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as tar:
+        for member in tar:
+            name = member.name.removeprefix("./")
+            if member.isdir() and name == ".":
+                continue
+            is_file = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
+            if not is_file or name not in (DESCRIPTION, NETWORK) or name in contents:
+                raise ArtifactError(
+                    f"{archive} holds {shown(member.name)} as well: a model archive holds one file {NETWORK} and one "
+                    f"{DESCRIPTION}, nothing else; pack these two alone"
+                )
+            contents[name] = unpacked[member.offset_data : member.offset_data + member.size]
+        if any(unpacked[tar.offset :]):
+            raise ArtifactError(f"{archive} goes on after its end: pack {NETWORK} and {DESCRIPTION} alone")
+    return contents
 
 
 def described(text: bytes, place: str) -> dict[str, Any]:
@@ -76,7 +117,7 @@ def _first_fault(description: Any) -> str | None:
     get: Any = description.get
     labels = get("labels") if _are_names(get("labels")) else []
     usable = {
-        "name": isinstance(get("name"), str) and get("name"),
+        "name": isinstance(get("name"), str) and get("name") and get("name").isprintable(),
         "labels": labels,
         "classes_of_interest": _are_names(get("classes_of_interest"))
         and set(get("classes_of_interest")) <= set(labels),
@@ -86,7 +127,9 @@ def _first_fault(description: Any) -> str | None:
         "temperature": _is_number(get("temperature")) and get("temperature") > 0,
         "threshold": _is_number(get("threshold")) and 0 < get("threshold") <= 1,
     }
-    return next((f"{key} cannot be used: {get(key)!r}" for key, good in usable.items() if not good), None)
+    return next(
+        (f"{key} cannot be used: {shown(get(key))}" for key, good in usable.items() if not good), None
+    )
 
 
 def _are_names(value: Any) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from functions.common.picture import read_picture
+from functions.common.shown import shown
 from training_scripts import drawings, stage
 
 NEITHER = "neither"
@@ -78,7 +79,7 @@ def split_rows(pictures: Sequence[stage.LabelledPicture], interest: Sequence[str
     for name in interest:
         if not any(p.label == name for p in targets):
             known = ", ".join(sorted({p.label for p in pictures})[:8])
-            raise DataError(f"the data has no picture of the class {name!r} (it has: {known} ...)")
+            raise DataError(f"the data has no picture of the class {shown(name)} (it has: {known} ...)")
     outliers, foreign = ([p for p in pictures if p.label in names] for names in (set(trained), set(judging)))
     return (
         rows_of(targets, [list(interest).index(p.label) for p in targets]),

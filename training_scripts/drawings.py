@@ -8,6 +8,7 @@ import random
 
 from PIL import Image, ImageFilter
 
+from functions.common.shown import shown
 from training_scripts.pen import Colour, Pen, colour, grey, mixed
 from training_scripts.things import THINGS
 from training_scripts.vehicles import bicycle, moped, motorcycle
@@ -29,7 +30,7 @@ def draw(label: str, seed: int, size: int = 256) -> Image.Image:
         ValueError: unknown label or size out of range.
     """
     if label not in LABELS:
-        raise ValueError(f"unknown label {label!r}: choose one of {', '.join(LABELS)}")
+        raise ValueError(f"unknown label {shown(label)}: choose one of {', '.join(LABELS)}")
     if not 8 <= size <= MAX_SIZE:
         raise ValueError(f"size is {size} pixels: choose 8 to {MAX_SIZE}")
     rng = random.Random(f"{label}-{seed}")  # noqa: S311 - reproducible on purpose

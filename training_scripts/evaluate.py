@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from functions.common.shown import shown
 from training_scripts import artifact, calibration, data, foreign, stage
 from training_scripts.asking import FOREIGN, Answers, ServingFailed, ask, serving_archive, truth_of
 from training_scripts.damage import DAMAGES
 from training_scripts.stage import StageError
+from training_scripts.terminal import cleaned
 
 # Points of the risk-coverage curve that are kept; more cannot be told apart in a picture.
 _CURVE_POINTS = 200
@@ -59,7 +61,7 @@ def read(source: Path, split: str, interest: Sequence[str]) -> Pictures:
     """
     ours = [p for p in stage.read_pictures(source, split) if p.label in interest]
     if not ours:
-        raise StageError(f"{source}: no picture of {' or '.join(interest)} in the split {split!r}")
+        raise StageError(f"{source}: no picture of {' or '.join(interest)} in the split {shown(split)}")
     others, kinds = foreign.judging(source, split, interest)
     pixels = np.stack([p.pixels for p in [*ours, *others]])
     return Pictures(pixels, [p.label for p in [*ours, *others]], [*(None for _ in ours), *kinds])
@@ -246,9 +248,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.to:
             write(figures, arguments.to)
     except (artifact.ArtifactError, StageError, ServingFailed, OSError) as error:
-        print(f"evaluation failed: {error}", file=sys.stderr)
+        print(cleaned(f"evaluation failed: {error}"), file=sys.stderr)
         return 1
-    print("\n".join(lines(figures)))
+    print(cleaned("\n".join(lines(figures))))
     return 0
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common import baseline
+from functions.common.shown import shown
 from training_scripts import artifact, evaluate, gate, objects
 from training_scripts.asking import Answers, ask, serving_archive, truth_of
 from training_scripts.evaluate import Pictures
@@ -209,7 +210,7 @@ def _store(archive: Path, bucket: str, image_uri: str, s3_client: Any) -> dict[s
     name = description["name"]
     if not _NAME.fullmatch(name):
         raise PromoteError(
-            f"the model's name {name!r} is none that SageMaker takes: letters, digits and hyphens"
+            f"the model's name {shown(name)} is none that SageMaker takes: letters, digits and hyphens"
         )
     key = f"models/{name}/model.tar.gz"
     _upload(archive.read_bytes(), bucket, key, s3_client)

@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from training_scripts import artifact
+from training_scripts.terminal import cleaned
 
 # Stricter places rest on so few pictures that the curve is all noise there.
 _FEWEST = 0.2
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.picture.parent.mkdir(parents=True, exist_ok=True)
         figure(description).savefig(arguments.picture, metadata={"Software": None})
     except (artifact.ArtifactError, OSError) as error:
-        print(f"no picture: {error}", file=sys.stderr)
+        print(cleaned(f"no picture: {error}"), file=sys.stderr)
         return 1
     return 0
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from functions.common.errors import ImageRejected
 from functions.common.labels import labels_hash
 from functions.common.picture import read_picture
+from functions.common.shown import shown
 from training_scripts import artifact
 
 CONTENT_TYPES = frozenset({"image/png", "image/jpeg", "application/x-image"})
@@ -119,7 +120,9 @@ class Application:
         kind = environ.get("CONTENT_TYPE", "").split(";")[0].strip().lower()
         if kind not in CONTENT_TYPES:
             accepted = ", ".join(sorted(CONTENT_TYPES))
-            return "415 Unsupported Media Type", _reason(f"content type {kind!r}; send one of {accepted}")
+            return "415 Unsupported Media Type", _reason(
+                f"content type {shown(kind)}; send one of {accepted}"
+            )
         if int(environ.get("CONTENT_LENGTH") or 0) > LARGEST_BODY:
             return "413 Content Too Large", _reason(f"more than {LARGEST_BODY} bytes; send a smaller copy")
         try:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from functions.common.errors import ImageRejected
 from functions.common.picture import read_picture
+from functions.common.shown import shown
 
 OFFICIAL_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 SIDE = 32
@@ -67,7 +68,7 @@ def read_pictures(source: Path, split: str, side: int = SIDE) -> Iterator[Labell
         empty = False
         yield picture
     if empty:
-        raise StageError(f"{source}: no pictures of the split {split!r} in it")
+        raise StageError(f"{source}: no pictures of the split {shown(split)} in it")
 
 
 def has_split(source: Path, split: str) -> bool:
@@ -119,7 +120,9 @@ def _members(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str
                 if not (member.isreg() and wanted(member.name)):
                     continue
                 if member.size > _LARGEST_MEMBER:
-                    raise StageError(f"{archive}: {member.name} claims {member.size} bytes, too many to read")
+                    raise StageError(
+                        f"{archive}: {shown(member.name)} claims {member.size} bytes, too many to read"
+                    )
                 file = tar.extractfile(member)
                 assert file is not None  # a regular member always has content
                 yield member.name, file.read()
@@ -179,7 +182,9 @@ def _table(archive: Path, member: str, data: bytes) -> dict[Any, Any]:
         table = _Unpickler(io.BytesIO(data), encoding="bytes").load()
     # a damaged pickle can raise nearly any exception out of the unpickling machine
     except Exception as error:
-        raise StageError(f"{archive}: {member} is damaged or was tampered with ({error})") from error
+        raise StageError(
+            f"{archive}: {member} is damaged or was tampered with ({shown(str(error))})"
+        ) from error
     if not isinstance(table, dict):
         raise StageError(f"{archive}: {member} holds a {type(table).__name__}, no table")
     return table
@@ -190,7 +195,7 @@ class _Dtype:
 
     def __init__(self, code: Any) -> None:
         if code not in (b"u1", "u1"):
-            raise pickle.UnpicklingError(f"an array of {code!r}, only bytes are expected")
+            raise pickle.UnpicklingError(f"an array of {shown(code)}, only bytes are expected")
 
     def __setstate__(self, state: Any) -> None:
         """Byte order and flags mean nothing for bytes."""
@@ -219,12 +224,14 @@ class _Unpickler(pickle.Unpickler):
                 return object()
             case ("numpy", "dtype"):
                 return lambda code, *_: _Dtype(code)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which the format does not need")
+        raise pickle.UnpicklingError(
+            f"the format does not need {shown(f'{module}.{name}')}, which it asks for"
+        )
 
 
 def _picture_archive(archive: Path, split: str, side: int) -> Iterator[LabelledPicture]:
     for name, data in _members(archive, lambda name: _is_picture_of(name, split)):
-        yield _decoded(f"{archive}: {name}", data, Path(name), side)
+        yield _decoded(f"{archive}: {shown(name)}", data, Path(name), side)
 
 
 def _is_picture_of(name: str, split: str | None) -> bool:

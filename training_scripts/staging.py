@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from functions.common.picture import encode_png
+from functions.common.shown import shown
 from training_scripts import artifact, data, stage
 from training_scripts.data import NEITHER
 from training_scripts.stage import INCOMPLETE, LabelledPicture, StageError
@@ -94,7 +95,7 @@ class Bucket:
         """Raises StageError for a name that makes an awkward S3 key."""
         if not _SET_NAME.fullmatch(name):
             raise StageError(
-                f"{name!r} cannot name a staged set: small letters, digits and hyphens, at most 63"
+                f"{shown(name)} cannot name a staged set: small letters, digits and hyphens, at most 63"
             )
         self._client, self._bucket, self._prefix = client, bucket, f"training/data/{name}/"
         self.place = f"s3://{bucket}/{self._prefix}"
@@ -182,9 +183,11 @@ def _check_classes(classes: Sequence[str], known: list[str]) -> None:
             near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
             near += [other for other in known if (name in other or other in name) and other not in near]
             hint = f"near it: {', '.join(near)}" if near else f"there are: {', '.join(known)}"
-            raise StageError(f"no class {name!r} among the {len(known)} of the data; {hint}")
+            raise StageError(f"no class {shown(name)} among the {len(known)} of the data; {hint}")
     if len(set(classes)) < max(2, len(classes)) or NEITHER in classes:
-        raise StageError(f"name at least two different classes to tell apart, not {', '.join(classes)!r}")
+        raise StageError(
+            f"name at least two different classes to tell apart, not {shown(', '.join(classes))}"
+        )
 
 
 def _collect(
@@ -204,7 +207,7 @@ def _collect(
                 foreign.setdefault((split, picture.label), []).append((source, picture))
     for name in classes:
         if not any(picture.label == name and picture.split == "train" for picture in chosen):
-            raise StageError(f"the data knows the class {name!r} but has no picture of it to train on")
+            raise StageError(f"the data knows the class {shown(name)} but has no picture of it to train on")
     for split in ("train", "test"):
         groups = [group for (home, _), group in sorted(foreign.items()) if home == split]
         chosen += [_picture(source, split, picture, NEITHER) for source, picture in _evenly(groups, neither)]

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from functions.common.shown import shown
 from training_scripts import calibration, judge, stage
 from training_scripts.data import DataError
 from training_scripts.fit import TrainingError
+from training_scripts.terminal import Terminal, cleaned
 from training_scripts.train import Sources, load
 from training_scripts.trainer import Material, Settings, Trainer
 
@@ -40,7 +41,7 @@ def grid(words: Sequence[str]) -> Iterator[dict[str, Any]]:
         name, _, values = word.partition("=")
         if name not in _TYPES or name in _FIXED:
             raise ValueError(
-                f"{name!r} cannot be swept: choose from {', '.join(n for n in _TYPES if n not in _FIXED)}"
+                f"{shown(name)} cannot be swept: choose from {', '.join(n for n in _TYPES if n not in _FIXED)}"
             )
         axes[name] = [_TYPES[name](value) for value in values.split(",")]
     for combination in itertools.product(*axes.values()):
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("values", nargs="+", help="hyperparameter=value[,value...]")
     arguments = parser.parse_args(argv)
     # a table that goes into a file is not folded to the width of a terminal
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _FILE_WIDTH)
+    console = Terminal(soft_wrap=True, width=None if sys.stdout.isatty() else _FILE_WIDTH)
     names = ("accuracy", "called_neither", "coverage", "accepted_accuracy", "neither_refused")
     table = Table("setting", *(name.replace("_", " ") for name in names), "seconds")
     try:
@@ -94,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             words = " ".join(f"{name}={value}" for name, value in combination.items())
             table.add_row(words, *cells, f"{time.monotonic() - started:.0f}")
     except (ValueError, stage.StageError, DataError, TrainingError, OSError) as error:
-        print(f"the sweep failed: {error}", file=sys.stderr)
+        print(cleaned(f"the sweep failed: {error}"), file=sys.stderr)
         return 1
     console.print(table)
     return 0

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from training_scripts import artifact, calibration, data, judge, stage
 from training_scripts.data import NEITHER, DataError, Rows
 from training_scripts.export import to_onnx
 from training_scripts.fit import MEAN, STD, TrainingError
 from training_scripts.network import WIDTHS
+from training_scripts.terminal import Terminal, cleaned
 from training_scripts.trainer import Material, Settings, Trainer
 
 # Where a job finds its folders; a container has them at the default.
@@ -44,7 +44,7 @@ class Sources:
 
 
 def train(
-    sources: Sources, settings: Settings, checkpoints: Path, console: Console
+    sources: Sources, settings: Settings, checkpoints: Path, console: Terminal
 ) -> tuple[dict[str, Any], bytes]:
     """Train and calibrate; returns the description (model.json) and the network (model.onnx).
 
@@ -194,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     in_job = "SM_MODEL_DIR" in os.environ
     folder = arguments.model_dir
     checkpoints = arguments.checkpoints or (JOB_CHECKPOINTS if in_job else folder / "checkpoints")
-    console = Console(soft_wrap=True)
+    console = Terminal(soft_wrap=True)
     try:
         sources = Sources(arguments.data, arguments.pretrain, arguments.reviewed)
         description, network = train(sources, settings, checkpoints, console)
@@ -202,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # a job's folder is packed by SageMaker itself
         packed = folder if in_job else artifact.pack(folder)
     except (stage.StageError, DataError, TrainingError, artifact.ArtifactError, OSError) as error:
-        print(f"training failed: {error}", file=sys.stderr)
+        print(cleaned(f"training failed: {error}"), file=sys.stderr)
         if in_job and FAILURE_FILE.parent.is_dir():
             FAILURE_FILE.write_text(str(error))
         return 1

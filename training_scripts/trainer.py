@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import Progress
 from torch import Generator, Tensor
 
@@ -17,6 +16,7 @@ from training_scripts import data
 from training_scripts.data import AMBIGUOUS, NEITHER, Rows
 from training_scripts.fit import Course, Run, Schedule, logits, normalise
 from training_scripts.network import WIDTHS, Network
+from training_scripts.terminal import Terminal
 
 _SMOOTHING = 0.1
 _PRETRAINING_BATCH = 250
@@ -74,7 +74,7 @@ class Material:
 class Trainer:
     """Runs the stages of one training and shows their progress."""
 
-    def __init__(self, settings: Settings, material: Material, checkpoints: Path, console: Console) -> None:
+    def __init__(self, settings: Settings, material: Material, checkpoints: Path, console: Terminal) -> None:
         self._settings, self._material = settings, material
         self._checkpoints, self._console = checkpoints, console
         self.labels = [*settings.interest, NEITHER]

@@ -19,6 +19,7 @@ from functions.common.errors import (
 )
 from functions.common.inference_id import MAX_RUN, inference_id
 from functions.common.labels import labels_hash
+from functions.common.shown import shown
 from functions.common.telemetry import observed
 
 READ_TIMEOUT_SECONDS = 20
@@ -110,7 +111,7 @@ def _model(attributes: str, labels: list[str]) -> str:
     found = dict(re.findall(r"(\w+)=([^;]*)", attributes))
     if not found.get("model") or found.get("labels") != labels_hash(labels):
         raise InvalidInference(
-            f"The endpoint's model says {attributes[:200]!r} where labels={labels_hash(labels)} is expected;"
+            f"The endpoint's model says {shown(attributes)} where labels={labels_hash(labels)} is expected;"
             " promote the model again and apply, so that endpoint and functions know the same labels."
         )
     return found["model"]
@@ -123,7 +124,7 @@ def _probabilities(body: bytes, count: int) -> list[float]:
         answer = None
     if not (isinstance(answer, list) and all(type(value) in (int, float) for value in answer)):
         raise InvalidInference(
-            f"The endpoint answered {body[:100]!r}, not a JSON list of numbers; check the serving program."
+            f"The endpoint answered {shown(body)}, not a JSON list of numbers; check the serving program."
         )
     if len(answer) != count:
         raise InvalidInference(
@@ -132,6 +133,6 @@ def _probabilities(body: bytes, count: int) -> list[float]:
     probable = all(0 <= value <= 1 for value in answer)  # also false for NaN
     if not (probable and abs(math.fsum(answer) - 1) <= SUM_TOLERANCE):
         raise InvalidInference(
-            f"The endpoint answered {answer}, which are no probabilities adding up to 1; check the model."
+            f"The endpoint answered {shown(answer)}, which are no probabilities adding up to 1; check the model."
         )
     return [float(value) for value in answer]

@@ -7,6 +7,7 @@ import json
 import os
 
 from functions.common.errors import Misconfigured
+from functions.common.shown import shown
 
 
 def text(name: str) -> str:
@@ -30,7 +31,7 @@ def labels(name: str) -> list[str]:
         and len(set(items)) == len(items)
     ):
         raise Misconfigured(
-            f"The environment variable {name} is {value!r}, not a JSON list of different names;"
+            f"The environment variable {name} is {shown(value)}, not a JSON list of different names;"
             " promote a model again and apply."
         )
     return items
@@ -49,7 +50,7 @@ def probabilities(name: str) -> dict[str, float]:
     )
     if not (usable and found):
         raise Misconfigured(
-            f"The environment variable {name} is {value!r}, not a JSON object of names with numbers above 0 and"
+            f"The environment variable {name} is {shown(value)}, not a JSON object of names with numbers above 0 and"
             " at most 1; promote a model again and apply."
         )
     return found
@@ -64,6 +65,6 @@ def pixels(name: str) -> int:
     value = text(name)
     if not (value.isascii() and value.isdigit() and len(value) <= 3 and 1 <= int(value) <= 240):
         raise Misconfigured(
-            f"The environment variable {name} is {value!r}; set a number of pixels from 1 to 240 and apply."
+            f"The environment variable {name} is {shown(value)}; set a number of pixels from 1 to 240 and apply."
         )
     return int(value)

@@ -15,7 +15,6 @@ import random
 import re
 import shutil
 import socket
-import tarfile
 import threading
 import time
 import uuid
@@ -26,7 +25,7 @@ from typing import Any
 
 import urllib3
 
-from scripts.local_aws import backends, children
+from scripts.local_aws import backends, children, unpacking
 from scripts.local_aws.authorisation import Authorisation, Caller
 from scripts.local_aws.data_capture import DataCapture, Inference
 from scripts.local_aws.errors import ServiceError
@@ -405,9 +404,8 @@ class Hosting:
                 partial = folder.with_suffix(".partial")
                 shutil.rmtree(partial, ignore_errors=True)
                 try:
-                    with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as archive:
-                        archive.extractall(partial, filter="data")
-                except tarfile.TarError as error:
+                    unpacking.tar(data, partial)
+                except unpacking.NotUnpacked as error:
                     raise StartFailed(
                         f"The model data at {container['ModelDataUrl']} cannot be unpacked: {error}"
                     ) from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
-import io
 import json
 import logging
 import os
@@ -16,7 +15,6 @@ import re
 import shutil
 import threading
 import uuid
-import zipfile
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ from typing import Any
 
 from moto.awslambda.exceptions import LambdaClientError
 
-from scripts.local_aws import backends
+from scripts.local_aws import backends, unpacking
 from scripts.local_aws.authorisation import Authorisation, Caller
 from scripts.local_aws.background import Background
 from scripts.local_aws.errors import ServiceError
@@ -413,8 +411,11 @@ class LambdaService:
         if not folder.exists():
             partial = folder.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
-            with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as package:
-                package.extractall(partial)
+            try:
+                unpacking.package(function.code_bytes, partial)
+            except unpacking.NotUnpacked as error:
+                message = f"Lambda could not unzip the deployment package: {error}"
+                raise ServiceError("InvalidZipFileException", message, 502) from error
             partial.rename(folder)
         return folder
 

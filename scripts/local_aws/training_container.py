@@ -7,7 +7,6 @@ https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIAB
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from scripts.local_aws import backends
+from scripts.local_aws import backends, unpacking
 from scripts.local_aws.authorisation import Authorisation, Caller
 from scripts.local_aws.errors import ServiceError
 
@@ -51,7 +50,7 @@ class Container:
     def prepare(self) -> None:
         """Download channels, checkpoints and code. Raises JobFailed, and OSError for a full disk."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        for name in ("code", "model", "checkpoints", "input/config", "input/data", "output/data"):
+        for name in ("model", "checkpoints", "input/config", "input/data", "output/data"):
             (self._folder / name).mkdir(parents=True)
         for channel in self._channels():
             source = channel["DataSource"]["S3DataSource"]
@@ -165,9 +164,8 @@ class Container:
 
     def _unpack(self, uri: str) -> None:
         try:
-            with tarfile.open(fileobj=io.BytesIO(self._bucket.read(uri)), mode="r:*") as archive:
-                archive.extractall(self.code, filter="data")
-        except tarfile.TarError as error:
+            unpacking.tar(self._bucket.read(uri), self.code)
+        except unpacking.NotUnpacked as error:
             raise JobFailed(f"ClientError: The code at {uri} cannot be unpacked: {error}") from error
 
 

@@ -18,6 +18,7 @@ from scripts.scones.console import (
     INTERRUPTED,
     SOME_FAILED,
     SOME_REFUSED,
+    confirm,
     err,
     errors_explained,
     find_deployment,
@@ -90,8 +91,10 @@ def batch(  # noqa: PLR0913, PLR0917 - one for each option
         else:
             followed = _start(batches, batches.pictures(source))
         if followed is None:
-            every = "Every other picture" if older else "Every picture"
-            print(json.dumps({"pictures": 0}) if as_json else f"{every} has a row: nothing to do.")
+            if as_json:
+                print(json.dumps({"pictures": 0}))
+            else:
+                out.print(f"{'Every other picture' if older else 'Every picture'} has a row: nothing to do.")
             raise typer.Exit(ALL_ACCEPTED)
         status = _wait(batches, followed)
         summary = batches.summary(followed)
@@ -159,9 +162,7 @@ def _wait(batches: Batches, batch: Batch) -> str:
 
 def _stop_or_leave(batches: Batches, batch: Batch) -> None:
     try:
-        stops = sys.stdin.isatty() and typer.confirm(
-            f"\nStop batch {batch.name}? Otherwise it goes on by itself.", err=True
-        )
+        stops = sys.stdin.isatty() and confirm(f"\nStop batch {batch.name}? Otherwise it goes on by itself.")
     except typer.Abort:
         stops = False
     if not stops:

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import typer
+import typer.rich_utils
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from functions.common.shown import shown
 from scripts import plans, terraform_cli
 from scripts.baselines import BaselineError
 from scripts.batches import BatchError
@@ -41,9 +43,12 @@ from training_scripts.image import ImageError
 from training_scripts.objects import NoSuchObject
 from training_scripts.promote import PromoteError
 from training_scripts.stage import StageError
+from training_scripts.terminal import Terminal, cleaned, one_line
 
-out = Console(highlight=False, emoji=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+out = Terminal(highlight=False, emoji=False, soft_wrap=True)
+err = Terminal(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+# What typer prints by itself: wrong usage, which quotes the arguments, and tracebacks, which quote the errors.
+typer.rich_utils.Console = Terminal  # type: ignore[misc]
 
 EXPECTED_ERRORS = (
     NotDeployed,
@@ -187,7 +192,7 @@ def apply_plan(environment: str, saved: SavedPlan, progress: Steps) -> None:
     if environment == ENVIRONMENT:
         local_stack().apply(progress, saved.path)
     else:
-        terraform_cli.run("apply", str(saved.path), on_line=ActionCounter(progress).see)
+        terraform_cli.run("apply", "-no-color", str(saved.path), on_line=ActionCounter(progress).see)
 
 
 def show_checks(checks: Iterable[Check], environment: str, *, as_json: bool) -> None:
@@ -240,10 +245,17 @@ def confirm_removal(target: Target, found: Swept, *, yes: bool) -> None:
 
 
 def _confirm_by_name(name: str, question: str) -> None:
-    typed = typer.prompt(f"{question} Type {name} to go on", default="", show_default=False, err=True)
+    typed = typer.prompt(
+        cleaned(f"{question} Type {name} to go on"), default="", show_default=False, err=True
+    )
     if typed.strip() != name:
         err.print("Nothing was removed.")
         raise typer.Abort
+
+
+def confirm(question: str, **options: Any) -> bool:
+    """Asks for yes or no as typer.confirm does, by a question that may quote what came from outside."""
+    return typer.confirm(cleaned(question), err=True, **options)
 
 
 def show_rest(swept: Swept) -> int:
@@ -258,11 +270,6 @@ def show_rest(swept: Swept) -> int:
     return SOME_LEFT if swept.leftovers else UNSEEN if swept.unseen else 0
 
 
-def one_line(text: str) -> str:
-    """Text that came from outside (a key may hold anything), on one line and without control characters."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
 def printable(text: str) -> str:
     """One line of text from outside, for where markup counts."""
     return escape(one_line(text))
@@ -275,7 +282,7 @@ def moment(text: str) -> datetime:
             return datetime.now(UTC) - timedelta(**{AGO[ago[2]]: int(ago[1])})
         time_given = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is no time: write 90m, 2h, 3d or 2026-11-20T14:30") from None
+        raise typer.BadParameter(f"{shown(text)} is no time: write 90m, 2h, 3d or 2026-11-20T14:30") from None
     return time_given if time_given.tzinfo else time_given.replace(tzinfo=UTC)
 
 

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from scripts.forgetting import Forgetting, Traces
 from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import err, errors_explained, find_deployment, out, printable, steps
+from scripts.scones.console import confirm, err, errors_explained, find_deployment, out, printable, steps
 from scripts.workflow import Workflow
+from training_scripts.terminal import Terminal
 
 TOO_EARLY = 5
 KINDS = {
@@ -65,10 +65,9 @@ def forget(
         found = any(traces.counts().values())
         if found and not yes:
             _show("Found", traces, err)
-            typer.confirm(
+            confirm(
                 f"Remove all of it for good, all versions of {printable(picture)} included?",
                 abort=True,
-                err=True,
             )
         with steps() as progress:
             forgetting.remove(traces, progress)
@@ -90,7 +89,7 @@ def forget(
         out.print(f"  - {line}")
 
 
-def _show(done: str, traces: Traces, console: Console) -> None:
+def _show(done: str, traces: Traces, console: Terminal) -> None:
     console.print(f"{done} of {printable(traces.uri)}:")
     for kind, count in traces.counts().items():
         console.print(f"  {count:5} {KINDS[kind]}")

@@ -28,7 +28,7 @@ def permissions(
         excused = [{**grant._asdict(), "reason": reason} for grant, reason in found.excused]
         unused = [grant._asdict() for grant in found.unused]
         facts = {"granted": len(found.granted), "unused": unused, "excused": excused, "denied": denied}
-        out.print_json(json.dumps(facts))
+        print(json.dumps(facts, indent=1))
     else:
         for call in denied:
             out.print(

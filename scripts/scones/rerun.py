@@ -17,6 +17,7 @@ from scripts.reruns import Rerun, Reruns, Started
 from scripts.scones.console import (
     STYLES,
     Steps,
+    confirm,
     err,
     errors_explained,
     exit_code,
@@ -108,7 +109,7 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
                 _print([*map(_record, planned), *map(_alert_record, alerts)] if as_json else [])
                 return
             if not yes and (planned or alerts):
-                typer.confirm(f"{_intent(planned, alerts)}?", abort=True, err=True)
+                confirm(f"{_intent(planned, alerts)}?", abort=True)
             if planned:
                 workflow.check_endpoint()
             with steps() as progress:

@@ -2,8 +2,12 @@
 
 import getpass
 import signal
+import tempfile
 import threading
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +17,7 @@ from scripts.local_stack import ENVIRONMENT
 from scripts.review_server import serving
 from scripts.reviews import Reviews
 from scripts.scones.console import err, errors_explained, find_deployment, out
+from scripts.terraform_cli import WORK
 
 
 def review(
@@ -42,11 +47,11 @@ def review(
             )
             raise typer.Exit(1)
         work = Reviews(deployment, reviewer or getpass.getuser())
-        with serving(work, port) as address:
+        with serving(work, port) as address, page_to(address) as page:
             out.print(address, markup=False)
             err.print(f"{work.progress()['waiting']} pictures wait. Ctrl-C ends.")
             if browser:
-                webbrowser.open(address)
+                webbrowser.open(page)
             _wait_for_the_end()
         answered = work.progress()["answered"]
         pictures = reviews.write_manifest(deployment)
@@ -55,6 +60,25 @@ def review(
         "Next: scones train --data ... --with-reviewed",
         markup=False,
     )
+
+
+@contextmanager
+def page_to(address: str) -> Iterator[str]:
+    """The address of a file that leads a browser on to `address`, for the length of a `with` block.
+
+    The token in `address` would stand in the browser's command line, which every user of this machine can read.
+    The file lies in a folder that this user alone may enter.
+    """
+    # Below the checkout: browsers that are confined read nothing in /tmp.
+    WORK.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="review-", dir=WORK) as folder:
+        page = Path(folder) / "open.html"
+        page.touch(0o600)
+        page.write_text(
+            f'<!doctype html><title>scones review</title><meta http-equiv="refresh" content="0; url={address}">',
+            encoding="utf-8",
+        )
+        yield page.as_uri()
 
 
 def _wait_for_the_end() -> None:

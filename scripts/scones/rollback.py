@@ -9,6 +9,7 @@ from scripts.local_stack import ENVIRONMENT
 from scripts.plan_summary import SIGNS
 from scripts.scones.console import (
     apply_plan,
+    confirm,
     err,
     errors_explained,
     find_deployment,
@@ -65,7 +66,7 @@ def rollback(
                 file.write_bytes(before)
                 return
             if not yes:
-                typer.confirm("Apply it?", abort=True, err=True)
+                confirm("Apply it?", abort=True)
         except BaseException:
             file.write_bytes(before)
             raise

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from functions.common.shown import shown
 from scripts import reviews, training_jobs
 from scripts.local_stack import ENVIRONMENT, training_python
-from scripts.scones.console import Steps, err, errors_explained, find_deployment, out, steps
+from scripts.scones.console import Steps, confirm, err, errors_explained, find_deployment, out, steps
 from scripts.training_jobs import Plan, TrainingJobs, Update, Watch
 
 POLL_SECONDS = (0.2, 2.0)
@@ -124,7 +125,7 @@ def _until_end(watch: Watch, progress: Steps) -> Update:
 def _wants_to_stop() -> bool:
     """Ask what to do with the job; a second Ctrl-C, or nobody to ask, leaves it running."""
     try:
-        return typer.confirm("\nStop the job? Otherwise it is left running", default=False, err=True)
+        return confirm("\nStop the job? Otherwise it is left running", default=False)
     except typer.Abort:
         return False
 
@@ -135,7 +136,7 @@ def _hyperparameters(settings: list[str], classes: str | None) -> dict[str, Any]
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise typer.BadParameter(f"{text!r} is no NAME=VALUE, such as epochs=5", param_hint="--set")
+            raise typer.BadParameter(f"{shown(text)} is no NAME=VALUE, such as epochs=5", param_hint="--set")
         try:
             chosen[name] = json.loads(value)
         except ValueError:

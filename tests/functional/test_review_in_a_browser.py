@@ -13,6 +13,7 @@ from scripts.deployment import Deployment
 from scripts.ledger import Ledger
 from scripts.review_server import serving
 from scripts.reviews import Reviews
+from scripts.scones.review import page_to
 from training_scripts import drawings
 
 LABELS = ["bicycle", "motorcycle", "neither"]
@@ -186,6 +187,14 @@ def test_a_page_closed_in_the_middle_has_kept_what_was_answered(page, review, de
     page.open("about:blank")
 
     assert labels(deployment) == ["", "", "bicycle"]
+
+
+def test_the_file_that_is_opened_leads_to_the_page_with_its_token(page, deployment):
+    with serving(Reviews(deployment, "ann"), 0) as address, page_to(address) as file:
+        page.open(file)
+        page.wait_for("document.getElementById('picture')?.src.startsWith('blob:')")
+
+        assert page.evaluate("location.origin") == address.partition("/#")[0]
 
 
 def test_the_token_leaves_the_address_and_a_reload_goes_on(page, review):

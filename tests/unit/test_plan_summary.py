@@ -1,14 +1,21 @@
 """A plan's summary: what is counted, what stands out and why, what the Markdown says."""
 
 import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from scripts import plan_markdown
 from scripts.plan_summary import Summary, summarise
 from scripts.prices import Volume
 
+ROOT = Path(__file__).parents[2]
 BUCKET = "module.storage.aws_s3_bucket.this"
 
 
@@ -188,6 +195,68 @@ def test_a_first_apply_and_a_first_one_by_model_tell_the_thresholds():
     )
     for plan in (judging(after={"bikes": 0.93}), before_models):
         assert summary(plan).thresholds == {"bikes": (None, 0.93)}
+
+
+@pytest.mark.parametrize("ticks", ["`", "```", "````", "`" * 50])
+def test_no_fence_in_a_plan_ends_the_box_around_it(ticks):
+    """https://spec.commonmark.org/0.31.2/#fenced-code-blocks"""
+    plan = f"a\n{ticks}\n</details>\n# Approved by @everybody\n{ticks}text\nb"
+
+    _, _, box = plan_markdown.comment(summary(), plan).partition("<summary>Terraform's plan</summary>\n\n")
+
+    fence = re.match("`{3,}(?=text\n)", box)[0]
+    assert len(fence) > len(ticks)
+    assert box == f"{fence}text\n{plan}\n{fence}\n\n</details>\n"
+
+
+def played(comments, tmp_path):
+    """The workflow's own step with comments played by a `gh`; returns how it was called in the end."""
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "plan.yml").read_text())["jobs"]["plan"]["steps"]
+    (step,) = [each for each in steps if each.get("name") == "Comment"]
+    (tmp_path / "comments.json").write_text(json.dumps(comments))
+    gh = tmp_path / "gh"
+    gh.write_text(
+        '#!/bin/sh\nif [ "$2" = --paginate ]; then exec jq -r "$5" comments.json; fi\necho "$@" > called\n'
+    )
+    gh.chmod(0o755)
+    told = {"GITHUB_REPOSITORY": "own/scones", "NUMBER": "7", "ENVIRONMENT": "dev"}
+    told["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["bash", "-eo", "pipefail", "-c", step["run"]], cwd=tmp_path, env=told, check=True)
+    return (tmp_path / "called").read_text()
+
+
+BOT = {"login": "github-actions[bot]", "type": "Bot"}
+MARK = "<!-- scones plan dev -->"
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="gh reads comments by jq's language")
+@pytest.mark.parametrize(
+    ("comments", "updated"),
+    [
+        ([], None),
+        ([{"id": 1, "user": {"login": "outsider", "type": "User"}, "body": MARK}], None),
+        ([{"id": 1, "user": {"login": "github-actions[bot]", "type": "User"}, "body": MARK}], None),
+        ([{"id": 1, "user": {"login": "other[bot]", "type": "Bot"}, "body": MARK}], None),
+        ([{"id": 1, "user": None, "body": MARK}, {"id": 2, "user": BOT, "body": None}], None),
+        ([{"id": 1, "user": BOT, "body": "<!-- scones plan prod -->"}], None),
+        ([{"id": 1, "user": BOT, "body": f"See {MARK}"}], None),
+        ([{"id": 3, "user": BOT, "body": f"{MARK}\n## Plan"}], 3),
+        (
+            [
+                {"id": 1, "user": {"login": "outsider", "type": "User"}, "body": MARK},
+                {"id": 3, "user": BOT, "body": MARK},
+            ],
+            3,
+        ),
+    ],
+)
+def test_only_the_workflow_s_own_comment_is_written_again(comments, updated, tmp_path):
+    called = played(comments, tmp_path)
+
+    if updated is None:
+        assert called.startswith("api repos/own/scones/issues/7/comments --field body=@plan.md")
+    else:
+        assert called.startswith(f"api --method PATCH repos/own/scones/issues/comments/{updated} ")
 
 
 def test_a_long_plan_is_cut_to_what_a_comment_holds():

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from scripts.local_stack import LocalStack
 from scripts.scones.cli import app
-from tests.unit.test_artifact import DESCRIPTION
+from tests.unit.test_artifact import DESCRIPTION, archive_of, member
 from training_scripts import artifact, promote
 from training_scripts.artifact import ArtifactError
 from training_scripts.gate import Verdict
-from training_scripts.promote import PromoteError
+from training_scripts.promote import Destination, PromoteError
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/scones@sha256:" + "0" * 64
 
@@ -231,6 +231,21 @@ def test_no_artifact_is_no_promotion(s3, tmp_path):
         publish(tmp_path / "missing.tar.gz", s3, tmp_path / "m.json")
 
 
+def test_a_job_s_output_with_more_than_the_model_is_not_published(s3, tmp_path):
+    """SageMaker packs whatever a job leaves in its model folder, and an endpoint unpacks all of it."""
+    archive = archive_of(tmp_path / "model.tar.gz", member("code/inference.py", b"import os"))
+
+    for publishing in (
+        publish,
+        lambda *given: first_or_next(given[0], Destination("pictures", IMAGE, given[2], s3)),
+    ):
+        with pytest.raises(ArtifactError, match=r"code/inference\.py"):
+            publishing(archive, s3, tmp_path / "m.json")
+
+    assert "Contents" not in s3.list_objects_v2(Bucket="pictures")
+    assert not (tmp_path / "m.json").exists()
+
+
 def test_a_failing_upload_tells_terraform_nothing(s3, tmp_path):
     with pytest.raises(ClientError):
         publish(packed(tmp_path), s3, tmp_path / "m.json", bucket="missing")
@@ -252,7 +267,7 @@ def test_rolling_back_is_reverting_the_file_for_published_artifacts_stay(s3, tmp
 
 
 def test_a_first_model_is_adopted_with_a_note(s3, tmp_path):
-    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
 
     done = first_or_next(packed(tmp_path), destination)
 
@@ -266,7 +281,7 @@ def test_a_first_model_is_adopted_with_a_note(s3, tmp_path):
 
 
 def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
-    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = publish(packed(tmp_path), s3, destination.tfvars)["model"]
     next_model = first | {"name": "next"}
     record = json.dumps({"replaces": first, "figures": {}})
@@ -278,7 +293,7 @@ def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
 
 
 def test_a_first_model_an_unrecorded_one_and_one_whose_artifact_is_gone_cannot_be_rolled_back(s3, tmp_path):
-    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path), destination).after
     with pytest.raises(PromoteError, match="was the first model"):
         promote.former_model(first, destination)
@@ -292,7 +307,7 @@ def test_a_first_model_an_unrecorded_one_and_one_whose_artifact_is_gone_cannot_b
 
 
 def test_a_model_that_accepts_nothing_is_refused_even_as_the_first(s3, tmp_path):
-    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
 
     done = first_or_next(packed(tmp_path, threshold=1.0), destination)
 
@@ -303,7 +318,7 @@ def test_a_model_that_accepts_nothing_is_refused_even_as_the_first(s3, tmp_path)
 
 
 def test_against_a_current_model_a_frozen_set_is_needed(s3, tmp_path):
-    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     publish(packed(tmp_path / "a", name="first"), s3, destination.tfvars)
 
     with pytest.raises(PromoteError, match="--frozen is needed"):

@@ -3,6 +3,8 @@
 import json
 import urllib.request
 import uuid
+import webbrowser
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -75,6 +77,35 @@ def test_the_page_is_served_while_it_runs(command, waits):
     address = result.stdout.partition("#")[0].strip()
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(address, timeout=5)  # it is gone afterwards
+
+
+def test_the_token_stands_in_no_command_line(command, waits, tmp_path, monkeypatch):
+    """Every user of a machine can read the arguments of every process; the page that leads on is for one user."""
+    program, seen = tmp_path / "browser", tmp_path / "seen"
+    program.write_text(
+        "#!/usr/bin/env python3\n"
+        "import json, os, pathlib, sys, urllib.parse\n"
+        "path = pathlib.Path(urllib.parse.unquote(urllib.parse.urlsplit(sys.argv[1]).path))\n"
+        "modes = [oct(each.stat().st_mode & 0o777) for each in (path, path.parent)]\n"
+        f"json.dump([sys.argv[1:], str(path), path.read_text(), modes], open({str(seen)!r}, 'w'))\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(webbrowser, "_tryorder", [])
+    monkeypatch.setattr(webbrowser, "_browsers", {})
+    webbrowser.register("recorded", None, webbrowser.GenericBrowser([str(program), "%s"]), preferred=True)
+
+    result = command("--browser")
+
+    assert result.exit_code == 0, result.stderr
+    address = result.stdout.strip()
+    arguments, path, page, modes = json.loads(seen.read_text())
+    token = address.partition("#")[2]
+    assert len(token) >= 43
+    assert arguments == [Path(path).as_uri()]
+    assert token not in path
+    assert address in page
+    assert modes == ["0o600", "0o700"]
+    assert not Path(path).parent.exists()
 
 
 def test_without_a_model_there_are_no_labels_to_give(command, deployment):

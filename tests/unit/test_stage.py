@@ -106,6 +106,40 @@ def test_the_real_archive_is_read_whole(shared_data):
     assert not stage.is_official(source)
 
 
+def doubled(levels: int) -> bytes:
+    """Opcodes for a list of two lists of two lists ...: a few bytes each, and with each the text is twice as long."""
+    return b"]X\x01\x00\x00\x00xa" + b"".join(b"q%c0](h%ch%ce" % ((n,) * 3) for n in range(levels))
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        pytest.param(b"\x80\x02cnumpy\ndtype\n(" + doubled(20) + b"tR.", id="a type that is a tree"),
+        pytest.param(b"\x80\x02cnumpy\ndtype\n(" + text(b"x" * 10**6) + b"tR.", id="a long type"),
+        pytest.param(b"\x80\x02c" + b"m" * 10**6 + b"\nn\n.", id="a long module"),
+        pytest.param(b"\x80\x02" + text(b"x" * 10**6) + b"h" + b"\x07.", id="a memo that is not there"),
+        pytest.param(pickled_table({b"fine_labels": doubled(20)}), id="labels that are a tree"),
+    ],
+)
+def test_a_message_is_short_whatever_a_pickle_holds(tmp_path, train):
+    with pytest.raises(StageError) as refusal:
+        list(stage.read_pictures(cifar(tmp_path, train), "train"))
+
+    assert len(str(refusal.value)) < 1000
+    assert str(refusal.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["n" * 100_000 + "/train/bicycle/a.jpg", "\x1b]0;owned\x07/train/bicycle/a.jpg"]
+)
+def test_a_message_is_short_and_printable_whatever_a_member_is_called(tmp_path, name):
+    with pytest.raises(StageError) as refusal:
+        list(stage.read_pictures(archive(tmp_path / "a.tar.gz", {name: b"no picture"}), "train"))
+
+    assert len(str(refusal.value)) < 1000
+    assert str(refusal.value).isprintable()
+
+
 @pytest.mark.parametrize(
     "opcodes",
     [
