@@ -115,7 +115,7 @@ def test_without_a_frozen_set_it_says_what_is_needed(scones, tmp_path):
 
 @pytest.mark.slow
 def test_a_promoted_model_answers_a_broken_one_is_noticed_and_one_command_rolls_back(  # noqa: PLR0917 - fixtures
-    scones, stack, workflow, pictures, bicycle, tmp_path
+    scones, stack, workflow, pictures, bicycle, doubtful, tmp_path
 ):
     before = json.loads(stack.model_file.read_text())["model"]["name"]
 
@@ -131,7 +131,7 @@ def test_a_promoted_model_answers_a_broken_one_is_noticed_and_one_command_rolls_
 
     promoted = stack.model_file.read_text()
     description, _ = artifact.read_archive(SHIPPED_MODEL)
-    artifact.write(tmp_path / "broken", description | {"name": "broken"}, b"no network")
+    artifact.write(tmp_path / "broken", description | {"name": "broken", "threshold": 0.34}, b"no network")
     stack.publish(artifact.pack(tmp_path / "broken"))
     stack.apply()  # succeeds, although the endpoint is rolled back and its configuration deleted
     verified = scones("verify", "--json")
@@ -140,6 +140,8 @@ def test_a_promoted_model_answers_a_broken_one_is_noticed_and_one_command_rolls_
     assert "which is deleted" in told["endpoint"]["why"]
     assert "did not pass the ping health check" in told["endpoint"]["why"]
     assert told["canary"]["state"] == "ok"
+    outcome = workflow.classify(str(doubtful))
+    assert (outcome.status, outcome.threshold) == ("LOW_CONFIDENCE", description["threshold"])
 
     stack.model_file.write_text(promoted)
     done = scones("rollback", "--env", "local", "--yes")
