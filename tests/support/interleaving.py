@@ -217,7 +217,7 @@ class World:
         self.names: dict[str, Execution] = {}
         self.inputs: dict[str, str] = {}
         self.alerts: Counter[str] = Counter()
-        self.versions, self.started = ["v1"], set[str]()
+        self.versions = ["v1"]
         # How often a start names no version, and how often S3 does not tell it either.
         self.versionless, self.untold = self.chance.choice([(0.1, 0.1), (0.9, 0.6)])
         self.writer: Execution | str = ""
@@ -243,15 +243,7 @@ class World:
             self.step()
         while self.running or self.stopped:
             self._settle() if not self.running else self._advance()
-        for version in self.started:
-            assert version in self.table.rows or self.alerts.total(), f"{version} is lost from sight"
-        for version, row in self.table.rows.items():
-            execution = row["execution"]["S"]
-            seen = any(entry["status"] == "reviewed" for entry in plain(row["history"]))
-            told = self.alerts[execution] or execution == BATCH or seen
-            assert told or "attention" not in row, f"nobody was told of {version}, which waits"
-        for arn, execution in self.names.items():
-            assert execution.wrote or execution.excused or not self.alerts[arn], f"{arn} lost and alerted"
+        self._check_end()
 
     def rows(self) -> list[dict[str, Any]]:
         """The ledger, in plain values."""
@@ -297,8 +289,6 @@ class World:
         execution = Execution(arn, position, given, version)
         self.names.setdefault(arn, execution)
         self.running.append(execution)
-        if version != UNKNOWN_VERSION:
-            self.started.add(version)
         self._tell("start", machine, arn.rpartition(":")[2], version, "run", picture["run"])
 
     def _event(self) -> None:
@@ -480,6 +470,19 @@ class World:
         if after:
             waits = after["status"]["S"] != "ACCEPTED" and "reviewed_at" not in after
             assert ("attention" in after) == waits, f"{plain({'M': after})} waits, or does not"
+
+    def _check_end(self) -> None:
+        """Whatever was started is in sight, whatever waits was told, and nobody else was."""
+        for version, row in self.table.rows.items():
+            execution = row["execution"]["S"]
+            seen = any(entry["status"] == "reviewed" for entry in plain(row["history"]))
+            told = self.alerts[execution] or execution == BATCH or seen
+            assert told or "attention" not in row, f"nobody was told of {version}, which waits"
+        for arn, execution in self.names.items():
+            stands = execution.version in self.table.rows or execution.version == UNKNOWN_VERSION
+            in_sight = self.alerts[arn] or (self.table.rows and stands) or arn == BATCH
+            assert in_sight, f"the picture of {arn} is lost from sight"
+            assert execution.wrote or execution.excused or not self.alerts[arn], f"{arn} lost and alerted"
 
     def _check_decision(self, request: dict[str, Any], before: Item | None, after: Item | None) -> None:
         values = {name: plain(value) for name, value in request["ExpressionAttributeValues"].items()}
