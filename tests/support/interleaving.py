@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -199,6 +199,7 @@ class Execution:
     position: Position
     input: dict[str, Any]
     version: str
+    began: int = 0
     hiccups: int = 0
     looked: int = 0
     wrote: bool = False
@@ -217,11 +218,10 @@ class World:
         self.names: dict[str, Execution] = {}
         self.inputs: dict[str, str] = {}
         self.alerts: Counter[str] = Counter()
-        self.versions, self.started = ["v1"], set[str]()
+        self.versions = ["v1"]
         # How often a start names no version, and how often S3 does not tell it either.
         self.versionless, self.untold = self.chance.choice([(0.1, 0.1), (0.9, 0.6)])
         self.writer: Execution | str = ""
-        self.decided_at: dict[str, int] = defaultdict(int)
         self.time = NOON
         self.depth = self.steps = 0
         deployment: Any = SimpleNamespace(
@@ -243,15 +243,7 @@ class World:
             self.step()
         while self.running or self.stopped:
             self._settle() if not self.running else self._advance()
-        for version in self.started:
-            assert version in self.table.rows or self.alerts.total(), f"{version} is lost from sight"
-        for version, row in self.table.rows.items():
-            execution = row["execution"]["S"]
-            seen = any(entry["status"] == "reviewed" for entry in plain(row["history"]))
-            told = self.alerts[execution] or execution == BATCH or seen
-            assert told or "attention" not in row, f"nobody was told of {version}, which waits"
-        for arn, execution in self.names.items():
-            assert execution.wrote or execution.excused or not self.alerts[arn], f"{arn} lost and alerted"
+        self._check_end()
 
     def rows(self) -> list[dict[str, Any]]:
         """The ledger, in plain values."""
@@ -294,11 +286,9 @@ class World:
         picture = picture or given
         version = picture["s3_version_id"] or UNKNOWN_VERSION
         position = first(Start(machine, arn, json.dumps(given)))
-        execution = Execution(arn, position, given, version)
+        execution = Execution(arn, position, given, version, self.steps)
         self.names.setdefault(arn, execution)
         self.running.append(execution)
-        if version != UNKNOWN_VERSION:
-            self.started.add(version)
         self._tell("start", machine, arn.rpartition(":")[2], version, "run", picture["run"])
 
     def _event(self) -> None:
@@ -481,6 +471,19 @@ class World:
             waits = after["status"]["S"] != "ACCEPTED" and "reviewed_at" not in after
             assert ("attention" in after) == waits, f"{plain({'M': after})} waits, or does not"
 
+    def _check_end(self) -> None:
+        """Whatever was started is in sight, whatever waits was told, and nobody else was."""
+        for version, row in self.table.rows.items():
+            execution = row["execution"]["S"]
+            seen = any(entry["status"] == "reviewed" for entry in plain(row["history"]))
+            told = self.alerts[execution] or execution == BATCH or seen
+            assert told or "attention" not in row, f"nobody was told of {version}, which waits"
+        for arn, execution in self.names.items():
+            stands = execution.version in self.table.rows or execution.version == UNKNOWN_VERSION
+            in_sight = self.alerts[arn] or (self.table.rows and stands) or arn == BATCH
+            assert in_sight, f"the picture of {arn} is lost from sight"
+            assert execution.wrote or execution.excused or not self.alerts[arn], f"{arn} lost and alerted"
+
     def _check_decision(self, request: dict[str, Any], before: Item | None, after: Item | None) -> None:
         values = {name: plain(value) for name, value in request["ExpressionAttributeValues"].items()}
         status = values.get(":status")
@@ -489,7 +492,6 @@ class World:
         if allowed:
             assert isinstance(self.writer, Execution)
             self.names[self.writer.arn].wrote = True
-            self.decided_at[request["Key"]["version"]["S"]] = self.steps
             assert after is not None
             assert _decision(after) == (values[":run"], status, None)
             assert plain(after["history"])[-1]["status"] == status
@@ -514,7 +516,8 @@ class World:
         assert "reviewed_at" not in before, "a person's answer was removed"
         assert isinstance(self.writer, Execution)
         assert set(self.table.rows) - {UNKNOWN_VERSION}, "nothing stands for the picture"
-        assert self.decided_at[version] <= self.writer.looked, "a decision was removed that had not been read"
+        began = self.names[before["execution"]["S"]].began
+        assert began <= self.writer.looked, "a row was removed that may be about a later version"
 
 
 def _picture(version: str, run: int) -> dict[str, Any]:
