@@ -1,6 +1,7 @@
 """What a plan takes away without destroying anything: protections, time that data is kept, who may reach it.
 
-Reads the values of one resource before and after (https://developer.hashicorp.com/terraform/internals/json-format).
+Reads the values of one resource before and after:
+https://developer.hashicorp.com/terraform/internals/json-format
 """
 
 import json
@@ -21,7 +22,10 @@ ROWS_EXPIRE = re.compile(r"\+ (\d+) \* 86400")
 
 
 def weakened(kind: str, before: Values, after: Values, unknown: Values) -> list[str]:
-    """In words, each protection that a change of such a resource takes away; nothing afterwards is an empty `after`."""
+    """In words, each protection that a change of such a resource takes away.
+
+    `after` is empty where nothing is left.
+    """
     return (
         list(WEAKENINGS[kind](before, after | dict.fromkeys(_not_known(unknown))))
         if kind in WEAKENINGS
@@ -56,7 +60,10 @@ def _lifecycle(before: Values, after: Values) -> Iterator[str]:
 
 
 def _expiries(values: Values) -> Iterator[tuple[tuple[str, str, str], float]]:
-    """((rule, what expires, its filter), days) of every rule that is on; a fixed date is the shortest time."""
+    """((rule, what expires, its filter), days) of every rule that is on.
+
+    A fixed date counts as no time at all.
+    """
     for rule in values.get("rule") or []:
         if rule["status"] != "Enabled":
             continue

@@ -51,6 +51,7 @@ locals {
     alert_dead_letters   = "${local.arn_base.sqs}:${local.names.alert_dead_letters}"
     trigger_dead_letters = "${local.arn_base.sqs}:${local.names.trigger_dead_letters}"
     alarms               = "${local.arn_base.cloudwatch}:alarm:${local.prefix}-*"
+    alert_path_alarms    = [for name in keys(local.alert_path_alarms) : "${local.arn_base.cloudwatch}:alarm:${local.prefix}-${name}"]
     trigger_rule         = "${local.arn_base.events}:rule/${local.names.trigger_rule}"
     unfinished_rule      = "${local.arn_base.events}:rule/${local.names.unfinished_rule}"
     unsettled_rule       = "${local.arn_base.events}:rule/${local.names.unsettled_rule}"
@@ -58,6 +59,12 @@ locals {
     schedules            = { for key, name in local.names.schedules : key => "${local.arn_base.events}:rule/${name}" }
     live_functions       = { for folder, name in local.names.functions : folder => "${local.arn_base.lambda}:function:${name}:${local.live}" }
     state_machines       = { for key, name in local.names.state_machines : key => "${local.arn_base.states}:stateMachine:${name}" }
+
+    log_groups = [for name in concat(
+      [for name in values(local.names.functions) : "/aws/lambda/${name}"],
+      [for name in values(local.names.state_machines) : "/aws/vendedlogs/states/${name}"],
+      ["/aws/sagemaker/Endpoints/${local.names.endpoint}"],
+    ) : "${local.arn_base.logs}:log-group:${name}"]
   }
 
   alert_dead_letters_url = "https://sqs.${var.region}.${data.aws_partition.current.dns_suffix}/${local.account}/${local.names.alert_dead_letters}"

@@ -2,13 +2,13 @@ module "key" {
   source   = "./modules/key"
   for_each = var.existing_key_arn == null ? toset(["project"]) : toset([])
 
-  alias                  = local.names.key_alias
-  account                = local.account
-  partition              = local.partition
-  region                 = var.region
-  log_groups_arn_pattern = "${local.arn_base.logs}:log-group:/aws/*${local.prefix}-*"
-  alarms_arn_pattern     = local.arns.alarms
-  deletion_window_days   = var.protect_data ? 30 : 7
+  alias                = local.names.key_alias
+  account              = local.account
+  partition            = local.partition
+  region               = var.region
+  log_group_arns       = local.arns.log_groups
+  alarm_arns           = local.arns.alert_path_alarms
+  deletion_window_days = var.protect_data ? 30 : 7
 }
 
 module "storage" {
@@ -128,26 +128,27 @@ module "state_machine" {
 module "alerts" {
   source = "./modules/alerts"
 
-  alerts_topic        = local.names.alerts_topic
-  alerts_topic_arn    = local.arns.alerts_topic
-  alarms_topic        = local.names.alarms_topic
-  alarms_topic_arn    = local.arns.alarms_topic
-  dead_letters        = local.names.alert_dead_letters
-  dead_letters_arn    = local.arns.alert_dead_letters
-  unfinished_rule     = local.names.unfinished_rule
-  unfinished_rule_arn = local.arns.unfinished_rule
-  unsettled_rule      = local.names.unsettled_rule
-  unsettled_rule_arn  = local.arns.unsettled_rule
-  alarms_rule         = local.names.alarms_rule
-  alarms_rule_arn     = local.arns.alarms_rule
-  alert_path_alarms   = [for name, alarm in local.alarms : "${local.prefix}-${name}" if try(alarm.alert_path, false)]
-  schedule_arns       = values(local.arns.schedules)
-  alarms_arn_pattern  = local.arns.alarms
-  state_machine_arns  = [for name, arn in local.arns.state_machines : arn if name != "unfinished"]
-  settler_arn         = local.arns.state_machines["unfinished"]
-  subscribers         = var.subscribers
-  account             = local.account
-  key_arn             = local.key_arn
+  alerts_topic          = local.names.alerts_topic
+  alerts_topic_arn      = local.arns.alerts_topic
+  alarms_topic          = local.names.alarms_topic
+  alarms_topic_arn      = local.arns.alarms_topic
+  dead_letters          = local.names.alert_dead_letters
+  dead_letters_arn      = local.arns.alert_dead_letters
+  unfinished_rule       = local.names.unfinished_rule
+  unfinished_rule_arn   = local.arns.unfinished_rule
+  unsettled_rule        = local.names.unsettled_rule
+  unsettled_rule_arn    = local.arns.unsettled_rule
+  alarms_rule           = local.names.alarms_rule
+  alarms_rule_arn       = local.arns.alarms_rule
+  alert_path_alarms     = [for name, alarm in local.alarms : "${local.prefix}-${name}" if try(alarm.alert_path, false)]
+  schedule_arns         = values(local.arns.schedules)
+  alarms_arn_pattern    = local.arns.alarms
+  alert_path_alarm_arns = local.arns.alert_path_alarms
+  state_machine_arns    = [for name, arn in local.arns.state_machines : arn if name != "unfinished"]
+  settler_arn           = local.arns.state_machines["unfinished"]
+  subscribers           = var.subscribers
+  account               = local.account
+  key_arn               = local.key_arn
 
   permissions_boundary_arn = var.permissions_boundary_arn
 

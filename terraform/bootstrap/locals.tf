@@ -20,7 +20,7 @@ locals {
   }
   prefixes = { for name in var.environments : name => "${var.project}-${name}" }
 
-  # What follows "<project>-<environment>-" in the names that terraform/ gives: tests/terraform/test_reach.py compares.
+  # What follows "<project>-<environment>-" in the names that terraform/ gives; tests/terraform/test_bootstrap.py compares.
   # In full, because "scones-web-*" would be every resource of a project scones-web, too.
   functions = ["classify-image", "filter-inferences", "report-drift", "send-alert", "serialize-image-data"]
   machines  = ["batch", "classify", "unfinished"]

@@ -6,6 +6,7 @@ import re
 import tarfile
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -187,7 +188,7 @@ class Scenario:
     def train(self) -> None:
         """A job of a tiny program that finds a checkpoint and leaves one."""
         deployment = self.workflow.deployment
-        name = f"{deployment.prefix}-training-{uuid.uuid4().hex[:8]}"
+        name = f"{deployment.prefix}-training-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
             entry = tarfile.TarInfo(training_jobs.PROGRAM)

@@ -172,7 +172,10 @@ def test_roles_trust_workflows_of_this_repository_alone(
 
 
 def attached(plan: dict[str, Any], role: str) -> set[str]:
-    """The policies of a role for CI, by address: an attachment is called like its policy, its key ends like it."""
+    """The policies of a role for CI, by address.
+
+    An attachment is called like its policy, and its key ends with the environment.
+    """
     return {
         re.sub(r'_role_policy_attachment(.*\[").*?(\w+"\])$', r"_policy\1\2", address)
         for address, it in plan.items()
@@ -288,7 +291,11 @@ def test_the_provider_s_calls_are_on_record_for_every_type_of_resource(provision
 def test_an_apply_role_reaches_everything_by_its_name(
     plan: dict[str, Any], provisioned: dict[str, Any]
 ) -> None:
-    granted = [it for part in APPLY for it in statements(plan, f'{part}["prod"]')]
+    """It makes each resource and reads something of it."""
+    granted, read = (
+        [it for part in parts for it in statements(plan, f'{part}["prod"]') if it["Effect"] == "Allow"]
+        for parts in (APPLY, READ)
+    )
     unreached, seen = [], set()
     for change in provisioned["resource_changes"]:
         if change["type"] not in NAMED:
@@ -296,8 +303,11 @@ def test_an_apply_role_reaches_everything_by_its_name(
         action, attribute, arn = NAMED[change["type"]]
         name = change["change"]["after"][attribute]
         wanted = "arn:aws:" + arn.format(region="us-east-1", account=ACCOUNT, name=name)
-        patterns = [it for each in granted if action in each["Action"] for it in each["Resource"]]
-        unreached += [wanted] * (not any(fnmatchcase(wanted, pattern) for pattern in patterns))
+        making = [it for each in granted if action in each["Action"] for it in each["Resource"]]
+        service = action.partition(":")[0]
+        reading = [it for each in read if each["Action"][0].startswith(service) for it in each["Resource"]]
+        for patterns in (making, reading):
+            unreached += [wanted] * (not any(fnmatchcase(wanted, it) for it in patterns))
         seen.add(change["type"])
     assert unreached == []
     assert seen == NAMED.keys()

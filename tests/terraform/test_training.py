@@ -50,7 +50,9 @@ def test_a_job_uses_the_key_through_s3_only(permissions: dict[str, Any]) -> None
 def test_a_job_pulls_the_one_image_and_writes_its_own_log(permissions: dict[str, Any]) -> None:
     assert permissions["PullImage"]["Resource"] == ["arn:aws:ecr:us-east-1:763104351884:repository/pytorch"]
     group = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/TrainingJobs"
-    assert permissions["WriteLogs"]["Resource"] == [f"{group}:log-stream:scones-dev-training-*"]
+    assert permissions["WriteLogs"]["Resource"] == [
+        f"{group}:log-stream:scones-dev-training-????????-??????*"
+    ]
 
 
 def test_an_image_of_ones_own_is_the_one_that_jobs_may_pull(

@@ -36,7 +36,7 @@ resource "aws_sns_topic" "alarms" {
         Resource  = var.alarms_topic_arn
         Condition = {
           StringEquals = { "aws:SourceAccount" = var.account }
-          ArnLike      = { "aws:SourceArn" = var.alarms_arn_pattern }
+          ArnLike      = { "aws:SourceArn" = var.alert_path_alarm_arns }
         }
       },
     ]

@@ -70,6 +70,11 @@ variable "alert_path_alarms" {
   description = "Names of the alarms on the alert path itself, which publish to the alarms topic when they go off."
 }
 
+variable "alert_path_alarm_arns" {
+  type        = list(string)
+  description = "ARNs of those alarms."
+}
+
 variable "alarms_arn_pattern" {
   type        = string
   description = "ARN pattern of this deployment's alarms."

@@ -37,7 +37,7 @@ resource "aws_kms_key" "this" {
         Principal = { Service = "logs.${var.region}.amazonaws.com" }
         Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
         Resource  = "*"
-        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = var.log_groups_arn_pattern } }
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = var.log_group_arns } }
       },
       {
         # Without it a topic encrypted with this key loses the messages of alarms, silently.
@@ -48,7 +48,7 @@ resource "aws_kms_key" "this" {
         Resource  = "*"
         Condition = {
           StringEquals = { "aws:SourceAccount" = var.account }
-          ArnLike      = { "aws:SourceArn" = var.alarms_arn_pattern }
+          ArnLike      = { "aws:SourceArn" = var.alarm_arns }
         }
       },
     ]

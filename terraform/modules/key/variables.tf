@@ -18,14 +18,14 @@ variable "region" {
   description = "Region whose CloudWatch Logs may use the key."
 }
 
-variable "log_groups_arn_pattern" {
-  type        = string
-  description = "ARN pattern of the log groups that the key encrypts."
+variable "log_group_arns" {
+  type        = list(string)
+  description = "ARNs of the log groups that the key encrypts."
 }
 
-variable "alarms_arn_pattern" {
-  type        = string
-  description = "ARN pattern of the alarms that may publish to encrypted topics."
+variable "alarm_arns" {
+  type        = list(string)
+  description = "ARNs of the alarms that may publish to encrypted topics."
 }
 
 variable "deletion_window_days" {

@@ -79,10 +79,11 @@ resource "aws_iam_role_policy" "job" {
         Resource = [var.log_group_arn, "${var.log_group_arn}:*"]
       },
       {
-        Sid      = "WriteLogs"
-        Effect   = "Allow"
-        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = ["${var.log_group_arn}:log-stream:${var.name}-*"]
+        Sid    = "WriteLogs"
+        Effect = "Allow"
+        Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        # A job's name ends with its date and time: a trailing "*" would be other projects' jobs, too.
+        Resource = ["${var.log_group_arn}:log-stream:${var.name}-????????-??????*"]
       },
       {
         # Metrics have no resource to name; the condition limits their namespace.
