@@ -5,6 +5,7 @@ another valid one is a line of a review, too.
 """
 
 import fnmatch
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from functions.common.shown import shown
 from scripts.judged_plan import Plan, in_text, resources
 from scripts.terraform_cli import ROOT
 
@@ -68,14 +70,14 @@ def broken(plan: Plan) -> list[str]:
     """Each value that the inventory and the plan do not share."""
     listed, planned = read(), dict(_values(inventory(plan)))
 
-    def shown(values: dict[str, Any], place: str) -> str:
-        return repr(values[place]) if place in values else "nothing"
+    def told(values: dict[str, Any], place: str) -> str:
+        return shown(values[place]) if place in values else "nothing"
 
     return [
-        f"{place}: the inventory has {shown(listed, place)}, the plan {shown(planned, place)}"
+        f"{place}: the inventory has {told(listed, place)}, the plan {told(planned, place)}"
         " (after a review: make inventory)"
         for place in sorted(listed.keys() | planned.keys())
-        if shown(listed, place) != shown(planned, place)
+        if json.dumps(listed.get(place)) != json.dumps(planned.get(place))
     ]
 
 

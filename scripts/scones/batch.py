@@ -125,7 +125,7 @@ def _start(batches: Batches, inputs: Iterable[dict[str, Any]], ask: bool = False
         def agree(count: int) -> None:
             display.close()
             if ask and count > ASK_ABOVE:
-                typer.confirm(f"{count:,} pictures have no row. Classify them all?", abort=True, err=True)
+                confirm(f"{count:,} pictures have no row. Classify them all?", abort=True)
 
         started = batches.start(
             inputs, lambda count: progress(f"Writing the manifest: {count:,} pictures", None), agree

@@ -155,7 +155,7 @@ def test_a_broken_line_is_named_by_its_number_and_nothing_is_written(batches, ma
         '{"s3_key": "a", "run": 1.0}': "run is 1.0",
         f'{{"s3_key": "a", "run": {MAX_RUN + 1}}}': f"from 0 to {MAX_RUN}",
         f'{{"s3_key": "a", "run": {10**30}}}': "not a whole number",
-        f'{{"s3_key": "a", "run": "{"7" * 5000}"}}': "run is 7{40}, not a whole number",
+        f'{{"s3_key": "a", "run": "{"7" * 5000}"}}': "run is '7+[.]{3}7+', not a whole number",
         f'{{"s3_key": "a", "run": {"7" * 5000}}}': "no JSON object",
         json.dumps({"s3_key": "a", "s3_version_id": "v" * 1025}): "s3_version_id is no version id",
     }
@@ -172,7 +172,9 @@ def test_the_highest_run_is_taken_and_a_longer_one_named_with_its_line(batches, 
     pictures = batches.pictures(source)
 
     assert next(pictures)["run"] == MAX_RUN
-    with pytest.raises(InvalidManifest, match=r"pictures.csv, line 3: run is 7{40}, not a whole number"):
+    with pytest.raises(
+        InvalidManifest, match=r"pictures.csv, line 3: run is '7+[.]{3}7+', not a whole number"
+    ):
         next(pictures)
 
 

@@ -170,7 +170,7 @@ def test_a_question_is_text(monkeypatch, capsys):
 
     assert console.confirm(f"Remove {HOSTILE}?")
     with pytest.raises(typer.Abort):
-        console.confirm_by_name("dev", f"Remove {HOSTILE}?")
+        console._confirm_by_name("dev", f"Remove {HOSTILE}?")
 
     assert_clean("".join(capsys.readouterr()))
 
