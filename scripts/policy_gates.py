@@ -40,7 +40,6 @@ NO_SECRETS = {
     ("*.py", "Secret Keyword"): "the credentials of the one-machine AWS, which open nothing",
     ("training_scripts/stage.py", "Hex High Entropy String"): "the hash of a published archive",
     ("training_scripts/Dockerfile", "Hex High Entropy String"): "the digest of the base image",
-    ("Makefile", "Hex High Entropy String"): "the hash of a build of PyTorch",
     ("terraform/tests/*", "Secret Keyword"): "credentials that open nothing, for a provider that asks nobody",
     ("terraform/main.tf", "Secret Keyword"): "names of KMS keys, whose secrets never leave AWS",
 }
