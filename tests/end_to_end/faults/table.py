@@ -152,6 +152,18 @@ def lost(state: str, end: End, **more: Any) -> Row:
 
 DUPLICATE = Scene(QUIET, row=OTHERS_ROW)
 DUPLICATE_OF_DOUBT = Scene(QUIET, DOUBT, row=OTHERS_ROW)
+# Nobody can tell whether a row without a version is about the same picture.
+UNKNOWN_TOLD = replace(FAILED, version="unknown", whose=" of another execution")
+UNKNOWN_SETTLED = replace(UNKNOWN_TOLD, execution="SUCCEEDED", error=None)
+UNKNOWN_STOPPED = Scene(UNKNOWN_SETTLED, given={"s3_version_id": ""}, row=UNKNOWN_ROW, version="unknown")
+UNKNOWN_FAULT = replace(
+    UNKNOWN_STOPPED,
+    failures={
+        "ResolveVersion": "S3.NoSuchKeyException",
+        "SerializeImageData": "ImageNotFound",
+        "RecordFailure": LEDGER_FAULT,
+    },
+)
 SETTLED_BY_A_PERSON = Scene(
     given={"s3_version_id": ""},
     row=UNKNOWN_ROW | {"reviewed_at": {"S": "2026-11-20T12:00:00.000Z"}},
@@ -187,7 +199,7 @@ TABLE = [
     lost("RecordFault", End("FAILED", "system", "FAILED", LEDGER_FAULT)),
     rows("CheckRowOwner", THROTTLED, TOLD, retried=True),
     rows("CheckRowOwner", REFUSED, TOLD),
-    rows("CheckRowOwner", CONFLICT, QUIET),
+    rows("CheckRowOwner", CONFLICT, replace(UNKNOWN_TOLD, error=LEDGER_FAULT), scene=UNKNOWN_FAULT),
     rows("ReadUnknown", THROTTLED, ACCEPTED, retried=True),
     rows("ReadUnknown", REFUSED, ACCEPTED),
     rows("ResolveVersion", HEAD_FAILED, ACCEPTED, retried=True),
@@ -204,7 +216,7 @@ TABLE = [
     lost("RecordFault", SETTLED, machine="unfinished"),
     rows("CheckRowOwner", THROTTLED, OTHERS_TOLD, retried=True, machine="unfinished"),
     rows("CheckRowOwner", REFUSED, OTHERS_TOLD, machine="unfinished"),
-    rows("CheckRowOwner", CONFLICT, QUIET, machine="unfinished"),
+    rows("CheckRowOwner", CONFLICT, UNKNOWN_SETTLED, machine="unfinished", scene=UNKNOWN_STOPPED),
     rows(
         "SendAlert",
         f"AlertUnavailable InvalidInput Misconfigured {BUSY} {BROKEN}",

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from scripts.local_aws.errors import StatesError
+
 from .table import FAILED, OTHERS_ROW
 from .world import HANG, Case, Lost, Seen, World
 
@@ -106,6 +108,27 @@ def test_an_execution_of_an_unknown_version_that_is_stopped_while_it_alerts_is_t
 
     assert case.alerts == ["system"]
     assert seen.rows["v1"]["attention"] == "LOW_CONFIDENCE"
+
+
+def test_an_execution_is_told_of_although_the_row_that_stood_in_its_way_is_gone(
+    world: World, play: Callable[[Case], Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever knew the version has removed it between the fault's record and the question whose row stands."""
+    case = Case("gone-meanwhile", "unfinished", given={"s3_version_id": ""}, row=UNKNOWN, version="unknown")
+    change = world.services["dynamodb:updateItem"]
+
+    def update(case: Case, arguments: dict[str, Any]) -> Any:
+        try:
+            return change(case, arguments)
+        except StatesError:
+            world.remove(case)
+            raise
+
+    monkeypatch.setitem(world.services, "dynamodb:updateItem", update)
+
+    seen = play(case)
+
+    assert (seen.rows, case.alerts) == ({}, ["system"])
 
 
 def test_a_late_event_does_not_write_over_the_failure_of_a_later_run(play: Callable[[Case], Seen]) -> None:

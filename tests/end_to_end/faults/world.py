@@ -162,8 +162,10 @@ class World:
 
     def put(self, case: Case, row: dict[str, Any]) -> None:
         """Writes the row of a case's version, as if somebody else had."""
-        key = {"picture": {"S": f"s3://pictures/{case.key}"}, "version": {"S": case.version}}
-        self._dynamodb("PutItem", {"TableName": TABLE, "Item": {**key, "run": {"N": "0"}, **row}})
+        self._dynamodb("PutItem", {"TableName": TABLE, "Item": {**_key(case), "run": {"N": "0"}, **row}})
+
+    def remove(self, case: Case) -> None:
+        self._dynamodb("DeleteItem", {"TableName": TABLE, "Key": _key(case)})
 
     def stop(self, execution: str) -> None:
         self._service.handle("StopExecution", {"executionArn": execution})
@@ -288,6 +290,10 @@ class World:
             "roleArn": "arn:aws:iam::123456789012:role/r",
         }
         return self._service.handle("CreateStateMachine", request)["stateMachineArn"]
+
+
+def _key(case: Case) -> dict[str, Any]:
+    return {"picture": {"S": f"s3://pictures/{case.key}"}, "version": {"S": case.version}}
 
 
 def _is_unfinished(execution: dict[str, Any]) -> bool:
