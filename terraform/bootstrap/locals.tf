@@ -69,7 +69,7 @@ locals {
   ) }
   # One log group serves the training jobs of a whole account.
   training_logs    = "${local.arn_base.logs}:log-group:/aws/sagemaker/TrainingJobs"
-  training_streams = { for name, prefix in local.prefixes : name => "${local.training_logs}:log-stream:${prefix}-training-${local.time}*" }
+  training_streams = { for name, prefix in local.prefixes : name => "${local.training_logs}:log-stream:${prefix}-training-${local.time}/*" }
 
   # A key's id is not known before it exists; its tags are.
   keys = "${local.arn_base.kms}:key/*"

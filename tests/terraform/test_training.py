@@ -51,7 +51,7 @@ def test_a_job_pulls_the_one_image_and_writes_its_own_log(permissions: dict[str,
     assert permissions["PullImage"]["Resource"] == ["arn:aws:ecr:us-east-1:763104351884:repository/pytorch"]
     group = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/sagemaker/TrainingJobs"
     assert permissions["WriteLogs"]["Resource"] == [
-        f"{group}:log-stream:scones-dev-training-????????-??????*"
+        f"{group}:log-stream:scones-dev-training-????????-??????/*"
     ]
 
 

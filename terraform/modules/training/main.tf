@@ -83,7 +83,7 @@ resource "aws_iam_role_policy" "job" {
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         # A job's name ends with its date and time: a trailing "*" would be other projects' jobs, too.
-        Resource = ["${var.log_group_arn}:log-stream:${var.name}-????????-??????*"]
+        Resource = ["${var.log_group_arn}:log-stream:${var.name}-????????-??????/*"]
       },
       {
         # Metrics have no resource to name; the condition limits their namespace.
