@@ -65,6 +65,7 @@ def deployment(monkeypatch):
             "prefix": "scones-test",
             "bucket": "pictures",
             "ledger_table": "ledger",
+            "ledger_retention_days": 90,
         }
         deployment = Deployment(outputs | {"labels": LABELS}, {})
         for number, key in enumerate((HOSTILE, "incoming/second.png", "incoming/third.png")):
