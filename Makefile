@@ -26,17 +26,17 @@ down: setup ## Stop it
 PRETRAIN ?= $(wildcard $(dir $(DATA))cifar-10-jpeg.tar.xz)
 
 train: named-DATA .venv/train.stamp ## Stage DATA=ARCHIVE, train, evaluate, promote, deploy here; PRETRAIN=ARCHIVE CLASSES=a,b SET="epochs=5"
-	@$(BIN)/python -m scripts.training_chain '$(DATA)' $(if $(CLASSES),--classes '$(CLASSES)') \
+	@$(BIN)/python -m scripts.cli.train_pipeline '$(DATA)' $(if $(CLASSES),--classes '$(CLASSES)') \
 		$(if $(PRETRAIN),--pretrain '$(PRETRAIN)') $(foreach each,$(SET),--set '$(each)')
 
 package: setup ## Build the functions' zips for AWS; `terraform plan` needs them
 	@$(BIN)/scones package
 
 diagrams: setup ## Draw statemachine/*.asl.json anew into docs/workflow.md
-	@$(BIN)/python -m scripts.diagrams
+	@$(BIN)/python -m scripts.devtools.state_diagrams
 
 screenshots: setup ## Make docs/images anew: a run of drawn pictures on this machine, its report, a headless Chromium
-	@$(BIN)/python -m scripts.screenshots
+	@$(BIN)/python -m scripts.devtools.screenshots
 
 plan: named-ENV package ## What an apply would do, break and cost: ENV=dev|prod|local; OFFLINE=1 without an account
 	@$(BIN)/scones plan --env '$(ENV)' $(if $(OFFLINE),--offline)
@@ -78,7 +78,7 @@ mutations: .venv-policy/stamp ## Weaken the configuration, one thing at a time: 
 		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(EVERY),--every-gate)
 
 licences: .venv/run.stamp ## Write docs/licences.md anew, after a change of what is handed on
-	@$(BIN)/python -m scripts.licences
+	@$(BIN)/python -m scripts.deployment.licences
 
 lint: .venv/test.stamp ## Formatting, linting, types
 	$(BIN)/ruff check .
@@ -122,7 +122,7 @@ clean: ## Remove what was built, the virtual environment included
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": set PYTHON=python3.13, say.")'
-	@$(PYTHON) -m scripts.terraform_cli
+	@$(PYTHON) -m scripts.deployment.terraform
 	@$(PYTHON) -m venv .venv
 
 .venv/run.stamp: requirements/run.txt pyproject.toml | .venv/bin/python

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local_stack import LocalStack, silent
-from scripts.workflow import Workflow
+from scripts.operations.local_stack import LocalStack, silent
+from scripts.workflow.client import Workflow
 
 ROOT = Path(__file__).resolve().parent.parent
 # Retries and alerts wait this share of their real time, so that hundreds of failing pictures fit into one run.

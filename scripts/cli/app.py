@@ -2,7 +2,7 @@
 
 import typer
 
-from scripts.scones import (
+from scripts.cli.commands import (
     baseline,
     batch,
     classify,

@@ -17,31 +17,32 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from functions.common.shown import shown
-from scripts import plans, terraform_cli
-from scripts.baselines import BaselineError
-from scripts.batches import BatchError
-from scripts.checks import FAILED, OK, SKIPPED, Check
-from scripts.demonstration import NoPictures
-from scripts.deployment import Deployment, NotDeployed
-from scripts.destroying import NotSeen, Protected, StillDeployed, Target
-from scripts.forgetting import ForgetFailed
-from scripts.identity import StateLocked, StateUnreadable, WrongDeployment
-from scripts.ledger import RetentionUnknown
-from scripts.local_stack import DEFAULT_FOLDER, ENVIRONMENT, ActionCounter, LocalStack, StackFailed
-from scripts.making_report import LabelsWouldBeLost, NothingToShow
-from scripts.packaging import PackagingError
-from scripts.plans import PlanError, SavedPlan
-from scripts.report import LabelsError
-from scripts.reviews import NothingReviewed
-from scripts.sweeping import Sweep, Swept
-from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
-from scripts.training_jobs import TrainingJobError
-from scripts.workflow import NoSuchPicture, Outcome
+from scripts.common.s3 import NoSuchObject
+from scripts.deployment import terraform
+from scripts.deployment.identity import StateLocked, StateUnreadable, WrongDeployment
+from scripts.deployment.outputs import Deployment, NotDeployed
+from scripts.deployment.packages import PackagingError
+from scripts.deployment.serving_image import ImageError
+from scripts.deployment.terraform import MirrorMissing, TerraformFailed, TerraformMissing
+from scripts.models.drift_baseline import BaselineError
+from scripts.models.promotion import PromoteError
+from scripts.models.training_jobs import TrainingJobError
+from scripts.operations import plan
+from scripts.operations.check import FAILED, OK, SKIPPED, Check
+from scripts.operations.destroy import NotSeen, Protected, StillDeployed, Target
+from scripts.operations.leftovers import Sweep, Swept
+from scripts.operations.local_stack import DEFAULT_FOLDER, ENVIRONMENT, ActionCounter, LocalStack, StackFailed
+from scripts.operations.plan import PlanError, SavedPlan
+from scripts.report.build import LabelsWouldBeLost, NothingToShow
+from scripts.report.records import LabelsError
+from scripts.review.queue import NothingReviewed
+from scripts.workflow.batch import BatchError
+from scripts.workflow.client import NoSuchPicture, Outcome
+from scripts.workflow.demo_pictures import NoPictures
+from scripts.workflow.forget import ForgetFailed
+from scripts.workflow.ledger import RetentionUnknown
 from training_scripts.artifact import ArtifactError
 from training_scripts.asking import ServingFailed
-from training_scripts.image import ImageError
-from training_scripts.objects import NoSuchObject
-from training_scripts.promote import PromoteError
 from training_scripts.stage import StageError
 from training_scripts.terminal import Terminal, cleaned, one_line
 
@@ -165,25 +166,25 @@ def local_stack() -> LocalStack:
 
 
 def find_deployment(environment: str) -> Deployment:
-    """The stack on this machine for `local`, else the one that all agree on (scripts/identity.py).
+    """The stack on this machine for `local`, else the one that all agree on (scripts/deployment/identity.py).
 
     Raises NotDeployed, WrongDeployment, StateUnreadable; PlanError for an environment that is not configured here.
     """
     if environment == ENVIRONMENT:
         return local_stack().deployment()
-    return plans.identify(environment).deployment()
+    return plan.identify(environment).deployment()
 
 
 def terraform_of(environment: str) -> Callable[..., tuple[int, str]]:
-    """Runs Terraform on an environment, as `terraform_cli.run` does."""
-    return local_stack().terraform if environment == ENVIRONMENT else terraform_cli.run
+    """Runs Terraform on an environment, as `terraform.run` does."""
+    return local_stack().terraform if environment == ENVIRONMENT else terraform.run
 
 
 def make_plan(environment: str, progress: Steps) -> SavedPlan:
     """A plan of an environment as it is configured here. Raises NotDeployed, PlanError, TerraformFailed."""
     if environment == ENVIRONMENT:
-        return plans.on_this_machine(local_stack(), progress)
-    return plans.on_aws(environment, progress)
+        return plan.on_this_machine(local_stack(), progress)
+    return plan.on_aws(environment, progress)
 
 
 def apply_plan(environment: str, saved: SavedPlan, progress: Steps) -> None:
@@ -192,7 +193,7 @@ def apply_plan(environment: str, saved: SavedPlan, progress: Steps) -> None:
     if environment == ENVIRONMENT:
         local_stack().apply(progress, saved.path)
     else:
-        terraform_cli.run("apply", "-no-color", str(saved.path), on_line=ActionCounter(progress).see)
+        terraform.run("apply", "-no-color", str(saved.path), on_line=ActionCounter(progress).see)
 
 
 def show_checks(checks: Iterable[Check], environment: str, *, as_json: bool) -> None:

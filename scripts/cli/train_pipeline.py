@@ -10,12 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.deployment import NotDeployed
-from scripts.local_stack import DEFAULT_FOLDER, LocalStack
-from scripts.scones.console import err, out, outcome_line, steps
-from scripts.scones.promote import REFUSED
-from scripts.training_jobs import fingerprint
-from scripts.workflow import Workflow
+from scripts.cli.commands.promote import REFUSED
+from scripts.cli.console import err, out, outcome_line, steps
+from scripts.deployment.outputs import NotDeployed
+from scripts.models.training_jobs import fingerprint
+from scripts.operations.local_stack import DEFAULT_FOLDER, LocalStack
+from scripts.workflow.client import Workflow
 from training_scripts.terminal import cleaned
 
 # Those of the shipped model.
@@ -33,7 +33,7 @@ class StepFailed(Exception):
 def scones(*words: str, quiet: bool = False) -> str:
     """Run one command; returns its standard output if it is quiet, else leaves that to the terminal."""
     err.print(f"\n$ scones {shlex.join(words)}", markup=False)
-    command = [sys.executable, "-m", "scripts.scones.cli", *words]
+    command = [sys.executable, "-m", "scripts.cli.app", *words]
     done = subprocess.run(command, stdout=subprocess.PIPE if quiet else None, text=True, check=False)
     if done.returncode:
         raise StepFailed(done.returncode)
@@ -101,7 +101,7 @@ def _classify_one(place: str, label: str, model: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m scripts.training_chain", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.cli.train_pipeline", description=__doc__)
     parser.add_argument("data", type=Path, help="an archive or a folder of labelled pictures")
     parser.add_argument("--classes", default=CLASSES)
     arguments, training = parser.parse_known_args()

@@ -18,8 +18,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.deployment import Deployment, NotDeployed
-from scripts.terraform_cli import MODULE, TerraformFailed
+from scripts.deployment.outputs import Deployment, NotDeployed
+from scripts.deployment.terraform import MODULE, TerraformFailed
 
 Settings = dict[str, Any]
 Terraform = Callable[..., tuple[int, str]]

@@ -10,7 +10,7 @@ from importlib.metadata import PackageMetadata, metadata
 from pathlib import Path
 
 from functions.common.shown import shown
-from scripts.terraform_cli import ROOT
+from scripts.deployment.terraform import ROOT
 
 PAGE = ROOT / "docs" / "licences.md"
 INTRODUCTION = """# Licences
@@ -57,7 +57,7 @@ def declared(facts: Message | PackageMetadata) -> str:
     if not parts or not parts <= ACCEPTED:
         raise UnknownLicence(
             f"{facts['Name']} {facts['Version']} stands under {shown(said or 'no declared licence')}: read it, then add it "
-            "to NAMES or ACCEPTED in scripts/licences.py, or take another package."
+            "to NAMES or ACCEPTED in scripts/deployment/licences.py, or take another package."
         )
     return expression
 

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
 
-from scripts import terraform_cli
+from scripts.deployment import terraform
 
 ACCOUNT = "123456789012"
 CALLER = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
@@ -35,9 +35,7 @@ class OfflineModule:
 
     def run(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> tuple[int, str]:
         """Runs Terraform in it; returns (exit code, output). Raises TerraformFailed."""
-        return terraform_cli.run(
-            *arguments, extra_environment=self.variables, module=self.folder, accept=accept
-        )
+        return terraform.run(*arguments, extra_environment=self.variables, module=self.folder, accept=accept)
 
 
 class _PlanTimeAws(BaseHTTPRequestHandler):
@@ -81,7 +79,7 @@ def plan_time_aws(account: str) -> Iterator[str]:
 @contextmanager
 def offline(
     work: Path,
-    source: Path = terraform_cli.MODULE,
+    source: Path = terraform.MODULE,
     account: str = ACCOUNT,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[OfflineModule]:
@@ -96,7 +94,7 @@ def offline(
     for name in ("statemachine", "build"):
         link = work / name
         if not link.is_symlink():
-            link.symlink_to(terraform_cli.ROOT / name)
+            link.symlink_to(terraform.ROOT / name)
     with plan_time_aws(account) as endpoint:
         module = OfflineModule(
             folder,

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from functions.common.shown import shown
-from scripts import terraform_cli
+from scripts.deployment import terraform
 
 
 class NotDeployed(Exception):
@@ -59,9 +59,9 @@ def found(describe: Callable[..., dict[str, Any]], **name: str) -> dict[str, Any
 def read_outputs(variables: dict[str, str]) -> dict[str, Any]:
     """The outputs of what was applied with these environment variables. Raises NotDeployed."""
     try:
-        _, text = terraform_cli.run("output", "-json", "-no-color", extra_environment=variables)
+        _, text = terraform.run("output", "-json", "-no-color", extra_environment=variables)
         outputs = {name: output["value"] for name, output in json.loads(text).items()}
-    except (terraform_cli.TerraformFailed, json.JSONDecodeError) as error:
+    except (terraform.TerraformFailed, json.JSONDecodeError) as error:
         raise NotDeployed(f"terraform/ has no readable state: {error}") from error
     if not outputs:
         raise NotDeployed(

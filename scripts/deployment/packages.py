@@ -1,4 +1,4 @@
-"""Builds the functions' zip files: `python -m scripts.packaging --target aws|local`.
+"""Builds the functions' zip files: `python -m scripts.deployment.packages --target aws|local`.
 
 A package holds the function's own folder, those modules of functions/common that it imports, and its
 locked dependencies. It is the same to the bit wherever and whenever it is built: entries are sorted and
@@ -28,11 +28,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from functions.common.shown import shown
-from scripts import sbom
-from scripts.licences import UnknownLicence
+from scripts.deployment import sbom
+from scripts.deployment.licences import UnknownLicence
 from training_scripts.terminal import cleaned
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 FUNCTIONS = ("classify_image", "filter_inferences", "report_drift", "send_alert", "serialize_image_data")
 

@@ -12,7 +12,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
-from scripts.licences import declared
+from scripts.deployment.licences import declared
 
 
 def bill(function: str, package: bytes, wheels: Iterable[Path]) -> bytes:

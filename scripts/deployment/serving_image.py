@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "training_scripts" / "Dockerfile"
 PLATFORM = "linux/amd64"
 _LAST_LINES = 15

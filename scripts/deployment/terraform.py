@@ -12,7 +12,7 @@ from pathlib import Path
 
 from functions.common.shown import shown
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "terraform"
 WORK = ROOT / ".scones"
 

@@ -1,6 +1,6 @@
 """Makes the pictures of docs/images: a real run of drawn pictures on this machine, its report, and a browser.
 
-python -m scripts.screenshots [FOLDER]
+python -m scripts.devtools.screenshots [FOLDER]
 """
 
 import sys
@@ -8,15 +8,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from scripts import browser, making_report
-from scripts.deployment import Deployment
-from scripts.local_stack import LocalStack
-from scripts.report import Truths
-from scripts.review_server import serving
-from scripts.reviews import Reviews
-from scripts.scones.console import err, steps
-from scripts.terraform_cli import ROOT, WORK
-from scripts.workflow import Workflow
+from scripts.cli.console import err, steps
+from scripts.deployment.outputs import Deployment
+from scripts.deployment.terraform import ROOT, WORK
+from scripts.devtools import browser
+from scripts.operations.local_stack import LocalStack
+from scripts.report import build
+from scripts.report.records import Truths
+from scripts.review.queue import Reviews
+from scripts.review.server import serving
+from scripts.workflow.client import Workflow
 from training_scripts import drawings
 
 TRUTH = {"bicycle": "bicycle", "motorcycle": "motorcycle", "other": "neither"}
@@ -34,7 +35,7 @@ def take(report: Path, folder: Path) -> list[Path]:
     """Photograph a report's page on a desktop, light and dark, and on a phone; returns the pictures' paths.
 
     Raises:
-        scripts.browser.BrowserMissing, scripts.browser.PageFailed: no browser, or it failed.
+        scripts.devtools.browser.BrowserMissing, scripts.devtools.browser.PageFailed: no browser, or it failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     taken = []
@@ -89,7 +90,7 @@ def main() -> None:
             progress("Classifying drawn pictures", None)
             truths = stream(Workflow(deployment), Path(scratch))
             report = Path(scratch) / "report.html"
-            making_report.make([], deployment, [], truths, report, progress, with_ledger=True)
+            build.make([], deployment, [], truths, report, progress, with_ledger=True)
             progress("Photographing the pages", None)
             taken = [*take(report, to), take_review(deployment, to / "review-light.png")]
             taken.append(take_outbox(stack, to / "outbox-phone.png"))

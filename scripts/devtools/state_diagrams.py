@@ -1,6 +1,6 @@
 """Draws the state machines on disk as Mermaid diagrams into docs/workflow.md.
 
-python -m scripts.diagrams
+python -m scripts.devtools.state_diagrams
 """
 
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.terraform_cli import ROOT
+from scripts.deployment.terraform import ROOT
 
 MACHINES = ROOT / "statemachine"
 PAGE = ROOT / "docs" / "workflow.md"

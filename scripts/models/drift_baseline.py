@@ -6,9 +6,10 @@ from datetime import datetime
 
 from functions.common import baseline
 from functions.common.baseline import Baseline
-from scripts.deployment import Deployment
-from scripts.ledger import Ledger
-from training_scripts import artifact, objects
+from scripts.common import s3
+from scripts.deployment.outputs import Deployment
+from scripts.workflow.ledger import Ledger
+from training_scripts import artifact
 
 # A smaller baseline is itself so much chance that little can be told from it.
 LEAST_ACCEPTED = 200
@@ -40,7 +41,7 @@ def of_ledger(deployment: Deployment, since: datetime | None, until: datetime | 
     model = max(rows, key=lambda row: row["time"])["model"]
     pictures = [row for row in rows if row["model"] == model]
     place = f"s3://{deployment.bucket}/models/{model}/model.tar.gz"
-    with objects.local(place, lambda: deployment.client("s3")) as archive:
+    with s3.local(place, lambda: deployment.client("s3")) as archive:
         description, _ = artifact.read_archive(archive)
     labels, threshold = description["classes_of_interest"], description["threshold"]
     accepted = len(baseline.accepted(pictures, labels, threshold))

@@ -17,7 +17,8 @@ from botocore.exceptions import ClientError
 
 from functions.common import baseline
 from functions.common.shown import shown
-from training_scripts import artifact, evaluate, gate, objects
+from scripts.common import s3
+from training_scripts import artifact, evaluate, gate
 from training_scripts.asking import Answers, ask, serving_archive, truth_of
 from training_scripts.evaluate import Pictures
 from training_scripts.gate import Verdict
@@ -291,7 +292,7 @@ def _check_classes(new: list[str], current: list[str], new_classes: bool) -> Non
 def _artifact_of(model: dict[str, Any], destination: Destination, folder: Path) -> Path:
     """The published artifact of a model, checked to be the one that was published."""
     try:
-        path = objects.download(model["artifact_uri"], folder, destination.s3_client)
+        path = s3.download(model["artifact_uri"], folder, destination.s3_client)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("NoSuchKey", "NoSuchBucket", "404"):
             raise

@@ -1,16 +1,16 @@
 """What a deployment costs: idle, in a month of a given volume, and so far in this month.
 
-Estimates by list prices (scripts/prices.py). What AWS bills stands in Cost Explorer.
+Estimates by list prices (scripts/operations/prices.py). What AWS bills stands in Cost Explorer.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from scripts import prices
-from scripts.deployment import Deployment, found
-from scripts.ledger import Ledger
-from scripts.prices import HOURS_PER_MONTH, Estimate, Line, Volume
+from scripts.deployment.outputs import Deployment, found
+from scripts.operations import prices
+from scripts.operations.prices import HOURS_PER_MONTH, Estimate, Line, Volume
+from scripts.workflow.ledger import Ledger
 
 # What `endpoint.enabled = false` takes away of what is billed: kinds of resources, and alarms by their keys
 # (terraform/alarms.tf).

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from scripts import identity, plans, terraform_cli
-from scripts.identity import Identity, Settings, State, Terraform, WrongDeployment
-from scripts.local_stack import ENVIRONMENT, ActionCounter, LocalStack, Progress
-from scripts.sweeping import Sweep, Swept
+from scripts.deployment import identity, terraform
+from scripts.deployment.identity import Identity, Settings, State, Terraform, WrongDeployment
+from scripts.operations import plan as plans
+from scripts.operations.leftovers import Sweep, Swept
+from scripts.operations.local_stack import ENVIRONMENT, ActionCounter, LocalStack, Progress
 
 PARALLEL = "-parallelism=40"
 # What the state says of data that was applied as protected: type, attribute, value.
@@ -77,7 +78,7 @@ def target(environment: str, stack: LocalStack, progress: Progress) -> Target:
         found,
         plans.settings(environment),
         Sweep(found.account),
-        stack.terraform if here else terraform_cli.run,
+        stack.terraform if here else terraform.run,
         files,
     )
 

@@ -10,14 +10,14 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from functions.common.shown import shown
-from scripts import checks, plans, terraform_cli
-from scripts.checks import FAILED, OK, SKIPPED, Check
-from scripts.deployment import NotDeployed
-from scripts.local_stack import LocalStack, StackGone
-from scripts.plans import Settings
-from scripts.terraform_cli import MirrorMissing, TerraformMissing
-from training_scripts import image
-from training_scripts.image import ImageError
+from scripts.deployment import serving_image, terraform
+from scripts.deployment.outputs import NotDeployed
+from scripts.deployment.serving_image import ImageError
+from scripts.deployment.terraform import MirrorMissing, TerraformMissing
+from scripts.operations import check, plan
+from scripts.operations.check import FAILED, OK, SKIPPED, Check
+from scripts.operations.local_stack import LocalStack, StackGone
+from scripts.operations.plan import Settings
 
 # What the configuration files say until somebody writes an account of his own into them.
 PLACEHOLDER = "111122223333"
@@ -31,19 +31,19 @@ def tools() -> Iterator[Check]:
     """Python, Terraform, the AWS provider, Docker."""
     yield Check("python", OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     try:
-        terraform_cli.executable()
+        terraform.executable()
     except TerraformMissing as error:
         yield Check("terraform", FAILED, *_halves(error))
         return
-    _, version = terraform_cli.run("version")
+    _, version = terraform.run("version")
     yield Check("terraform", OK, version.splitlines()[0])
     try:
-        own = terraform_cli.environment().get("TF_CLI_CONFIG_FILE")
+        own = terraform.environment().get("TF_CLI_CONFIG_FILE")
         yield Check("provider", OK, f"from what {own} names" if own else "from the registry")
     except MirrorMissing as error:
         yield Check("provider", FAILED, *_halves(error))
     try:
-        image.check_engine()
+        serving_image.check_engine()
         yield Check("docker", OK, "an engine answers")
     except ImageError as error:
         yield Check("docker", SKIPPED, f"{_halves(error)[0]}; only scones image needs it", _halves(error)[1])
@@ -57,7 +57,7 @@ def _halves(error: Exception) -> tuple[str, str]:
 
 def packages() -> Check:
     """Whether the functions for AWS are packaged."""
-    manifest = terraform_cli.ROOT / "build" / "aws" / "manifest.json"
+    manifest = terraform.ROOT / "build" / "aws" / "manifest.json"
     if manifest.exists():
         return Check("packages", OK, "build/aws is there")
     return Check(
@@ -80,7 +80,7 @@ class Account:
     """What AWS says about an environment's account, asked with this shell's credentials.
 
     Args:
-        settings: as `plans.settings` reads them.
+        settings: as `plan.settings` reads them.
         session: whose credentials.
     """
 
@@ -124,7 +124,7 @@ class Account:
 
     def state(self) -> Check:
         """Whether the bucket for Terraform's state is named, and there."""
-        file = plans.ENVIRONMENTS / f"{self.settings['environment']}.s3.tfbackend"
+        file = plan.ENVIRONMENTS / f"{self.settings['environment']}.s3.tfbackend"
         found = re.search(r'^bucket\s*=\s*"(.+)"', file.read_text(encoding="utf-8"), re.MULTILINE)
         bucket, remedy = found[1] if found else "", f"terraform/bootstrap makes one; name it in {file.name}."
         if not bucket or PLACEHOLDER in bucket:
@@ -216,7 +216,7 @@ class Account:
             )
         partition, account = self.caller["Arn"].split(":")[1], self.caller["Account"]
         base = f"arn:{partition}:sns:{self.settings['region']}:{account}:{self.prefix}"
-        return checks.subscriptions(self.client("sns"), [f"{base}-alerts", f"{base}-alarms"])
+        return check.subscriptions(self.client("sns"), [f"{base}-alerts", f"{base}-alarms"])
 
 
 def _asked(what: str, check: Callable[[], Check]) -> Check:

@@ -15,9 +15,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts import buckets
-from scripts.identity import Account
-from scripts.local_stack import Progress, silent
+from scripts.common import buckets
+from scripts.deployment.identity import Account
+from scripts.operations.local_stack import Progress, silent
 
 LEAST_KEY_DAYS = 7
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"

@@ -17,9 +17,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from scripts import deployment, packaging, terraform_cli
-from scripts.deployment import Deployment, NotDeployed
-from training_scripts import image, promote
+from scripts.deployment import outputs, packages, serving_image
+from scripts.deployment import terraform as terraform_cli
+from scripts.deployment.outputs import Deployment, NotDeployed
+from scripts.models import promotion
 
 ENVIRONMENT = "local"
 STATE_BUCKET = "scones-local-state"
@@ -102,7 +103,7 @@ class LocalStack:
                 "The one-machine AWS runs, but nothing is applied to it: wait for `scones up` to end, or if none is "
                 "under way: `scones down`, then `scones up`."
             )
-        return deployment.from_file(path, variables)
+        return outputs.from_file(path, variables)
 
     def is_running(self) -> bool:
         """Whether it answers; since a crash or a reboot its port may be anybody's."""
@@ -289,8 +290,8 @@ class LocalStack:
         what = [str(plan)] if plan else self.var_files()
         options = ["-auto-approve", "-no-color", "-parallelism=40"]
         self.terraform("apply", *options, *what, on_line=see)
-        applied = Deployment(deployment.read_outputs(self.variables), self.variables)
-        deployment.save(applied, self.folder / "outputs.json")
+        applied = Deployment(outputs.read_outputs(self.variables), self.variables)
+        outputs.save(applied, self.folder / "outputs.json")
         return applied
 
     def forget_deployment(self) -> None:
@@ -306,7 +307,7 @@ class LocalStack:
     def publish(self, artifact: Path) -> dict[str, Any]:
         """Puts a model artifact into the deployment's bucket and names it to Terraform."""
         target = self.deployment()
-        return promote.publish(
+        return promotion.publish(
             artifact,
             bucket=target.bucket,
             image_uri=self.image_uri,
@@ -338,7 +339,7 @@ class LocalStack:
 
 
 def _package(progress: Progress) -> None:
-    packaging.build("local", lambda text: progress(f"Packaging the functions: {text}", None))
+    packages.build("local", lambda text: progress(f"Packaging the functions: {text}", None))
 
 
 class ActionCounter:
@@ -362,7 +363,7 @@ def training_python() -> str:
 
 def serving_digest() -> str:
     """Stands for the image's digest on one machine, where no image is built: it changes with the image's sources."""
-    return f"sha256:{image.digest()}"
+    return f"sha256:{serving_image.digest()}"
 
 
 def _is_alive(pid: int) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from scripts.judged_plan import listed
-from scripts.local_stack import LocalStack
+from scripts.operations.local_stack import LocalStack
+from scripts.policy.reference_plan import listed
 
 PATH = "/_local/permissions"
 

@@ -14,11 +14,13 @@ from typing import Any
 
 from botocore.exceptions import NoCredentialsError
 
-from scripts import identity, judged_plan, policy_rules, terraform_cli
-from scripts.identity import Identity, Settings, StateUnreadable
-from scripts.local_stack import ENVIRONMENT, LocalStack, Progress
-from scripts.offline_terraform import ACCOUNT, offline
-from scripts.terraform_cli import MODULE, WORK, TerraformFailed
+from scripts.deployment import identity
+from scripts.deployment import terraform as terraform_cli
+from scripts.deployment.identity import Identity, Settings, StateUnreadable
+from scripts.deployment.offline import ACCOUNT, offline
+from scripts.deployment.terraform import MODULE, WORK, TerraformFailed
+from scripts.operations.local_stack import ENVIRONMENT, LocalStack, Progress
+from scripts.policy import reference_plan, rules
 
 ENVIRONMENTS = MODULE / "environments"
 PLANS = WORK / "plans"
@@ -87,7 +89,7 @@ def without_account(environment: str, state: Path | None, progress: Progress) ->
 
 
 def broken_rules(plan: dict[str, Any]) -> list[str]:
-    """Which of the project's rules a plan breaks (scripts/policy_rules.py).
+    """Which of the project's rules a plan breaks (scripts/policy/rules.py).
 
     They are written for one account, region and project, whose names are put in the place of this plan's own.
     """
@@ -97,7 +99,7 @@ def broken_rules(plan: dict[str, Any]) -> list[str]:
     text = json.dumps(plan)
     for own, usual in (
         (account, ACCOUNT),
-        (region, judged_plan.REGION),
+        (region, reference_plan.REGION),
         (f"{prefix}-", f"scones-{prefix.rpartition('-')[2]}-"),
     ):
         text = text.replace(own, usual)
@@ -106,7 +108,7 @@ def broken_rules(plan: dict[str, Any]) -> list[str]:
     judged["resource_changes"] = [
         it for it in judged["resource_changes"] if it["change"]["after"] is not None
     ]
-    return policy_rules.broken(judged_plan.filled(judged))
+    return rules.broken(reference_plan.filled(judged))
 
 
 def var_files(environment: str) -> list[str]:

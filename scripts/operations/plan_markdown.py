@@ -2,9 +2,9 @@
 
 import re
 
-from scripts import prices
-from scripts.plan_summary import ACTIONS, SIGNS, Change, Cost, Summary
-from scripts.prices import Line
+from scripts.operations import prices
+from scripts.operations.plan_summary import ACTIONS, SIGNS, Change, Cost, Summary
+from scripts.operations.prices import Line
 
 # GitHub refuses comments of more than 65,536 characters.
 COMMENT_CHARACTERS = 60_000
@@ -103,8 +103,8 @@ def _cost(cost: Cost) -> str:
         f"for a picture, ${cost.after.per_further_picture:.5f} for one more."
     )
     terms = (
-        f"List prices of {table['date']} in {' and '.join(table['regions'])} (`scripts/prices.json`), without free tier, "
-        "taxes, transfers, training jobs and images in the registry. The functions' seconds are assumed."
+        f"List prices of {table['date']} in {' and '.join(table['regions'])} (`scripts/operations/prices.json`), "
+        "without free tier, taxes, transfers, training jobs and images in the registry. The functions' seconds are assumed."
     )
     headline = f"### About ${cost.after.usd:,.2f} a month ({cost.difference:+,.2f})"
     notes = [f"Note: {note}." for note in cost.after.notes]

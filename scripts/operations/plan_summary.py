@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from scripts import plan_dangers, prices
-from scripts.prices import Estimate, Volume
+from scripts.operations import plan_dangers, prices
+from scripts.operations.prices import Estimate, Volume
 
 ACTIONS = ("create", "update", "replace", "destroy")
 SIGNS = {"create": "+", "update": "~", "replace": "-/+", "destroy": "-"}

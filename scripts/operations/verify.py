@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scripts import plan_summary
-from scripts.checks import FAILED, OK, SKIPPED, Check
-from scripts.deployment import Deployment, found
-from scripts.forgetting import Forgetting
-from scripts.ledger import Row
-from scripts.local_stack import Progress, silent
-from scripts.workflow import Picture, Workflow
+from scripts.deployment.outputs import Deployment, found
+from scripts.operations import plan_summary
+from scripts.operations.check import FAILED, OK, SKIPPED, Check
+from scripts.operations.local_stack import Progress, silent
+from scripts.workflow.client import Picture, Workflow
+from scripts.workflow.forget import Forgetting
+from scripts.workflow.ledger import Row
 from training_scripts import drawings
 
 # Under the prefix whose events start the workflow, so that the trigger is looked at, too.

@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from scripts import inventory, judged_plan, mutation_run, permissions, policy_gates
-from scripts.offline_terraform import offline
-from scripts.terraform_cli import ROOT, WORK, MirrorMissing, TerraformFailed, TerraformMissing
+from scripts.deployment.offline import offline
+from scripts.deployment.terraform import ROOT, WORK, MirrorMissing, TerraformFailed, TerraformMissing
+from scripts.policy import gates, inventory, mutation_testing, permissions_page, reference_plan
 from training_scripts.terminal import Terminal, cleaned
 
 app = typer.Typer(
@@ -31,7 +31,7 @@ PROGRAM = ".venv-policy/bin/python -m scripts.policy"
 def check(as_json: Annotated[bool, typer.Option("--json", help="The verdicts as JSON.")] = False) -> None:
     """Hold the configuration and production's plan against every gate. Exit code 1 if one finds something."""
     verdicts = []
-    for verdict in policy_gates.run(FOLDER):
+    for verdict in gates.run(FOLDER):
         verdicts.append(verdict)
         err.print(f"{verdict.gate}: {'ok' if not verdict.findings else len(verdict.findings)}", markup=False)
     if as_json:
@@ -44,7 +44,7 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="The verdicts as 
     raise typer.Exit(any(verdict.findings for verdict in verdicts))
 
 
-def _table(verdicts: list[policy_gates.Verdict]) -> Table:
+def _table(verdicts: list[gates.Verdict]) -> Table:
     table = Table("gate", "looked at", "result", "seconds", box=None)
     for it in verdicts:
         result = f"[red]{len(it.findings)} findings[/]" if it.findings else "[green]ok[/]"
@@ -55,8 +55,8 @@ def _table(verdicts: list[policy_gates.Verdict]) -> Table:
 @app.command("permissions")
 def write_permissions() -> None:
     """Write docs/permissions.md from production's plan."""
-    permissions.write(_plan())
-    err.print(f"written: {permissions.PAGE}", markup=False)
+    permissions_page.write(_plan())
+    err.print(f"written: {permissions_page.PAGE}", markup=False)
 
 
 @app.command("inventory")
@@ -66,10 +66,10 @@ def write_inventory() -> None:
     err.print(f"written: {inventory.PAGE}", markup=False)
 
 
-def _plan() -> judged_plan.Plan:
+def _plan() -> reference_plan.Plan:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with offline(FOLDER) as module:
-        return judged_plan.plan(judged_plan.packaged(module))
+        return reference_plan.plan(reference_plan.packaged(module))
 
 
 @app.command()
@@ -92,12 +92,12 @@ def mutations(
 
     Takes up where an interrupted run stopped. Exit code 1 if a weakening is noticed by no gate and not excused.
     """
-    outcomes = mutation_run.run(WORK / "mutations", only, sample, every_gate, _progress())
-    missed = mutation_run.unnoticed(outcomes)
+    outcomes = mutation_testing.run(WORK / "mutations", only, sample, every_gate, _progress())
+    missed = mutation_testing.unnoticed(outcomes)
     if as_json:
         print(json.dumps([dataclasses.asdict(it) for it in outcomes], indent=1))
     else:
-        heading, *rows = mutation_run.table(outcomes)
+        heading, *rows = mutation_testing.table(outcomes)
         table = Table(*heading, box=None)
         for row in rows:
             table.add_row(*row)
@@ -106,11 +106,11 @@ def mutations(
             out.print(f"[red]noticed by no gate[/] {escape(name)}")
     if document:
         about = f"{len(outcomes)} weakenings; `{PROGRAM} mutations --document` wrote this table."
-        _replace_table(mutation_run.markdown(outcomes, about))
+        _replace_table(mutation_testing.markdown(outcomes, about))
     raise typer.Exit(bool(missed))
 
 
-def _progress() -> mutation_run.Progress:
+def _progress() -> mutation_testing.Progress:
     """A bar on a terminal, elsewhere a line for each twentieth."""
     if err.is_terminal:
         bar = Progress(

@@ -22,11 +22,11 @@ from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_cla
 from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
 
-from scripts import inventory, judged_plan, permissions, policy_rules, policy_tools
-from scripts.judged_plan import Plan
-from scripts.offline_terraform import OfflineModule, offline
-from scripts.state_machine_rules import states
-from scripts.terraform_cli import MODULE, ROOT, TerraformFailed
+from scripts.deployment.offline import OfflineModule, offline
+from scripts.deployment.terraform import MODULE, ROOT, TerraformFailed
+from scripts.policy import inventory, permissions_page, reference_plan, rules, third_party
+from scripts.policy.reference_plan import Plan
+from scripts.policy.state_machine_rules import states
 
 BIN = Path(sys.executable).parent
 PROCESSES = 2
@@ -60,20 +60,20 @@ Judge = Callable[[Plan], tuple[int, list[str]]]
 
 
 def _rules(plan: Plan) -> tuple[int, list[str]]:
-    return len(policy_rules.RULES), policy_rules.broken(plan)
+    return len(rules.RULES), rules.broken(plan)
 
 
 def _state_machines(plan: Plan) -> tuple[int, list[str]]:
-    count = sum(1 for _, definition in judged_plan.definitions(plan) for _ in states(definition))
-    return count, policy_rules.broken(plan, (policy_rules.state_machines_are_sound,))
+    count = sum(1 for _, definition in reference_plan.definitions(plan) for _ in states(definition))
+    return count, rules.broken(plan, (rules.state_machines_are_sound,))
 
 
 def _permissions(plan: Plan) -> tuple[int, list[str]]:
-    return sum(1 for _ in judged_plan.statements(plan)), permissions.broken(plan)
+    return sum(1 for _ in reference_plan.statements(plan)), permissions_page.broken(plan)
 
 
 def _inventory(plan: Plan) -> tuple[int, list[str]]:
-    return sum(1 for _ in judged_plan.changes(plan)), inventory.broken(plan)
+    return sum(1 for _ in reference_plan.changes(plan)), inventory.broken(plan)
 
 
 # Gates that read nothing but the plan: the mutations of a plan are held against these.
@@ -82,9 +82,9 @@ PLAN_GATES: dict[str, tuple[Judge, str]] = {
     "state machines": (_state_machines, "states"),
     "permissions": (_permissions, "statements"),
     "inventory": (_inventory, "resources"),
-    "parliament": (policy_tools.parliament_findings, "policies"),
-    "features": (policy_tools.compliance, "scenarios"),
-    "checkov": (policy_tools.checkov, "checks"),
+    "parliament": (third_party.parliament_findings, "policies"),
+    "features": (third_party.compliance, "scenarios"),
+    "checkov": (third_party.checkov, "checks"),
 }
 
 
@@ -241,7 +241,7 @@ def pool() -> ProcessPoolExecutor:
     """Processes that begin with everything imported, and are used once."""
     context = get_context("forkserver")
     context.set_forkserver_preload(
-        [__name__, "scripts.mutation_run", "rich.progress", "typer", "rich.console", "rich.table"]
+        [__name__, "scripts.policy.mutation_testing", "rich.progress", "typer", "rich.console", "rich.table"]
     )
     return ProcessPoolExecutor(PROCESSES, mp_context=context, max_tasks_per_child=1)
 
@@ -250,16 +250,16 @@ def run(work: Path) -> Iterator[Verdict]:
     """Every gate's verdict, in a fixed order, as soon as it and those before it are known."""
     work.mkdir(parents=True, exist_ok=True)
     with pool() as processes, offline(work) as bare:
-        module = judged_plan.packaged(bare)
+        module = reference_plan.packaged(bare)
         waiting: list[Future[Verdict]] = [processes.submit(_timed, gate, None) for gate in SOURCE_GATES]
         waiting += [processes.submit(_timed, gate, module) for gate in MODULE_GATES]
         began = time.monotonic()
         try:
-            plan = judged_plan.plan(module)
+            plan = reference_plan.plan(module)
         except TerraformFailed as error:
             yield Verdict("plan", 0, "resources", [str(error)], time.monotonic() - began)
         else:
-            count = sum(1 for _ in judged_plan.changes(plan))
+            count = sum(1 for _ in reference_plan.changes(plan))
             yield Verdict("plan", count, "resources", [], time.monotonic() - began)
             path = work / "plan.json"
             path.write_text(json.dumps(plan), encoding="utf-8")

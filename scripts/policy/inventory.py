@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from functions.common.shown import shown
-from scripts.judged_plan import Plan, in_text, resources
-from scripts.terraform_cli import ROOT
+from scripts.deployment.terraform import ROOT
+from scripts.policy.reference_plan import Plan, in_text, resources
 
 PAGE = ROOT / "tests" / "terraform" / "inventory.yaml"
 INTRODUCTION = """# What production's plan sets, with everything on. Policies are in docs/permissions.md.

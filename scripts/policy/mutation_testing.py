@@ -17,12 +17,13 @@ from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from scripts import inventory, judged_plan, policy_gates
-from scripts.judged_plan import Plan
-from scripts.mutations import REPLACED, SourceWeakening, Weakening, of_plan, of_source
-from scripts.offline_terraform import OfflineModule, offline
-from scripts.policy_tools import FEATURES
-from scripts.terraform_cli import MODULE, ROOT, TerraformFailed
+from scripts.deployment.offline import OfflineModule, offline
+from scripts.deployment.terraform import MODULE, ROOT, TerraformFailed
+from scripts.policy import gates as policy_gates
+from scripts.policy import inventory, reference_plan
+from scripts.policy.mutations import REPLACED, SourceWeakening, Weakening, of_plan, of_source
+from scripts.policy.reference_plan import Plan
+from scripts.policy.third_party import FEATURES
 
 Progress = Callable[[str, float], None]
 
@@ -33,11 +34,8 @@ ASKED = (*OWN, "parliament", "features", "checkov", *PAGES)
 GATES = ("plan", *ASKED, "terraform test", "state")
 # What the outcome of a weakening depends on, besides the plan.
 JUDGES = (
-    "scripts/policy_*.py",
-    "scripts/state_machine_rules.py",
-    "scripts/mutation*.py",
-    "scripts/permissions.py",
-    "scripts/inventory.py",
+    "scripts/policy/*.py",
+    "scripts/policy/inventory.py",
     "tests/terraform/inventory.yaml",
     "docs/permissions.md",
 )
@@ -71,9 +69,9 @@ def run(work: Path, only: str, sample: int | None, every_gate: bool, progress: P
     """
     work.mkdir(parents=True, exist_ok=True)
     with offline(work) as bare:
-        module = judged_plan.packaged(bare)
+        module = reference_plan.packaged(bare)
         progress("Planning", 0)
-        plan = judged_plan.plan(module)
+        plan = reference_plan.plan(module)
         path = work / "plan.json"
         path.write_text(json.dumps(plan), encoding="utf-8")
         record = _Record(work / f"outcomes-{'every' if every_gate else 'first'}.jsonl", _fingerprint(path))
@@ -176,7 +174,7 @@ def _noticed(module: OfflineModule, weakening: SourceWeakening) -> dict[str, lis
     if weakening.kind == "roll-out":
         return {}
     try:
-        plan = judged_plan.plan(module)
+        plan = reference_plan.plan(module)
         with policy_gates.pool() as processes:
             return processes.submit(_judged, ASKED, plan, every_gate=False).result()
     except TerraformFailed as error:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.judged_plan import Plan, changes, configured, in_text, is_configured, listed
-from scripts.offline_terraform import ACCOUNT
+from scripts.deployment.offline import ACCOUNT
+from scripts.policy.reference_plan import Plan, changes, configured, in_text, is_configured, listed
 
 GONE = "(removed)"
 Path_ = tuple[str | int, ...]

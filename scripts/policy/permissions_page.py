@@ -7,9 +7,9 @@ always part of a review.
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from scripts.judged_plan import REGION, Plan, listed, resources, statements
-from scripts.offline_terraform import ACCOUNT
-from scripts.terraform_cli import ROOT
+from scripts.deployment.offline import ACCOUNT
+from scripts.deployment.terraform import ROOT
+from scripts.policy.reference_plan import REGION, Plan, listed, resources, statements
 
 PAGE = ROOT / "docs" / "permissions.md"
 INTRODUCTION = """# Who may do what

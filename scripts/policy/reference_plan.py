@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from scripts.offline_terraform import ACCOUNT, OfflineModule
-from scripts.terraform_cli import ROOT
+from scripts.deployment.offline import ACCOUNT, OfflineModule
+from scripts.deployment.terraform import ROOT
 
 REGION = "us-east-1"
 CATEGORIES = ["low_confidence", "rejected", "system", "alarm", "batch", "drift"]

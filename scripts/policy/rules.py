@@ -9,17 +9,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scripts.judged_plan import (
-    DOCUMENTS,
-    Plan,
-    changes,
-    documents,
-    listed,
-    resources,
-    statements,
-)
-from scripts.offline_terraform import ACCOUNT
-from scripts.state_machine_rules import faults
+from scripts.deployment.offline import ACCOUNT
+from scripts.policy.reference_plan import DOCUMENTS, Plan, changes, documents, listed, resources, statements
+from scripts.policy.state_machine_rules import faults
 
 Rule = Callable[[Plan], Iterator[str]]
 
@@ -115,7 +107,7 @@ def stars_have_reasons(plan: Plan) -> Iterator[str]:
             continue
         known = KEY_STATEMENTS if "aws_kms_key" in address else STAR_RESOURCES
         if "*" in listed(statement.get("Resource", "*")) and statement.get("Sid") not in known:
-            yield f"{address}: {statement.get('Sid')} is for the resource *, without a reason in policy_rules.py"
+            yield f"{address}: {statement.get('Sid')} is for the resource *, without a reason in rules.py"
 
 
 def metrics_stay_in_their_namespace(plan: Plan) -> Iterator[str]:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from functions.common.shown import shown
-from scripts.judged_plan import Plan, documents
-from scripts.terraform_cli import ROOT
+from scripts.deployment.terraform import ROOT
+from scripts.policy.reference_plan import Plan, documents
 
 os.environ |= {
     "LOG_LEVEL": "ERROR",

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts import captured, report, report_page
-from scripts.deployment import Deployment
-from scripts.ledger import Ledger, Row
-from scripts.local_stack import SHIPPED_MODEL, Progress
-from training_scripts import artifact, objects
+from scripts.common import s3
+from scripts.deployment.outputs import Deployment
+from scripts.operations.local_stack import SHIPPED_MODEL, Progress
+from scripts.report import data_capture, html, records
+from scripts.workflow.ledger import Ledger, Row
+from training_scripts import artifact
 
 
 class NothingToShow(Exception):
@@ -34,7 +35,7 @@ def make(  # noqa: PLR0913, PLR0917 - so many sources
     places: Sequence[str],
     deployment: Deployment | None,
     models: Sequence[str],
-    truths: report.Truths,
+    truths: records.Truths,
     to: Path,
     progress: Progress,
     *,
@@ -58,28 +59,28 @@ def make(  # noqa: PLR0913, PLR0917 - so many sources
         rows = list(Ledger(deployment).all()) if deployment and with_ledger else []
         descriptions = _descriptions(models, rows, deployment, closing)
         read = _captured(places, deployment, bool(rows), progress)
-        joined = report.join(read, rows, descriptions, truths)
+        joined = records.join(read, rows, descriptions, truths)
     if not joined.records:
         raise NothingToShow(
             f"No answer of a model in {', '.join(places)}{' and the ledger' if with_ledger else ''} "
             f"({len(joined.broken)} broken lines): name a folder with captured .jsonl files, or classify pictures first."
         )
     progress("Writing the report", None)
-    return Made(report.figures(joined), _write(joined, deployment, to))
+    return Made(records.figures(joined), _write(joined, deployment, to))
 
 
 def _captured(
     places: Sequence[str], deployment: Deployment | None, has_rows: bool, progress: Progress
-) -> Iterator[captured.Inference | captured.Broken]:
+) -> Iterator[data_capture.Inference | data_capture.Broken]:
     count = 0
     for place in places:
         try:
-            for found in captured.read(place, lambda: deployment.client("s3") if deployment else None):
+            for found in data_capture.read(place, lambda: deployment.client("s3") if deployment else None):
                 count += 1
                 if count % 1000 == 0:
                     progress(f"Reading captured data: {count:,} lines", None)
                 yield found
-        except objects.NoSuchObject:
+        except s3.NoSuchObject:
             if not has_rows:  # capture may be off; then the ledger speaks alone
                 raise
 
@@ -96,7 +97,7 @@ def _descriptions(
         return deployment.client("s3") if deployment else None
 
     def read(place: str) -> dict[str, Any]:
-        return artifact.read_archive(closing.enter_context(objects.local(place, client)))[0]
+        return artifact.read_archive(closing.enter_context(s3.local(place, client)))[0]
 
     if models or deployment is None:
         return [read(place) for place in models or [str(SHIPPED_MODEL)]]
@@ -105,13 +106,13 @@ def _descriptions(
     )
     found = []
     for name in dict.fromkeys(row["model"] for row in latest_first):
-        with contextlib.suppress(objects.NoSuchObject, artifact.ArtifactError):  # removed since
+        with contextlib.suppress(s3.NoSuchObject, artifact.ArtifactError):  # removed since
             found.append(read(f"s3://{deployment.bucket}/models/{name}/model.tar.gz"))
     return found or [read(str(SHIPPED_MODEL))]
 
 
-def _write(joined: report.Report, deployment: Deployment | None, to: Path) -> list[Path]:
-    from scripts import report_chart  # noqa: PLC0415 - Matplotlib takes long to import, and few need it
+def _write(joined: records.Report, deployment: Deployment | None, to: Path) -> list[Path]:
+    from scripts.report import chart  # noqa: PLC0415 - Matplotlib takes long to import, and few need it
 
     title = f"Scones report: {deployment.prefix}" if deployment else "Scones report"
     made = f"Made {datetime.now(UTC):%Y-%m-%d %H:%M} UTC from {len(joined.records):,} records."
@@ -119,14 +120,14 @@ def _write(joined: report.Report, deployment: Deployment | None, to: Path) -> li
     if table.exists():
         _keep_labels(joined, table)
     to.parent.mkdir(parents=True, exist_ok=True)
-    to.write_text(report_page.render(joined, title, made), encoding="utf-8")
-    report_chart.draw(joined, title, picture)
-    report.write_csv(joined, table)
+    to.write_text(html.render(joined, title, made), encoding="utf-8")
+    chart.draw(joined, title, picture)
+    records.write_csv(joined, table)
     return [to, picture, table]
 
 
-def _keep_labels(joined: report.Report, table: Path) -> None:
-    there = report.read_truths(table)
+def _keep_labels(joined: records.Report, table: Path) -> None:
+    there = records.read_truths(table)
     labelled = [record for record in joined.records if record.truth]
     events = {record.event_id for record in labelled}
     pictures = {(record.picture, version) for record in labelled for version in (record.version, "")}

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scripts.report import Report, calibrated
+from scripts.report.records import Report, calibrated
 
 _INCHES = (11.0, 7.5)
 _DOTS_PER_INCH = 120

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.common.shown import shown
-from training_scripts import objects
+from scripts.common import s3
 
 LAYOUT = re.compile(r"(?:^|/)(?P<endpoint>[^/]+)/(?P<variant>[^/]+)/\d{4}/\d\d/\d\d/\d\d/[^/]+$")
 UNKNOWN = "unknown"
@@ -52,10 +52,10 @@ def read(place: str, client: Callable[[], Any]) -> Iterator[Inference | Broken]:
         client: gives an S3 client; only called for a URI.
 
     Raises:
-        training_scripts.objects.NoSuchObject: nothing lies at that URI.
+        scripts.common.s3.NoSuchObject: nothing lies at that URI.
         OSError: a folder that is not there or cannot be read.
     """
-    with objects.local(place, client) as root:
+    with s3.local(place, client) as root:
         files = [root] if root.is_file() else sorted(root.rglob("*.jsonl"))
         if not (files or root.is_dir()):
             raise FileNotFoundError(

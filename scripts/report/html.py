@@ -11,9 +11,9 @@ from typing import Any
 
 from functions.common.errors import ImageRejected
 from functions.common.picture import encode_png, read_picture
-from scripts.report import Record, Report
+from scripts.report.records import Record, Report
 
-PAGES = Path(__file__).resolve().parent / "pages"
+STATIC = Path(__file__).with_name("static")
 THUMBNAIL_PIXELS = 64
 LEAST_SURE = 24
 BROKEN_SHOWN = 50
@@ -26,8 +26,8 @@ def render(report: Report, title: str, made: str) -> str:
         title: what the report is about.
         made: when it was made, for people.
     """
-    style, script = read_part("report.css"), read_part("report.js")
-    return Template(read_part("report.html")).substitute(
+    style, script = read_part(STATIC / "report.css"), read_part(STATIC / "report.js")
+    return Template(read_part(STATIC / "report.html")).substitute(
         style=style,
         script=script,
         style_hash=csp_hash(style),
@@ -36,8 +36,8 @@ def render(report: Report, title: str, made: str) -> str:
     )
 
 
-def read_part(name: str) -> str:
-    return (PAGES / name).read_text(encoding="utf-8")
+def read_part(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def csp_hash(text: str) -> str:

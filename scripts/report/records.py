@@ -12,8 +12,8 @@ import numpy as np
 
 from functions.common.inference_id import picture_hash
 from functions.common.times import ledger_time
-from scripts.captured import Broken, Inference
-from scripts.ledger import UNUSABLE, Row
+from scripts.report.data_capture import Broken, Inference
+from scripts.workflow.ledger import UNUSABLE, Row
 from training_scripts import calibration
 
 LEDGER_ALONE = "not captured"
@@ -142,7 +142,7 @@ def join(
     """Bring together what belongs together, by the inference id.
 
     Args:
-        captured: as scripts.captured.read gives it.
+        captured: as scripts.report.data_capture.read gives it.
         rows: the ledger's, in plain values.
         descriptions: model.json of each known model; the first whose classes fit speaks for an answer whose own
             model nobody names.

@@ -20,9 +20,9 @@ from typing import Any
 from functions.common.inference_id import picture_hash
 from functions.common.shown import shown
 from functions.common.times import ledger_time
-from scripts.deployment import Deployment
-from scripts.ledger import UNKNOWN_VERSION, UNUSABLE, Ledger, Row, Selection, retention
-from scripts.workflow import bucket_and_key
+from scripts.deployment.outputs import Deployment
+from scripts.workflow.client import bucket_and_key
+from scripts.workflow.ledger import UNKNOWN_VERSION, UNUSABLE, Ledger, Row, Selection, retention
 
 PREFIX = "reviewed"
 MANIFEST = f"{PREFIX}/manifest.jsonl"

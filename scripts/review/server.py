@@ -16,6 +16,7 @@ import threading
 import wsgiref.simple_server
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
+from pathlib import Path
 from string import Template
 from typing import Any
 from urllib.parse import parse_qs
@@ -25,9 +26,11 @@ from PIL import Image
 
 from functions.common.errors import ImageRejected
 from functions.common.picture import read_picture
-from scripts.ledger import UNUSABLE
-from scripts.report_page import csp_hash, inline, read_part
-from scripts.reviews import Item, NotYours, Reviews
+from scripts.report.html import csp_hash, inline, read_part
+from scripts.review.queue import Item, NotYours, Reviews
+from scripts.workflow.ledger import UNUSABLE
+
+STATIC = Path(__file__).with_name("static")
 
 LOOPBACK = "127.0.0.1"
 LARGEST_BODY = 4096
@@ -72,9 +75,9 @@ class Application:
         self._hosts = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
         self._lock = threading.Lock()
         self._offered: dict[str, Item] = {}
-        style, script = read_part("review.css"), read_part("review.js")
+        style, script = read_part(STATIC / "review.css"), read_part(STATIC / "review.js")
         data = {"labels": reviews.labels, "unusable": UNUSABLE, "reviewer": reviews.reviewer}
-        page = Template(read_part("review.html"))
+        page = Template(read_part(STATIC / "review.html"))
         self._page = page.substitute(style=style, script=script, data=inline(data)).encode()
         self._policy = (
             f"default-src 'none'; img-src blob:; connect-src 'self'; style-src 'sha256-{csp_hash(style)}'; "

@@ -18,9 +18,9 @@ from botocore.exceptions import ClientError
 from functions.common.batch_results import Summary, count_outcomes, folder, manifest_key, summarize
 from functions.common.inference_id import MAX_RUN
 from functions.common.shown import shown
-from scripts.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION, retention
-from scripts.workflow import OWN_PREFIXES, Picture, Workflow, execution_input
-from training_scripts import objects
+from scripts.common import s3
+from scripts.workflow.client import OWN_PREFIXES, Picture, Workflow, execution_input
+from scripts.workflow.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION, retention
 
 MANIFESTS = (".csv", ".jsonl")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
@@ -133,11 +133,11 @@ class Batches:
     def _text(self, source: str) -> Iterator[TextIO]:
         try:
             with (
-                objects.local(source, lambda: self.s3) as path,
+                s3.local(source, lambda: self.s3) as path,
                 path.open(encoding="utf-8-sig", newline="") as text,
             ):
                 yield text
-        except (OSError, ClientError, objects.NoSuchObject) as error:
+        except (OSError, ClientError, s3.NoSuchObject) as error:
             raise InvalidManifest(f"{source} cannot be read ({error}); nothing was started.") from error
 
     def _named(self, fields: Any, where: str) -> Input:

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
-from scripts.deployment import Deployment, NotDeployed
-from scripts.ledger import Ledger, Row
+from scripts.deployment.outputs import Deployment, NotDeployed
+from scripts.workflow.ledger import Ledger, Row
 
 SUBMITTED = "submitted"
 # What the project itself writes into the bucket: nothing there is classified.

@@ -10,7 +10,7 @@ from typing import Any, Self
 from botocore.exceptions import ClientError
 
 from functions.common.times import ledger_time
-from scripts.deployment import Deployment
+from scripts.deployment.outputs import Deployment
 
 # While a message is worked on, nobody else gets it. After that it can be had again, which does no harm.
 HELD_SECONDS = 900

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from scripts.workflow import Outcome
+from scripts.workflow.client import Outcome
 from training_scripts import drawings, stage
 
 CLASSES = ("bicycle", "motorcycle")

@@ -14,16 +14,17 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.inference_id import picture_hash
-from scripts import buckets, reviews
-from scripts.ledger import UNKNOWN_VERSION, Row
-from scripts.local_stack import Progress
-from scripts.workflow import CAPTURES, OWN_PREFIXES, RESULTS, Workflow, bucket_and_key
+from scripts.common import buckets
+from scripts.operations.local_stack import Progress
+from scripts.review import queue
+from scripts.workflow.client import CAPTURES, OWN_PREFIXES, RESULTS, Workflow, bucket_and_key
+from scripts.workflow.ledger import UNKNOWN_VERSION, Row
 
 # Reviewed pictures, and what was frozen of them for a training job, are copies under the picture's hash.
-COPIES = (f"{reviews.PREFIX}/", "training/data/")
+COPIES = (f"{queue.PREFIX}/", "training/data/")
 # All else that the deployment keeps there, or under its other prefixes, is no picture: models, manifests, archives.
 COPY = re.compile(
-    rf"({reviews.PREFIX}|training/data/[^/]+)/.+/([0-9a-f]{{40}}({reviews.SUFFIX.pattern})?|[^/]+[.](jpe?g|png|webp))",
+    rf"({queue.PREFIX}|training/data/[^/]+)/.+/([0-9a-f]{{40}}({queue.SUFFIX.pattern})?|[^/]+[.](jpe?g|png|webp))",
     re.IGNORECASE | re.DOTALL,
 )
 READ_AT_ONCE = 8
@@ -142,7 +143,7 @@ class Forgetting:
                 captures = [each for each in self._versions(CAPTURES) if _hour(each) >= since]
                 files += self._search("captured data", captures, hashes, hashes, progress)
             listed = [each for each in self._versions(RESULTS) if not since or each.modified >= since]
-            listed += self._versions(reviews.MANIFEST)
+            listed += self._versions(queue.MANIFEST)
             files += self._search("files", listed, {_longest_word(self.key), *hashes}, hashes, progress)
         return replace(found, copies=copies, files=files)
 

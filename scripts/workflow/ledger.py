@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.common.times import ledger_time
-from scripts.deployment import Deployment
+from scripts.deployment.outputs import Deployment
 
 # What a person or a rerun has yet to settle; such rows carry the attribute `attention`, the index's key.
 WAITING = ("LOW_CONFIDENCE", "REJECTED", "FAILED")

@@ -7,9 +7,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.inference_id import inference_id
-from scripts.dead_letters import DeadLetter
-from scripts.ledger import UNKNOWN_VERSION, Row, Selection
-from scripts.workflow import NoSuchPicture, Picture, Workflow, bucket_and_key
+from scripts.workflow.client import NoSuchPicture, Picture, Workflow, bucket_and_key
+from scripts.workflow.dead_letters import DeadLetter
+from scripts.workflow.ledger import UNKNOWN_VERSION, Row, Selection
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from scripts.workflow import NoSuchPicture, Workflow, execution_input
+from scripts.workflow.client import NoSuchPicture, Workflow, execution_input
 
 
 def draw(workflow: Workflow, prefix: str, count: int, seed: int | None) -> list[dict[str, Any]]:

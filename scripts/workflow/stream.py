@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts.demonstration import from_folder
-from scripts.ledger import STATUSES
-from scripts.workflow import Workflow
+from scripts.workflow.client import Workflow
+from scripts.workflow.demo_pictures import from_folder
+from scripts.workflow.ledger import STATUSES
 from training_scripts import drawings
 
 UPLOADS_AT_ONCE = 16

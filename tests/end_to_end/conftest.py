@@ -12,10 +12,10 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
-from scripts.local_stack import LocalStack
-from scripts.scones import console
-from scripts.scones.cli import app
-from scripts.workflow import Workflow
+from scripts.cli import console
+from scripts.cli.app import app
+from scripts.operations.local_stack import LocalStack
+from scripts.workflow.client import Workflow
 from training_scripts import drawings
 
 

@@ -16,8 +16,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from scripts.local_stack import LocalStack
-from scripts.workflow import Workflow
+from scripts.operations.local_stack import LocalStack
+from scripts.workflow.client import Workflow
 
 PREFIX = "scones-local"
 # By then every period of every alarm is over, and nothing was measured since.

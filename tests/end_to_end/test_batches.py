@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.batches import Batches
+from scripts.workflow.batch import Batches
 from training_scripts import drawings
 
 GOOD = ["van-17.jpg", "a b.jpg", "a+b%20c.jpg", "quote'\"s.jpg", "line\nbreak.jpg", "Fahrräder 🚲.jpg"]
@@ -223,7 +223,7 @@ def test_while_the_endpoint_is_off_missing_says_so_and_starts_nothing(scones, ba
             name: value for name, value in batches.deployment.outputs.items() if name != "endpoint_name"
         },
     )
-    monkeypatch.setattr("scripts.scones.batch.find_deployment", lambda _: off)
+    monkeypatch.setattr("scripts.cli.commands.batch.find_deployment", lambda _: off)
     machine = batches.deployment.batch_state_machine_arn
     before = batches.states.list_executions(stateMachineArn=machine)["executions"]
 

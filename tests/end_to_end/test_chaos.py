@@ -2,15 +2,15 @@
 
 import pytest
 
-from scripts import reviews
-from scripts.local_stack import silent
+from scripts.operations.local_stack import silent
+from scripts.review import queue
 from tests.performance import chaos
 from tests.support.order import overruled
 
 
 def test_in_a_storm_every_picture_keeps_one_row_one_reason_and_one_alert(stack, monkeypatch):
     monkeypatch.setattr(chaos, "KILL_SECONDS", 0.5)
-    monkeypatch.setattr(reviews, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(queue, "FRESH_SECONDS", 0.0)
 
     books = chaos.storm(stack, 60, silent)
 

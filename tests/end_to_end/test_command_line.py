@@ -4,8 +4,8 @@ import json
 
 from typer.testing import CliRunner
 
-from scripts.scones import console
-from scripts.scones.cli import app
+from scripts.cli import console
+from scripts.cli.app import app
 
 
 def test_an_accepted_picture_is_one_line_and_exit_code_0(scones, bicycle):

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from scripts.ledger import Ledger
-from scripts.local_stack import SHIPPED_MODEL
-from scripts.streaming import drawn
-from scripts.workflow import Workflow
+from scripts.operations.local_stack import SHIPPED_MODEL
+from scripts.workflow.client import Workflow
+from scripts.workflow.ledger import Ledger
+from scripts.workflow.stream import drawn
 from tests.end_to_end.test_messages import golden, on_file
 from tests.performance.drift_power import answered, blurred, dark
 from training_scripts.asking import serving_archive

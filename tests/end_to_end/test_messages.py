@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from scripts.ledger import Ledger, Selection
-from scripts.local_stack import LocalStack
-from scripts.workflow import Picture, Workflow
+from scripts.operations.local_stack import LocalStack
+from scripts.workflow.client import Picture, Workflow
+from scripts.workflow.ledger import Ledger, Selection
 
 GOLDEN = Path(__file__).with_name("messages")
 TIME = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z"

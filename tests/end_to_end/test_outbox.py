@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scripts.scones import outbox
+from scripts.cli.commands import outbox
 
 
 @pytest.fixture

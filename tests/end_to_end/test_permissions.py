@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from functions.common import baseline
-from scripts import permission_use, training_jobs
-from scripts.batches import Batches
 from scripts.local_aws.policies import Call, Document, Policies, decide
-from scripts.local_stack import LocalStack
-from scripts.permission_use import EXCEPTIONS, Grant, Use, reason_for, statements
-from scripts.permissions import PAGE
-from scripts.workflow import Workflow
+from scripts.models import training_jobs
+from scripts.operations import permission_usage
+from scripts.operations.local_stack import LocalStack
+from scripts.operations.permission_usage import EXCEPTIONS, Grant, Use, reason_for, statements
+from scripts.policy.permissions_page import PAGE
+from scripts.workflow.batch import Batches
+from scripts.workflow.client import Workflow
 from training_scripts import drawings
 
 # Last, so that what every other test did is judged, too.
@@ -255,16 +256,16 @@ def decided(
     # Capture is written a moment after the answer.
     eventually(
         lambda: any(
-            "/capture/" in each["call"]["resource"] for each in permission_use.read(stack)["decisions"]
+            "/capture/" in each["call"]["resource"] for each in permission_usage.read(stack)["decisions"]
         )
     )
-    return permission_use.read(stack)
+    return permission_usage.read(stack)
 
 
 @pytest.fixture(scope="module")
 def use(decided: dict[str, Any], stack: LocalStack) -> Use:
     deployment = stack.deployment()
-    return permission_use.use(decided, deployment.prefix, deployment.key_arn)
+    return permission_usage.use(decided, deployment.prefix, deployment.key_arn)
 
 
 def test_no_call_was_denied(use: Use) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from scripts.local_stack import SHIPPED_MODEL
-from scripts.scones import console
-from scripts.scones.cli import app
+from scripts.cli import console
+from scripts.cli.app import app
+from scripts.operations.local_stack import SHIPPED_MODEL
 from training_scripts import artifact, drawings
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from scripts.dead_letters import DeadLetters
-from scripts.ledger import retention
-from scripts.reruns import Reruns
-from scripts.workflow import Workflow
+from scripts.workflow.client import Workflow
+from scripts.workflow.dead_letters import DeadLetters
+from scripts.workflow.ledger import retention
+from scripts.workflow.rerun import Reruns
 from training_scripts import drawings
 
 

@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from scripts import reviews, training_jobs
-from scripts.local_stack import SHIPPED_MODEL, training_python
-from scripts.review_server import serving
-from scripts.reviews import Reviews
-from scripts.scones import console
-from scripts.scones.cli import app
+from scripts.cli import console
+from scripts.cli.app import app
+from scripts.models import training_jobs
+from scripts.operations.local_stack import SHIPPED_MODEL, training_python
+from scripts.review import queue
+from scripts.review.queue import Reviews
+from scripts.review.server import serving
 from training_scripts import artifact, drawings
 
 
@@ -82,9 +83,9 @@ def test_a_doubt_is_labelled_trained_on_and_accepted_by_the_next_model(scones, s
     row = workflow.row(outcome.uri, outcome.version)
     assert (row["reviewed_label"], row["reviewer"]) == (label, "ann")
     assert "attention" not in row
-    assert reviews.write_manifest(deployment) >= 1
+    assert queue.write_manifest(deployment) >= 1
 
-    place = reviews.freeze(deployment)
+    place = queue.freeze(deployment)
     plan = training_jobs.Plan(f"s3://{deployment.bucket}/training/data/x/", reviewed=place)
     channels = training_jobs.request(deployment, "scones-local-training-x", plan)["InputDataConfig"]
     assert [each["ChannelName"] for each in channels] == ["training", "reviewed"]

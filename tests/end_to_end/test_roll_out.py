@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from scripts.local_stack import SHIPPED_MODEL, LocalStack
-from scripts.workflow import Workflow
-from training_scripts import artifact, promote
+from scripts.models import promotion
+from scripts.operations.local_stack import SHIPPED_MODEL, LocalStack
+from scripts.workflow.client import Workflow
+from training_scripts import artifact
 
 THRESHOLDS = {"strict": 0.98, "lenient": 0.34}
 # Five minutes, as in environments/prod.tfvars; the stack of the tests waits a fiftieth of it.
@@ -74,7 +75,7 @@ def test_no_answer_is_accepted_by_another_models_threshold(
     stack.apply()
     publish("lenient")
     rolled_out = apply()
-    promote.write_model(stack.model_file, before)
+    promotion.write_model(stack.model_file, before)
     rolled_back = apply()
 
     rows = rolled_out + rolled_back

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from scripts.ledger import STATUSES
-from scripts.streaming import Stream
+from scripts.workflow.ledger import STATUSES
+from scripts.workflow.stream import Stream
 
 
 def test_every_picture_of_a_stream_ends_in_exactly_one_place(scones, workflow):

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from scripts import destroying, plans, terraform_cli
-from scripts.local_stack import SHIPPED_MODEL, STATE_BUCKET, ActionCounter, silent
-from scripts.scones.cli import app
-from scripts.terraform_cli import TerraformFailed
+from scripts.cli.app import app
+from scripts.deployment import terraform
+from scripts.deployment.terraform import TerraformFailed
+from scripts.operations import destroy
+from scripts.operations import plan as plans
+from scripts.operations.local_stack import SHIPPED_MODEL, STATE_BUCKET, ActionCounter, silent
 
 pytestmark = [pytest.mark.last, pytest.mark.timeout(600)]
 
@@ -87,11 +89,11 @@ def shell(monkeypatch):
     def set_all(**variables: str) -> None:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        terraform_cli.environment.cache_clear()
+        terraform.environment.cache_clear()
 
     yield set_all
     monkeypatch.undo()
-    terraform_cli.environment.cache_clear()
+    terraform.environment.cache_clear()
 
 
 def test_what_the_shell_says_to_terraform_does_not_reach_the_stack_on_this_machine(scones, shell):
@@ -144,7 +146,7 @@ def test_without_its_state_a_living_deployment_is_not_taken_for_gone(scones, sta
 
 
 def test_while_somebody_else_applies_nothing_is_removed(scones, stack, workflow):
-    target = destroying.target("local", stack, silent)
+    target = destroy.target("local", stack, silent)
     with target.locked():
         done = scones("destroy", "--env", "local", "--yes")
         with pytest.raises(TerraformFailed, match="Error acquiring the state lock"):
@@ -156,14 +158,14 @@ def test_while_somebody_else_applies_nothing_is_removed(scones, stack, workflow)
 
 
 def test_what_was_applied_after_the_plan_is_not_destroyed_by_it(stack, workflow):
-    target = destroying.target("local", stack, silent)
-    planned = destroying.plan(target)
+    target = destroy.target("local", stack, silent)
+    planned = destroy.plan(target)
     address = 'module.function["send_alert"].aws_lambda_function.this'
     stack.terraform("taint", address)
     stack.terraform("untaint", address)
 
     with pytest.raises(TerraformFailed, match="Saved plan is stale"):
-        destroying.destroy(target, planned, silent)
+        destroy.destroy(target, planned, silent)
 
     assert workflow.s3.list_object_versions(Bucket=workflow.deployment.bucket)["Versions"]
 

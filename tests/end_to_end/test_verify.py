@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from scripts import verification
-from scripts.checks import FAILED, OK
-from scripts.local_stack import silent
+from scripts.operations import verify
+from scripts.operations.check import FAILED, OK
+from scripts.operations.local_stack import silent
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def traces(stack, workflow):
 
     def find():
         bucket = workflow.deployment.bucket
-        listed = workflow.s3.list_object_versions(Bucket=bucket, Prefix=verification.CANARIES)
-        rows = [row["picture"] for row in workflow.ledger.all() if verification.CANARIES in row["picture"]]
-        alerts = [it["subject"] for it in stack.outbox() if verification.CANARIES in it["message"]]
+        listed = workflow.s3.list_object_versions(Bucket=bucket, Prefix=verify.CANARIES)
+        rows = [row["picture"] for row in workflow.ledger.all() if verify.CANARIES in row["picture"]]
+        alerts = [it["subject"] for it in stack.outbox() if verify.CANARIES in it["message"]]
         return [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])], rows, alerts
 
     return find
@@ -40,7 +40,7 @@ def test_a_fresh_deployment_holds_and_the_canary_leaves_nothing(scones, traces):
 def test_a_doubtful_canary_shows_that_everything_works_and_says_that_an_alert_went_out(
     workflow, doubtful, traces
 ):
-    with verification.canary(workflow, doubtful, silent) as check:
+    with verify.canary(workflow, doubtful, silent) as check:
         pass
 
     assert check.state == OK
@@ -53,7 +53,7 @@ def test_a_doubtful_canary_shows_that_everything_works_and_says_that_an_alert_we
 def test_a_canary_without_a_verdict_fails_with_the_error_and_leaves_nothing(workflow, bicycle, traces):
     bicycle.write_bytes(bicycle.read_bytes()[:500])
 
-    with verification.canary(workflow, bicycle, silent) as check:
+    with verify.canary(workflow, bicycle, silent) as check:
         pass
 
     assert check.state == FAILED

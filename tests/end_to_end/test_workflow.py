@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from functions.common.inference_id import inference_id
-from scripts import prices
-from scripts.workflow import Workflow
+from scripts.operations import prices
+from scripts.workflow.client import Workflow
 from training_scripts import drawings
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from scripts.scones.cli import app
+from scripts.cli.app import app
 from tests.functional.conftest import SHIPPED
 from training_scripts import artifact, asking, evaluate, staging
 from training_scripts.asking import FOREIGN, Answers, ServingFailed

@@ -6,9 +6,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from scripts.models import promotion
+from scripts.models.promotion import Destination, PromoteError
 from tests.functional.conftest import SHIPPED
-from training_scripts import artifact, promote
-from training_scripts.promote import Destination, PromoteError
+from training_scripts import artifact
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/scones@sha256:" + "0" * 64
 
@@ -23,13 +24,13 @@ def destination(monkeypatch, tmp_path):
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="pictures")
         to = Destination("pictures", IMAGE, tmp_path / "dev.model.tfvars.json", client)
-        promote.publish(SHIPPED, **vars(to))
+        promotion.publish(SHIPPED, **vars(to))
         yield to
 
 
 def attempt(candidate, destination, frozen, *, new_classes=False):
     shares = []
-    done = promote.promote(
+    done = promotion.promote(
         candidate,
         destination,
         frozen=frozen,
@@ -84,7 +85,7 @@ def test_the_current_model_promoted_again_changes_nothing_and_needs_no_pictures(
 
     assert done.verdict.notes == ["it is the current model: nothing to compare"]
     assert destination.tfvars.read_text() == before
-    assert promote.plan_to_expect(done.before, done.after) == ["No changes."]
+    assert promotion.plan_to_expect(done.before, done.after) == ["No changes."]
 
 
 def test_another_frozen_set_than_last_time_is_noted(variant, destination, frozen, tmp_path):
@@ -108,7 +109,7 @@ def test_other_classes_are_an_error_unless_they_are_meant(variant, destination, 
 
 
 def test_a_current_model_that_was_lost_or_replaced_is_an_error(variant, destination, frozen):
-    model = promote.current_model(destination.tfvars)
+    model = promotion.current_model(destination.tfvars)
     key = model["artifact_uri"].removeprefix("s3://pictures/")
     destination.s3_client.put_object(Bucket="pictures", Key=key, Body=b"replaced")
     with pytest.raises(PromoteError, match="is not the artifact"):

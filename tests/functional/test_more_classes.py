@@ -18,7 +18,8 @@ from PIL import Image
 from functions.common import telemetry
 from functions.common.errors import ThresholdConfidenceNotMet
 from functions.filter_inferences.handler import lambda_handler
-from training_scripts import artifact, asking, evaluate, promote, stage, staging
+from scripts.models import promotion
+from training_scripts import artifact, asking, evaluate, stage, staging
 
 ROOT = Path(__file__).resolve().parents[2]
 FROM_CIFAR_100 = ("bicycle", "motorcycle", "bus", "pickup_truck")
@@ -140,4 +141,4 @@ def test_it_is_judged_on_all_its_classes_and_the_plan_names_what_they_change(tra
     keys = ("name", "labels", "classes_of_interest", "threshold", "input_size")
     after = {key: description[key] for key in keys} | {"artifact_uri": "b", "sha256": "2", "image_uri": "i"}
     before = after | {"labels": ["bicycle", "motorcycle", "neither"], "sha256": "1", "artifact_uri": "a"}
-    assert promote.plan_to_expect(before, after)[-1] == "Plan: 2 to add, 5 to change, 2 to destroy."
+    assert promotion.plan_to_expect(before, after)[-1] == "Plan: 2 to add, 5 to change, 2 to destroy."

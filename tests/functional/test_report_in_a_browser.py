@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import browser, report, report_page
-from scripts.captured import Broken, read
-from scripts.report import Truths
+from scripts.devtools import browser
+from scripts.report import html as report_page
+from scripts.report import records
+from scripts.report.data_capture import Broken, read
+from scripts.report.records import Truths
 
 HOSTILE = "s3://pictures/incoming/</script><script>document.title='owned'</script>\"'><img src=x onerror=alert(1)>.png"
 MODEL = {
@@ -54,7 +56,7 @@ def made(tmp_path_factory):
             "seconds": 2.25,
         }
     ]
-    joined = report.join(read(str(folder), lambda: None), rows, [MODEL], truths)
+    joined = records.join(read(str(folder), lambda: None), rows, [MODEL], truths)
     joined.broken.append(Broken("</table><script>alert(2)</script>", 7, "<b>why</b>"))
     path = folder / "report.html"
     path.write_text(
@@ -120,7 +122,7 @@ def test_no_script_but_its_own_may_run(shown, made):
 
 
 def test_the_numbers_are_those_of_the_command(shown, made):
-    figures = report.figures(made[0])
+    figures = records.figures(made[0])
 
     assert tile(shown, "Records") == f"{figures['records']}"
     assert tile(shown, "Accepted") == f"{100 * figures['accepted']['value']:.1f} %"
@@ -247,7 +249,7 @@ def test_the_least_sure_come_first_with_what_the_model_saw(shown, made):
 def test_a_request_that_is_no_picture_is_no_picture_in_the_page(tmp_path, page):
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>'
     captures.write(tmp_path, [captures.record(0, (0.5, 0.3, 0.2), svg)])
-    joined = report.join(read(str(tmp_path), lambda: None), [], [MODEL], Truths())
+    joined = records.join(read(str(tmp_path), lambda: None), [], [MODEL], Truths())
     (tmp_path / "report.html").write_text(report_page.render(joined, "t", "m"), encoding="utf-8")
 
     page.open((tmp_path / "report.html").as_uri())
@@ -258,7 +260,7 @@ def test_a_request_that_is_no_picture_is_no_picture_in_the_page(tmp_path, page):
 def test_one_record_alone_makes_a_page(tmp_path, page):
     page.problems.clear()
     captures.write(tmp_path, captures.stream(1))
-    joined = report.join(read(str(tmp_path), lambda: None), [], [MODEL], Truths())
+    joined = records.join(read(str(tmp_path), lambda: None), [], [MODEL], Truths())
     (tmp_path / "report.html").write_text(report_page.render(joined, "t", "m"), encoding="utf-8")
 
     page.open((tmp_path / "report.html").as_uri())

@@ -8,12 +8,13 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scripts import browser, reviews
-from scripts.deployment import Deployment
-from scripts.ledger import Ledger
-from scripts.review_server import serving
-from scripts.reviews import Reviews
-from scripts.scones.review import page_to
+from scripts.cli.commands.review import page_to
+from scripts.deployment.outputs import Deployment
+from scripts.devtools import browser
+from scripts.review import queue
+from scripts.review.queue import Reviews
+from scripts.review.server import serving
+from scripts.workflow.ledger import Ledger
 from training_scripts import drawings
 
 LABELS = ["bicycle", "motorcycle", "neither"]
@@ -34,7 +35,7 @@ def deployment(monkeypatch):
     """A bucket with pictures, and a ledger in which all of them wait."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    monkeypatch.setattr(reviews, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(queue, "FRESH_SECONDS", -1.0)
     with mock_aws():
         region = {"region_name": "us-east-1"}
         s3, dynamodb = boto3.client("s3", **region), boto3.client("dynamodb", **region)

@@ -14,13 +14,13 @@ import pytest
 from botocore.validate import ParamValidator
 from typer.testing import CliRunner, Result
 
-from scripts import training_jobs
-from scripts.deployment import Deployment
-from scripts.local_stack import training_python
-from scripts.scones import train as verb
-from scripts.scones.cli import app
-from scripts.terraform_cli import ROOT
-from scripts.training_jobs import Plan
+from scripts.cli.app import app
+from scripts.cli.commands import train as verb
+from scripts.deployment.outputs import Deployment
+from scripts.deployment.terraform import ROOT
+from scripts.models import training_jobs
+from scripts.models.training_jobs import Plan
+from scripts.operations.local_stack import training_python
 from training_scripts import artifact, drawings
 
 BUCKET = "scones-local-123456789012-us-east-1"

@@ -30,11 +30,11 @@ from typing import Any
 
 from PIL import Image
 
-from scripts import terraform_cli
-from scripts.batches import Batches
-from scripts.local_stack import LocalStack
-from scripts.scones.console import steps
-from scripts.workflow import Picture, Workflow, execution_input
+from scripts.cli.console import steps
+from scripts.deployment import terraform
+from scripts.operations.local_stack import LocalStack
+from scripts.workflow.batch import Batches
+from scripts.workflow.client import Picture, Workflow, execution_input
 from training_scripts import drawings
 
 PHOTO = (4000, 3000)
@@ -353,7 +353,7 @@ def main() -> None:
         files = small_pictures(options.pictures)
     except NoPictures as error:
         parser.error(str(error))
-    stack = LocalStack(terraform_cli.WORK / "bench")
+    stack = LocalStack(terraform.WORK / "bench")
     with steps() as progress:
         stack.bring_up(progress)
         try:

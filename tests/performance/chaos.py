@@ -24,14 +24,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from scripts import terraform_cli
-from scripts.ledger import UNUSABLE, WAITING, Row
-from scripts.local_stack import LocalStack
-from scripts.reruns import Reruns
-from scripts.reviews import Item, NotYours, Reviews
-from scripts.scones.console import steps
-from scripts.streaming import Sent, Stream, drawn, partly_broken
-from scripts.workflow import Workflow
+from scripts.cli.console import steps
+from scripts.deployment import terraform
+from scripts.operations.local_stack import LocalStack
+from scripts.review.queue import Item, NotYours, Reviews
+from scripts.workflow.client import Workflow
+from scripts.workflow.ledger import UNUSABLE, WAITING, Row
+from scripts.workflow.rerun import Reruns
+from scripts.workflow.stream import Sent, Stream, drawn, partly_broken
 from tests.performance.chain_speed import parts
 from tests.support.order import overruled
 
@@ -297,7 +297,7 @@ def main() -> None:
     )
     parser.add_argument("count", metavar="COUNT", type=int, nargs="?", default=10_000)
     count = parser.parse_args().count
-    stack = LocalStack(terraform_cli.WORK / "chaos")
+    stack = LocalStack(terraform.WORK / "chaos")
     with steps() as progress:
         stack.bring_up(progress, WAIT_SCALE)
         try:

@@ -22,8 +22,8 @@ from functions.common.baseline import Picture
 from functions.common.picture import read_picture, statistics
 from functions.report_drift.features import features
 from functions.report_drift.judgement import judge
-from scripts.local_stack import SHIPPED_MODEL
-from scripts.streaming import drawn
+from scripts.operations.local_stack import SHIPPED_MODEL
+from scripts.workflow.stream import drawn
 from training_scripts import stage
 from training_scripts.asking import ask, serving_archive
 

@@ -14,8 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import captures
 
-from scripts import browser, captured, report, report_chart, report_page
-from scripts.local_stack import SHIPPED_MODEL
+from scripts.devtools import browser
+from scripts.operations.local_stack import SHIPPED_MODEL
+from scripts.report import chart, data_capture, html, records
 from training_scripts import artifact
 
 WIDTH = 34
@@ -45,12 +46,12 @@ def main() -> None:
         folder, page = Path(scratch) / "capture", Path(scratch) / "report.html"
         captures.write(folder, captures.stream(count))
         description = artifact.read_archive(SHIPPED_MODEL)[0]
-        found = timed("read the captured lines", lambda: list(captured.read(str(folder), lambda: None)))
-        joined = timed("join", lambda: report.join(found, [], [description], report.Truths()))
-        timed("page", lambda: page.write_text(report_page.render(joined, "t", "m"), encoding="utf-8"))
-        timed("picture", lambda: report_chart.draw(joined, "t", page.with_suffix(".png")))
-        timed("table", lambda: report.write_csv(joined, page.with_suffix(".csv")))
-        command = [sys.executable, "-m", "scripts.scones.cli", "report", str(folder), "--to", str(page)]
+        found = timed("read the captured lines", lambda: list(data_capture.read(str(folder), lambda: None)))
+        joined = timed("join", lambda: records.join(found, [], [description], records.Truths()))
+        timed("page", lambda: page.write_text(html.render(joined, "t", "m"), encoding="utf-8"))
+        timed("picture", lambda: chart.draw(joined, "t", page.with_suffix(".png")))
+        timed("table", lambda: records.write_csv(joined, page.with_suffix(".csv")))
+        command = [sys.executable, "-m", "scripts.cli.app", "report", str(folder), "--to", str(page)]
         elapsed(
             "scones report, its start included",
             lambda: subprocess.run(command, check=True, capture_output=True),

@@ -6,9 +6,9 @@ from functools import cache
 
 import boto3
 
-from scripts import sweeping
-from scripts.local_stack import silent
-from scripts.sweeping import Account, Sweep
+from scripts.operations import leftovers
+from scripts.operations.leftovers import Account, Sweep
+from scripts.operations.local_stack import silent
 
 NUMBER, REGION = "123456789012", "us-east-1"
 NEIGHBOURS = {
@@ -124,7 +124,7 @@ def deploy(prefix, project, environment):
     logs = client("logs")
     logs.create_log_group(logGroupName=f"/aws/lambda/{prefix}-send-alert", tags=plain)
     logs.create_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{prefix}-classifier")
-    logs.create_log_stream(logGroupName=sweeping.TRAINING_LOGS, logStreamName=f"{prefix}-training-1/algo-1")
+    logs.create_log_stream(logGroupName=leftovers.TRAINING_LOGS, logStreamName=f"{prefix}-training-1/algo-1")
     kms = client("kms")
     key = kms.create_key(
         Description=f"Encrypts (alias/{prefix})",

@@ -21,16 +21,17 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.common.times import ledger_time
-from scripts import diagrams, reviews
-from scripts.dead_letters import DeadLetter
-from scripts.ledger import UNKNOWN_VERSION, Selection, plain
+from scripts.devtools import state_diagrams
 from scripts.local_aws import jsonata_queries, states_visit
 from scripts.local_aws.errors import StatesError
 from scripts.local_aws.states_language import Interpreter
 from scripts.local_aws.states_visit import Payload
-from scripts.reruns import Rerun, Reruns
-from scripts.reviews import LEASE, UNUSABLE, NotYours, Reviews
-from scripts.workflow import Workflow
+from scripts.review import queue
+from scripts.review.queue import LEASE, UNUSABLE, NotYours, Reviews
+from scripts.workflow.client import Workflow
+from scripts.workflow.dead_letters import DeadLetter
+from scripts.workflow.ledger import UNKNOWN_VERSION, Selection, plain
+from scripts.workflow.rerun import Rerun, Reruns
 from tests.support import expressions
 from tests.support.expressions import Item
 from tests.support.order import Decision, may_replace
@@ -129,7 +130,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stops the machines' clock, so that all that they evaluate can be kept, and shows reviewers a fresh list."""
     monkeypatch.setattr(states_visit, "evaluate", _evaluated)
     monkeypatch.setattr(states_visit, "iso_time", lambda _: ledger_time(NOON))
-    monkeypatch.setattr(reviews, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(queue, "FRESH_SECONDS", -1.0)
     first.cache_clear()
 
 
@@ -141,8 +142,8 @@ first = cache(lambda start: start.position(()))
 @cache
 def definition(machine: str) -> dict[str, Any]:
     """A machine whose functions are called by their own names; `child` is a batch's child."""
-    path = diagrams.MACHINES / f"{'batch' if machine == 'child' else machine}.asl.json"
-    text = json.dumps(diagrams.read(path)).replace("<<ledger_retention_days>>", "365")
+    path = state_diagrams.MACHINES / f"{'batch' if machine == 'child' else machine}.asl.json"
+    text = json.dumps(state_diagrams.read(path)).replace("<<ledger_retention_days>>", "365")
     whole: dict[str, Any] = json.loads(text.replace("<<", "").replace(">>", ""))
     return whole["States"]["ClassifyPictures"]["ItemProcessor"] if machine == "child" else whole
 
@@ -234,7 +235,7 @@ class World:
         )
         self.reruns = Reruns(Workflow(deployment))
         self.people = {name: Reviews(deployment, name, self._now) for name in ("ann", "ben")}
-        self.shown: dict[str, reviews.Item] = {}
+        self.shown: dict[str, queue.Item] = {}
         self.planned: list[Rerun] = []
 
     def play(self, length: int) -> None:

@@ -8,7 +8,7 @@ good when its own plan is empty.
 from collections.abc import Iterator
 from typing import Any
 
-from scripts.offline_terraform import ACCOUNT
+from scripts.deployment.offline import ACCOUNT
 
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts import plans, terraform_cli
-from scripts.offline_terraform import ACCOUNT, offline
+from scripts.deployment import terraform
+from scripts.deployment.offline import ACCOUNT, offline
+from scripts.operations import plan as plans
 
 PLANS = Path(__file__).parent / "plans"
 FOLDERS = ("serialize_image_data", "classify_image", "filter_inferences", "send_alert", "report_drift")
@@ -28,7 +29,7 @@ class RootModule:
     variables: dict[str, str]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [terraform_cli.executable(), f"-chdir={self.folder}", *arguments]
+        command = [terraform.executable(), f"-chdir={self.folder}", *arguments]
         return subprocess.run(command, env=self.variables, capture_output=True, text=True, check=False)
 
     def make_plan(
@@ -84,7 +85,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root_module(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[RootModule]:
     own = {
         name: value
-        for name, value in terraform_cli.environment().items()
+        for name, value in terraform.environment().items()
         if not name.startswith(("AWS_", "TF_VAR_"))
     }
     with offline(tmp_path_factory.mktemp("root")) as module:

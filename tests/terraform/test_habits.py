@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from scripts import terraform_cli
+from scripts.deployment import terraform
 
 
 def test_lock_file_holds_hashes_for_every_platform() -> None:
-    lock = (terraform_cli.MODULE / ".terraform.lock.hcl").read_text(encoding="utf-8")
+    lock = (terraform.MODULE / ".terraform.lock.hcl").read_text(encoding="utf-8")
     assert lock.count('"zh:') >= 10, (
         "run: terraform providers lock -platform=linux_amd64 -platform=darwin_arm64 ..."
     )

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from scripts import plans, terraform_cli
+from scripts.deployment import terraform
+from scripts.operations import plan
 
 SCONES = Path(sys.executable).parent / "scones"
 
@@ -29,7 +30,7 @@ def scones(packages: Path, tmp_path: Path) -> Any:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(SCONES), "plan", *arguments]
         return subprocess.run(
-            command, env=shell, cwd=terraform_cli.ROOT, capture_output=True, text=True, check=False
+            command, env=shell, cwd=terraform.ROOT, capture_output=True, text=True, check=False
         )
 
     return run
@@ -76,7 +77,7 @@ def test_an_unknown_environment_is_told_with_the_known_ones(scones: Any) -> None
 
 
 def test_settings_are_read_as_terraform_reads_them_defaults_included() -> None:
-    settings = plans.settings("prod")
+    settings = plan.settings("prod")
 
     assert (settings["project"], settings["region"], settings["protect_data"]) == (
         "scones",
@@ -88,13 +89,13 @@ def test_settings_are_read_as_terraform_reads_them_defaults_included() -> None:
 
 
 def test_settings_of_one_machine_do_not_follow_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    plans.settings.cache_clear()
+    plan.settings.cache_clear()
     monkeypatch.setenv("TF_VAR_project", "other")
     monkeypatch.setenv("TF_WORKSPACE", "prod")
-    terraform_cli.environment.cache_clear()
+    terraform.environment.cache_clear()
     try:
-        assert plans.settings("local")["project"] == "scones"
-        assert plans.settings("dev")["project"] == "other"
+        assert plan.settings("local")["project"] == "scones"
+        assert plan.settings("dev")["project"] == "other"
     finally:
-        plans.settings.cache_clear()
-        terraform_cli.environment.cache_clear()
+        plan.settings.cache_clear()
+        terraform.environment.cache_clear()

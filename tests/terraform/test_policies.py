@@ -1,24 +1,24 @@
-"""The project's own rules (scripts/policy_rules.py) hold for every kind of deployment, not for production alone."""
+"""The project's own rules (scripts/policy/rules.py) hold for every kind of deployment, not for production alone."""
 
 import copy
 from typing import Any
 
 import pytest
 
-from scripts import inventory, mutations, permissions, policy_rules
-from scripts.judged_plan import filled, listed, statements
+from scripts.policy import inventory, mutations, permissions_page, rules
+from scripts.policy.reference_plan import filled, listed, statements
 
-RULES = (*policy_rules.RULES, policy_rules.state_machines_are_sound)
+RULES = (*rules.RULES, rules.state_machines_are_sound)
 
 
 @pytest.mark.parametrize("scenario", ["without_model", "provisioned", "serverless", "organisation"])
 def test_every_kind_of_deployment_keeps_every_rule(scenario: str, request: pytest.FixtureRequest) -> None:
     plan = copy.deepcopy(request.getfixturevalue(scenario))
-    assert policy_rules.broken(filled(plan), RULES) == []
+    assert rules.broken(filled(plan), RULES) == []
 
 
 def test_the_page_of_permissions_is_what_the_plan_says(provisioned: dict[str, Any]) -> None:
-    assert permissions.broken(provisioned) == []
+    assert permissions_page.broken(provisioned) == []
 
 
 def test_the_inventory_is_what_the_plan_sets(provisioned: dict[str, Any]) -> None:
@@ -26,7 +26,7 @@ def test_the_inventory_is_what_the_plan_sets(provisioned: dict[str, Any]) -> Non
 
 
 # No single weakening of production's plan breaks these; tests/unit/test_policy_rules.py does.
-ELSEWHERE = {policy_rules.everything_is_known, policy_rules.alarms_reach_somebody}
+ELSEWHERE = {rules.everything_is_known, rules.alarms_reach_somebody}
 
 
 def test_every_rule_notices_a_weakening(provisioned: dict[str, Any]) -> None:

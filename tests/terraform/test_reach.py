@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from scripts import terraform_cli
-from scripts.judged_plan import listed
+from scripts.deployment import terraform
+from scripts.deployment.offline import ACCOUNT, offline
 from scripts.local_aws.policies import Call, Decision, Document, Policies, decide
-from scripts.offline_terraform import ACCOUNT, offline
-from scripts.permissions import ACROSS, ANYTHING
+from scripts.policy.permissions_page import ACROSS, ANYTHING
+from scripts.policy.reference_plan import listed
 from tests.terraform.test_bootstrap import NAMED
 
 REGION = "us-east-1"
@@ -102,7 +102,7 @@ def of_type(plan: Plan, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def bootstraps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Plan]:
     """What the bootstrap makes for each project, by the real provider's plan."""
     plans = {}
-    with offline(tmp_path_factory.mktemp("reach"), terraform_cli.MODULE / "bootstrap") as module:
+    with offline(tmp_path_factory.mktemp("reach"), terraform.MODULE / "bootstrap") as module:
         for project, names in PROJECTS.items():
             variables = {"github_repository": "o/r", "project": project, "environments": json.dumps(names)}
             given = [f"-var={name}={value}" for name, value in variables.items()]

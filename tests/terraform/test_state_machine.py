@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scripts import terraform_cli
+from scripts.deployment import terraform
 
-FOLDER = terraform_cli.ROOT / "statemachine"
+FOLDER = terraform.ROOT / "statemachine"
 ADDRESS = 'module.state_machine["classify"].aws_sfn_state_machine.this'
 MACHINES = ("batch", "classify", "unfinished")
 

@@ -15,9 +15,11 @@ import pytest
 import yaml
 from saved_state import applied
 
-from scripts import plan_markdown, plans, terraform_cli
-from scripts.plan_summary import Summary, summarise
-from scripts.prices import Volume
+from scripts.deployment import terraform
+from scripts.operations import plan as plans
+from scripts.operations import plan_markdown
+from scripts.operations.plan_summary import Summary, summarise
+from scripts.operations.prices import Volume
 
 UPGRADES = yaml.safe_load((Path(__file__).parent / "plans" / "upgrades.yaml").read_text(encoding="utf-8"))
 ENDPOINT = 'module.endpoint.aws_sagemaker_endpoint.this["classifier"]'
@@ -155,7 +157,7 @@ def test_a_taken_away_endpoint_stands_out_and_saves_its_hours(switched_off: dict
 
 
 def test_the_example_in_the_docs_is_what_the_command_prints(replaced: Summary) -> None:
-    page = terraform_cli.ROOT / "docs" / "plans.md"
+    page = terraform.ROOT / "docs" / "plans.md"
     text = page.read_text(encoding="utf-8")
     begin, end = "<!-- example: begin -->\n", "<!-- example: end -->"
     head, _, rest = text.partition(begin)

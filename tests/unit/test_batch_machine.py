@@ -19,11 +19,11 @@ from PIL import Image
 
 from functions.common.batch_results import count_outcomes
 from functions.common.picture import encode_png
-from scripts import diagrams
-from scripts.ledger import plain
+from scripts.devtools import state_diagrams
 from scripts.local_aws import states_visit
 from scripts.local_aws.errors import StatesError
 from scripts.local_aws.tests.step_functions_harness import Harness, close_services
+from scripts.workflow.ledger import plain
 from tests.support import expressions
 from tests.unit.conftest import BUCKET
 
@@ -48,7 +48,7 @@ FAULTS = {
 
 
 def definition(name: str) -> dict[str, Any]:
-    text = json.dumps(diagrams.read(diagrams.MACHINES / f"{name}.asl.json"))
+    text = json.dumps(state_diagrams.read(state_diagrams.MACHINES / f"{name}.asl.json"))
     return json.loads(re.sub(r"<<([a-z_]+)>>", lambda match: TOKENS[match[1]], text))
 
 

@@ -8,7 +8,9 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from functions.common.inference_id import MAX_RUN
-from scripts.batches import (
+from scripts.cli.app import app
+from scripts.deployment.outputs import NotDeployed
+from scripts.workflow.batch import (
     Batch,
     Batches,
     InvalidManifest,
@@ -17,10 +19,8 @@ from scripts.batches import (
     PictureUnseen,
     Undecided,
 )
-from scripts.deployment import NotDeployed
-from scripts.ledger import RetentionUnknown
-from scripts.scones.cli import app
-from scripts.workflow import OWN_PREFIXES, Workflow
+from scripts.workflow.client import OWN_PREFIXES, Workflow
+from scripts.workflow.ledger import RetentionUnknown
 from tests.unit.conftest import BUCKET
 
 ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -254,7 +254,7 @@ def aged(monkeypatch):
             def now(cls, tz=None):
                 return datetime.now(tz) + timedelta(days=days)
 
-        monkeypatch.setattr("scripts.batches.datetime", Later)
+        monkeypatch.setattr("scripts.workflow.batch.datetime", Later)
 
     return age
 
@@ -272,13 +272,13 @@ def started(deployment, monkeypatch):
             return Batch("b", "arn", count)
         return None
 
-    monkeypatch.setattr("scripts.scones.batch.ASK_ABOVE", 2)
-    monkeypatch.setattr("scripts.scones.batch.find_deployment", lambda _: deployment)
-    monkeypatch.setattr("scripts.scones.batch._wait", lambda batches, batch: "SUCCEEDED")
-    monkeypatch.setattr("scripts.scones.batch._show", lambda *_: None)
+    monkeypatch.setattr("scripts.cli.commands.batch.ASK_ABOVE", 2)
+    monkeypatch.setattr("scripts.cli.commands.batch.find_deployment", lambda _: deployment)
+    monkeypatch.setattr("scripts.cli.commands.batch._wait", lambda batches, batch: "SUCCEEDED")
+    monkeypatch.setattr("scripts.cli.commands.batch._show", lambda *_: None)
     monkeypatch.setattr(Batches, "start", start)
     monkeypatch.setattr(Batches, "summary", lambda *_: None)
-    monkeypatch.setattr("scripts.scones.batch._exit_code", lambda *_: 0)
+    monkeypatch.setattr("scripts.cli.commands.batch._exit_code", lambda *_: 0)
     return numbers
 
 

@@ -6,8 +6,8 @@ import json
 import captures
 import pytest
 
-from scripts.captured import Broken, Inference, read
-from training_scripts.objects import NoSuchObject
+from scripts.common.s3 import NoSuchObject
+from scripts.report.data_capture import Broken, Inference, read
 
 
 def no_client():

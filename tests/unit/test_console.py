@@ -12,10 +12,10 @@ from rich.text import Text
 from typer.main import except_hook
 from typer.testing import CliRunner
 
-from scripts.checks import FAILED, Check
-from scripts.scones import console
-from scripts.scones.cli import app
-from scripts.workflow import Outcome
+from scripts.cli import console
+from scripts.cli.app import app
+from scripts.operations.check import FAILED, Check
+from scripts.workflow.client import Outcome
 from training_scripts.terminal import Terminal
 
 AWKWARD = ["IMG [copy].jpg", ":car:.jpg", "[red]x.jpg", "back\\"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.terraform_cli import ROOT
+from scripts.deployment.terraform import ROOT
 from tests.performance import cost_per_million
 
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scripts import costs
-from scripts.prices import Volume
+from scripts.operations import cost
+from scripts.operations.prices import Volume
 from tests.unit.test_prices import BUCKET, ENDPOINT, KEY, SCALING
 
 DEPLOYED = [BUCKET, KEY, *ENDPOINT, SCALING]
@@ -20,7 +20,7 @@ def deployment(deployment):
 
 
 def test_idle_is_what_remains_with_the_endpoint_off_and_no_pictures():
-    done = costs.estimate(DEPLOYED, "us-east-1", Volume())
+    done = cost.estimate(DEPLOYED, "us-east-1", Volume())
 
     assert [(line.item, line.usd) for line in done.idle.lines if line.usd] == [("Keys", 1.0)]
     assert done.idle.usd == 1.0
@@ -28,11 +28,11 @@ def test_idle_is_what_remains_with_the_endpoint_off_and_no_pictures():
 
 
 def test_without_an_endpoint_the_month_is_no_promise_and_the_note_says_so():
-    assert "no model is promoted yet" in costs.estimate([BUCKET, KEY], "us-east-1", Volume()).month.notes[0]
+    assert "no model is promoted yet" in cost.estimate([BUCKET, KEY], "us-east-1", Volume()).month.notes[0]
 
 
 def test_one_more_picture_costs_less_than_a_picture_on_average():
-    done = costs.estimate(DEPLOYED, "us-east-1", Volume(pictures=1_000))
+    done = cost.estimate(DEPLOYED, "us-east-1", Volume(pictures=1_000))
 
     assert done.month.per_picture == pytest.approx(done.month.usd / 1_000)
     assert 0 < done.month.per_further_picture < done.month.per_picture / 10
@@ -60,12 +60,12 @@ def test_this_month_counts_its_own_decisions_and_the_hours_since_the_endpoint_is
     sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="c")
     created = sagemaker.describe_endpoint(EndpointName=name)["CreationTime"]
-    done = costs.estimate(DEPLOYED, "us-east-1", Volume())
+    done = cost.estimate(DEPLOYED, "us-east-1", Volume())
 
     end_of_month = (first + timedelta(days=31)).replace(day=1) - timedelta(seconds=1)
     now = min(created + timedelta(hours=2), end_of_month)
 
-    lines = {line.item: line for line in costs.so_far(deployment, done, now)}
+    lines = {line.item: line for line in cost.so_far(deployment, done, now)}
 
     assert lines["Pictures"].formula.startswith("2 decided x $")
     assert lines["Pictures"].usd == pytest.approx(2 * done.month.per_further_picture)
@@ -75,23 +75,23 @@ def test_this_month_counts_its_own_decisions_and_the_hours_since_the_endpoint_is
 
 
 def test_an_endpoint_that_is_off_has_no_hours(deployment):
-    done = costs.estimate(DEPLOYED, "us-east-1", Volume())
+    done = cost.estimate(DEPLOYED, "us-east-1", Volume())
 
-    lines = {line.item: line for line in costs.so_far(deployment, done, datetime.now(UTC))}
+    lines = {line.item: line for line in cost.so_far(deployment, done, datetime.now(UTC))}
 
     assert lines["Endpoint"].usd == 0
 
 
 def test_a_deployment_of_today_has_cost_hours_and_an_older_one_the_month_so_far(deployment):
-    done = costs.estimate(DEPLOYED, "us-east-1", Volume())
+    done = cost.estimate(DEPLOYED, "us-east-1", Volume())
     created = deployment.client("kms").describe_key(KeyId=deployment.key_arn)["KeyMetadata"]["CreationDate"]
     first = created.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     next_month = (first + timedelta(days=31)).replace(day=1)
     now = min(created + timedelta(hours=2), next_month - timedelta(seconds=1))
 
-    (young,) = (line for line in costs.so_far(deployment, done, now) if line.item == "Keys")
+    (young,) = (line for line in cost.so_far(deployment, done, now) if line.item == "Keys")
     (old,) = (
-        line for line in costs.so_far(deployment, done, next_month + timedelta(days=1)) if line.item == "Keys"
+        line for line in cost.so_far(deployment, done, next_month + timedelta(days=1)) if line.item == "Keys"
     )
 
     assert young.usd == pytest.approx((now - created).total_seconds() / 3600 / 730)

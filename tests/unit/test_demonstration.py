@@ -3,9 +3,9 @@
 import pytest
 from PIL import Image
 
-from scripts import demonstration
-from scripts.demonstration import DECIDED, NoPictures, Sample
-from scripts.workflow import Outcome
+from scripts.workflow import demo_pictures
+from scripts.workflow.client import Outcome
+from scripts.workflow.demo_pictures import DECIDED, NoPictures, Sample
 
 
 def outcome(status: str, label: str | None = None) -> Outcome:
@@ -21,7 +21,7 @@ def outcome(status: str, label: str | None = None) -> Outcome:
 
 
 def test_the_drawn_pictures_cover_every_way_to_end(tmp_path):
-    samples = demonstration.drawn(tmp_path, seed=1)
+    samples = demo_pictures.drawn(tmp_path, seed=1)
 
     assert {word for sample in samples for word in sample.expected} == DECIDED
     assert all(sample.path.stat().st_size > 0 for sample in samples)
@@ -31,7 +31,7 @@ def test_the_same_seed_draws_the_same_pictures(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
 
-    first, second = demonstration.drawn(tmp_path / "a", 7), demonstration.drawn(tmp_path / "b", 7)
+    first, second = demo_pictures.drawn(tmp_path / "a", 7), demo_pictures.drawn(tmp_path / "b", 7)
 
     assert [sample.path.read_bytes() for sample in first] == [sample.path.read_bytes() for sample in second]
 
@@ -41,7 +41,7 @@ def test_a_folder_named_after_a_class_labels_its_files(tmp_path):
         (tmp_path / place).parent.mkdir()
         Image.new("RGB", (8, 8)).save(tmp_path / place)
 
-    samples = demonstration.from_folder(tmp_path)
+    samples = demo_pictures.from_folder(tmp_path)
 
     assert [(sample.path.name, sample.label) for sample in samples] == [
         ("one.png", "bicycle"),
@@ -51,7 +51,7 @@ def test_a_folder_named_after_a_class_labels_its_files(tmp_path):
 
 def test_an_empty_folder_is_named(tmp_path):
     with pytest.raises(NoPictures, match="holds no files"):
-        demonstration.from_folder(tmp_path)
+        demo_pictures.from_folder(tmp_path)
 
 
 def test_an_accepted_picture_with_the_wrong_label_is_a_surprise(tmp_path):
@@ -72,7 +72,7 @@ def test_a_picture_of_ones_own_may_end_in_any_decision_but_not_fail(tmp_path):
 def test_accuracy_counts_labelled_pictures_whatever_their_confidence(tmp_path):
     bicycle, unknown = Sample(tmp_path, "bicycle", DECIDED), Sample(tmp_path, None, DECIDED)
 
-    summary = demonstration.summarise(
+    summary = demo_pictures.summarise(
         [
             (bicycle, outcome("ACCEPTED", "bicycle")),
             (bicycle, outcome("LOW_CONFIDENCE", "bicycle")),
@@ -86,4 +86,4 @@ def test_accuracy_counts_labelled_pictures_whatever_their_confidence(tmp_path):
 
 
 def test_without_labels_there_is_no_accuracy(tmp_path):
-    assert demonstration.summarise([(Sample(tmp_path, None, DECIDED), outcome("ACCEPTED"))]).accuracy is None
+    assert demo_pictures.summarise([(Sample(tmp_path, None, DECIDED), outcome("ACCEPTED"))]).accuracy is None

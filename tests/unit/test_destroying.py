@@ -11,13 +11,14 @@ from click.testing import Result
 from inhabited_account import NUMBER, REGION, client, deploy, sweep_of, there
 from typer.testing import CliRunner
 
-from scripts import buckets, destroying, plans
-from scripts.destroying import NotSeen, Protected, StillDeployed, Target
-from scripts.identity import Account, Backend, Identity, StateLocked, WrongDeployment, read_state
-from scripts.local_stack import silent
-from scripts.scones.cli import app
-from scripts.sweeping import ClientError, Sweep
-from scripts.terraform_cli import TerraformFailed
+from scripts.cli.app import app
+from scripts.common import buckets
+from scripts.deployment.identity import Account, Backend, Identity, StateLocked, WrongDeployment, read_state
+from scripts.deployment.terraform import TerraformFailed
+from scripts.operations import destroy, plan
+from scripts.operations.destroy import NotSeen, Protected, StillDeployed, Target
+from scripts.operations.leftovers import ClientError, Sweep
+from scripts.operations.local_stack import silent
 
 PLACE = f"scones-dev in {NUMBER}"
 BACKEND = Backend("scones-dev-state", "dev/terraform.tfstate", REGION, use_lockfile=True)
@@ -105,7 +106,7 @@ def target(account, terraform):
 @pytest.fixture
 def scones(target, monkeypatch):
     """Calls `scones destroy` and `scones cleanup` on scones-dev."""
-    monkeypatch.setattr(destroying, "target", lambda *_: target())
+    monkeypatch.setattr(destroy, "target", lambda *_: target())
 
     def call(*arguments: str, **given) -> Result:
         return CliRunner().invoke(app, [arguments[0], "--env", "dev", *arguments[1:]], **given)
@@ -130,31 +131,31 @@ def test_protected_data_is_refused_with_what_lifts_it(target):
         Protected,
         match=r"protect_data = false in terraform/environments/dev\.tfvars.*apply -var-file=environments/dev\.tfvars",
     ):
-        destroying.check_unprotected(target(protect_data=True))
+        destroy.check_unprotected(target(protect_data=True))
 
-    destroying.check_unprotected(target())
+    destroy.check_unprotected(target())
 
 
 def test_a_setting_that_was_not_applied_yet_protects_on(target):
     client("dynamodb").update_table(TableName="scones-dev-ledger", DeletionProtectionEnabled=True)
 
     with pytest.raises(Protected, match="was applied with protect_data = true"):
-        destroying.check_unprotected(target())
+        destroy.check_unprotected(target())
 
 
 def test_a_bucket_that_was_applied_as_protected_protects_on(target, terraform):
     terraform.protects = True
 
     with pytest.raises(Protected, match="was applied with protect_data = true"):
-        destroying.check_unprotected(target())
+        destroy.check_unprotected(target())
 
 
 def test_what_terraform_keeps_is_no_leftover(target, terraform):
     with pytest.raises(StillDeployed, match=r"2 resources.*make destroy ENV=dev"):
-        destroying.check_gone(target())
+        destroy.check_gone(target())
 
     terraform.kept.clear()
-    destroying.check_gone(target())
+    destroy.check_gone(target())
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_what_could_not_be_looked_at_stops_the_removal(scones, target, monkeypat
         target().terraform.kept.clear()
     seen, before = target(), there("scones-dev")
     refuse(seen.sweep, monkeypatch, service, operation)
-    monkeypatch.setattr(destroying, "target", lambda *_: seen)
+    monkeypatch.setattr(destroy, "target", lambda *_: seen)
 
     done = scones(verb, "--yes")
 
@@ -180,7 +181,7 @@ def test_what_could_not_be_looked_at_stops_the_removal(scones, target, monkeypat
     assert "what was found stays" in done.stderr
     assert there("scones-dev") == before
     with pytest.raises(NotSeen):
-        destroying.clean(seen, seen.sweep.find(silent), silent)
+        destroy.clean(seen, seen.sweep.find(silent), silent)
 
 
 @pytest.mark.parametrize("verb", ["destroy", "cleanup"])
@@ -228,7 +229,7 @@ def test_a_state_that_was_replaced_meanwhile_is_refused(target, terraform):
     for other in ("", terraform.pulled().replace('"lineage": "a"', '"lineage": "b"')):
         terraform.state = other
         with pytest.raises(WrongDeployment, match="was replaced meanwhile"):
-            destroying.clean(seen, seen.sweep.find(silent), silent)
+            destroy.clean(seen, seen.sweep.find(silent), silent)
 
 
 def test_what_has_no_tags_is_shown_by_name_before_the_question(scones):
@@ -267,17 +268,17 @@ def test_a_state_without_a_lock_is_refused(account):
 def test_what_somebody_applied_while_the_command_asked_is_not_removed(target, terraform):
     before = there("scones-dev")
     planned_for = target()
-    planned = destroying.plan(planned_for)
+    planned = destroy.plan(planned_for)
     terraform.serial += 1
     with pytest.raises(TerraformFailed, match="stale"):
-        destroying.destroy(planned_for, planned, silent)
+        destroy.destroy(planned_for, planned, silent)
 
     terraform.kept.clear()
     cleaned = target()
     swept = cleaned.sweep.find(silent)
     terraform.kept = ["bucket"]
     with pytest.raises(StillDeployed):
-        destroying.clean(cleaned, swept, silent)
+        destroy.clean(cleaned, swept, silent)
 
     assert there("scones-dev") == before
 
@@ -288,7 +289,7 @@ def test_a_destroy_goes_on_wherever_it_was_cut_off(target, terraform, monkeypatc
     deploy("scones-dev2", "scones", "dev2")
     before, neighbour = there("scones-dev"), there("scones-dev2")
     cut: Counter[str] = Counter()
-    monkeypatch.setattr(plans, "plan_path", lambda name: f"{name}.tfplan")
+    monkeypatch.setattr(plan, "plan_path", lambda name: f"{name}.tfplan")
 
     def step(text, _share):
         kind = text.partition(" scones")[0] if text.startswith("Removing") else text
@@ -301,8 +302,8 @@ def test_a_destroy_goes_on_wherever_it_was_cut_off(target, terraform, monkeypatc
     for _ in range(100):
         try:
             seen = target()
-            planned = destroying.plan(seen)
-            left = destroying.destroy(seen, planned, step)
+            planned = destroy.plan(seen)
+            left = destroy.destroy(seen, planned, step)
             break
         except KeyboardInterrupt:
             if not cut["terraform destroys bucket"]:

@@ -7,8 +7,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scripts import diagnosis, plans, terraform_cli
-from scripts.checks import FAILED, OK, SKIPPED
+from scripts.deployment import terraform
+from scripts.operations import doctor, plan
+from scripts.operations.check import FAILED, OK, SKIPPED
 
 PROVISIONED = {
     "enabled": True,
@@ -32,7 +33,7 @@ def account():
             "endpoint": PROVISIONED,
             "subscribers": {"you@example.com": ["alarm"]},
         }
-        return diagnosis.Account(settings | changes, boto3.Session())
+        return doctor.Account(settings | changes, boto3.Session())
 
     return make
 
@@ -81,7 +82,7 @@ def test_credentials_of_another_account_than_the_models_are_found(account):
 def test_the_bucket_of_the_state_is_named_and_there(  # noqa: PLR0917 - fixtures
     account, monkeypatch, tmp_path, bucket, state, why
 ):
-    monkeypatch.setattr(plans, "ENVIRONMENTS", tmp_path)
+    monkeypatch.setattr(plan, "ENVIRONMENTS", tmp_path)
     (tmp_path / "test.s3.tfbackend").write_text(f'key = "test/terraform.tfstate"\nbucket = "{bucket}"\n')
     boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="scones-state-123456789012")
 
@@ -149,7 +150,7 @@ def test_a_serverless_endpoint_counts_by_its_concurrency(account, answers):
 def test_what_nobody_may_ask_is_skipped_with_the_permission_that_is_missing(account, answers):
     answers({"__type": "AccessDeniedException", "message": "no"}, status=400)
 
-    check = diagnosis._asked("instances", account().instances)
+    check = doctor._asked("instances", account().instances)
 
     assert (check.state, check.remedy) == (SKIPPED, "Allow ListServiceQuotas.")
 
@@ -175,10 +176,10 @@ def test_subscribers_are_looked_up_where_the_topics_exist(account):
 
 def test_a_missing_terraform_is_found_with_what_to_install(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    terraform_cli.executable.cache_clear()
+    terraform.executable.cache_clear()
 
-    found = {check.what: check for check in diagnosis.tools()}
-    terraform_cli.executable.cache_clear()
+    found = {check.what: check for check in doctor.tools()}
+    terraform.executable.cache_clear()
 
     assert found["python"].state == OK
     assert found["terraform"].state == FAILED
@@ -186,9 +187,9 @@ def test_a_missing_terraform_is_found_with_what_to_install(monkeypatch):
 
 
 def test_functions_that_are_not_packaged_are_found(monkeypatch, tmp_path):
-    monkeypatch.setattr(terraform_cli, "ROOT", tmp_path)
-    assert diagnosis.packages().remedy == "make package"
+    monkeypatch.setattr(terraform, "ROOT", tmp_path)
+    assert doctor.packages().remedy == "make package"
 
     (tmp_path / "build" / "aws").mkdir(parents=True)
     (tmp_path / "build" / "aws" / "manifest.json").touch()
-    assert diagnosis.packages().state == OK
+    assert doctor.packages().state == OK

@@ -4,15 +4,15 @@ import re
 
 import pytest
 
-from scripts import diagrams
+from scripts.devtools import state_diagrams
 
 
 def drawn(machine):
-    return diagrams.diagram(machine).splitlines()
+    return state_diagrams.diagram(machine).splitlines()
 
 
 def test_the_page_shows_what_is_on_disk():
-    assert diagrams.PAGE.read_text(encoding="utf-8") == diagrams.page(), "run: make diagrams"
+    assert state_diagrams.PAGE.read_text(encoding="utf-8") == state_diagrams.page(), "run: make diagrams"
 
 
 def states(machine):
@@ -22,9 +22,9 @@ def states(machine):
             yield from states(inner)
 
 
-@pytest.mark.parametrize("path", diagrams.machines(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", state_diagrams.machines(), ids=lambda path: path.name)
 def test_every_state_is_drawn_once_and_every_way_out_of_it_is_an_arrow(path):
-    machine = diagrams.read(path)
+    machine = state_diagrams.read(path)
     lines = drawn(machine)
 
     found = list(states(machine))

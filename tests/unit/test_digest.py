@@ -11,7 +11,7 @@ from functions.send_alert.handler import lambda_handler
 from functions.send_alert.message import compose
 from functions.send_alert.occurrence import understand
 from functions.send_alert.waiting import Picture, Waiting, count_waiting
-from scripts.ledger import Ledger
+from scripts.workflow.ledger import Ledger
 
 NOON = "2026-11-28T12:00:00Z"
 DIGEST = {"category": "digest", "hours": 24, "time": NOON}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.deployment import Deployment
-from scripts.ledger import Ledger, RetentionUnknown, Selection
+from scripts.deployment.outputs import Deployment
 from scripts.local_aws.jsonata_queries import evaluate, to_jsonata
-from scripts.reviews import Reviews
-from scripts.state_machine_rules import states as contained
+from scripts.policy.state_machine_rules import states as contained
+from scripts.review.queue import Reviews
+from scripts.workflow.ledger import Ledger, RetentionUnknown, Selection
 from tests.unit.conftest import BUCKET
 
 FOLDER = Path(__file__).resolve().parents[2] / "statemachine"

@@ -8,10 +8,10 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from functions.common.inference_id import inference_id, picture_hash
-from scripts.forgetting import ForgetFailed, Forgetting
-from scripts.local_stack import silent
-from scripts.scones.cli import app
-from scripts.workflow import NoSuchPicture, Workflow
+from scripts.cli.app import app
+from scripts.operations.local_stack import silent
+from scripts.workflow.client import NoSuchPicture, Workflow
+from scripts.workflow.forget import ForgetFailed, Forgetting
 from tests.unit.conftest import BUCKET
 
 ODD = 'incoming/a "b"\n+%20 Fahrräder 🚲.jpg'
@@ -427,7 +427,7 @@ def denied(deployment, monkeypatch):
             return answer
 
         monkeypatch.setattr(type(deployment), "client", client)
-        monkeypatch.setattr("scripts.scones.forget.find_deployment", lambda _: deployment)
+        monkeypatch.setattr("scripts.cli.commands.forget.find_deployment", lambda _: deployment)
 
     return deny
 
@@ -477,7 +477,7 @@ def test_what_names_no_object_is_refused(workflow, uri):
 
 @pytest.mark.parametrize("uri", [f"s3://{BUCKET}/incoming/mistyped.jpg", "s3://elsewhere/incoming/a.jpg"])
 def test_what_was_not_found_does_not_read_like_something_removed(deployment, upload, monkeypatch, uri):
-    monkeypatch.setattr("scripts.scones.forget.find_deployment", lambda _: deployment)
+    monkeypatch.setattr("scripts.cli.commands.forget.find_deployment", lambda _: deployment)
     upload("incoming/a.jpg")
 
     result = CliRunner().invoke(app, ["forget", uri])
@@ -487,7 +487,7 @@ def test_what_was_not_found_does_not_read_like_something_removed(deployment, upl
 
 
 def test_a_folder_is_told_to_be_no_prefix(deployment, upload, monkeypatch):
-    monkeypatch.setattr("scripts.scones.forget.find_deployment", lambda _: deployment)
+    monkeypatch.setattr("scripts.cli.commands.forget.find_deployment", lambda _: deployment)
     upload("incoming/a.jpg")
 
     result = CliRunner().invoke(app, ["forget", f"s3://{BUCKET}/incoming/"])

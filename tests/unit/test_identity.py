@@ -7,11 +7,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scripts import identity, plans, terraform_cli
-from scripts.deployment import NotDeployed
-from scripts.identity import StateUnreadable, WrongDeployment
-from scripts.scones import console
-from scripts.terraform_cli import TerraformFailed
+from scripts.cli import console
+from scripts.deployment import identity, terraform
+from scripts.deployment.identity import StateUnreadable, WrongDeployment
+from scripts.deployment.outputs import NotDeployed
+from scripts.deployment.terraform import TerraformFailed
+from scripts.operations import plan
 
 BACKEND = {
     "bucket": "scones-state-111122223333",
@@ -195,11 +196,11 @@ def test_never_applied_destroyed_and_unreadable_are_three_answers(world):
             world.find()
 
 
-@pytest.mark.parametrize("ask", [console.find_deployment, lambda _: plans.on_aws("dev", print)])
+@pytest.mark.parametrize("ask", [console.find_deployment, lambda _: plan.on_aws("dev", print)])
 def test_every_command_asks_it(world, monkeypatch, ask):
     world.find()
-    monkeypatch.setattr(terraform_cli, "run", world.terraform)
-    monkeypatch.setattr(plans, "settings", lambda _: world.settings)
+    monkeypatch.setattr(terraform, "run", world.terraform)
+    monkeypatch.setattr(plan, "settings", lambda _: world.settings)
     monkeypatch.setenv("TF_DATA_DIR", world.variables["TF_DATA_DIR"])
     world.workspace = "prod"
 
@@ -209,7 +210,7 @@ def test_every_command_asks_it(world, monkeypatch, ask):
 
 VERBS = [
     path
-    for path in sorted((terraform_cli.ROOT / "scripts" / "scones").glob("*.py"))
+    for path in sorted((terraform.ROOT / "scripts" / "scones").glob("*.py"))
     if '"--env"' in path.read_text(encoding="utf-8") and path.stem != "doctor"
 ]
 

@@ -9,9 +9,9 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from scripts.scones.cli import app
-from training_scripts import image
-from training_scripts.image import ImageError
+from scripts.cli.app import app
+from scripts.deployment import serving_image
+from scripts.deployment.serving_image import ImageError
 
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/scones-dev-serving"
 DIGEST = "sha256:" + "ab" * 32
@@ -60,21 +60,21 @@ def ecr():
 def test_the_image_is_built_for_the_endpoints_platform_pushed_and_named_by_digest(docker, ecr):
     lines: list[str] = []
 
-    pushed = image.build_and_push(REPOSITORY, ecr, lines.append)
+    pushed = serving_image.build_and_push(REPOSITORY, ecr, lines.append)
 
     assert pushed == f"{REPOSITORY}@{DIGEST}"
     words = docker()[-1]["words"]
     assert words[:2] == ["buildx", "build"]
     assert words[words.index("--platform") + 1] == "linux/amd64"
-    assert words[words.index("--tag") + 1] == f"{REPOSITORY}:{image.digest()[:12]}"
+    assert words[words.index("--tag") + 1] == f"{REPOSITORY}:{serving_image.digest()[:12]}"
     assert {"--push", "--provenance=false"} <= set(words)
-    assert Path(words[words.index("--file") + 1]) == image.DOCKERFILE
-    assert Path(words[-1]) == image.ROOT
+    assert Path(words[words.index("--file") + 1]) == serving_image.DOCKERFILE
+    assert Path(words[-1]) == serving_image.ROOT
     assert "#1 building" in lines
 
 
 def test_the_password_goes_to_docker_by_its_input_never_by_its_arguments(docker, ecr):
-    image.build_and_push(REPOSITORY, ecr, lambda _: None)
+    serving_image.build_and_push(REPOSITORY, ecr, lambda _: None)
 
     (login,) = [call for call in docker() if call["words"][0] == "login"]
     assert login["words"] == ["login", "--username", "AWS", "--password-stdin", REPOSITORY.partition("/")[0]]
@@ -92,10 +92,10 @@ def test_an_image_of_the_same_sources_is_not_built_twice(docker, ecr):
         }
     )
     put = ecr.put_image(
-        repositoryName="scones-dev-serving", imageManifest=manifest, imageTag=image.digest()[:12]
+        repositoryName="scones-dev-serving", imageManifest=manifest, imageTag=serving_image.digest()[:12]
     )
 
-    pushed = image.build_and_push(REPOSITORY, ecr, lambda _: None)
+    pushed = serving_image.build_and_push(REPOSITORY, ecr, lambda _: None)
 
     assert pushed == f"{REPOSITORY}@{put['image']['imageId']['imageDigest']}"
     assert docker() == []
@@ -114,7 +114,7 @@ def test_each_failure_of_docker_says_what_it_said_and_what_to_do(docker, ecr, mo
     monkeypatch.setenv("FAILS", fails)
 
     with pytest.raises(ImageError, match=f"(?s){said}|{said}.*daemon"):
-        image.build_and_push(REPOSITORY, ecr, lambda _: None)
+        serving_image.build_and_push(REPOSITORY, ecr, lambda _: None)
 
 
 def test_a_client_without_an_engine_is_one_line_and_exit_code_1(docker, monkeypatch):
@@ -146,18 +146,18 @@ def test_the_one_machine_aws_needs_no_image_and_says_so(docker):
 
 
 def test_the_tag_changes_with_every_source_of_the_image(tmp_path, monkeypatch):
-    before = image.digest()
+    before = serving_image.digest()
     copy = tmp_path / "copy"
-    for path in image.sources():
-        target = copy / path.relative_to(image.ROOT)
+    for path in serving_image.sources():
+        target = copy / path.relative_to(serving_image.ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
-    monkeypatch.setattr(image, "ROOT", copy)
-    monkeypatch.setattr(image, "DOCKERFILE", copy / "training_scripts" / "Dockerfile")
-    assert image.digest() == before
+    monkeypatch.setattr(serving_image, "ROOT", copy)
+    monkeypatch.setattr(serving_image, "DOCKERFILE", copy / "training_scripts" / "Dockerfile")
+    assert serving_image.digest() == before
 
-    for path in image.sources():
+    for path in serving_image.sources():
         content = path.read_bytes()
         path.write_bytes(content + b"\n")
-        assert image.digest() != before, path
+        assert serving_image.digest() != before, path
         path.write_bytes(content)

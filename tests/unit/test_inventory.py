@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts import inventory
+from scripts.policy import inventory
 
 TOPIC = "module.alerts.aws_sns_topic.alerts"
 

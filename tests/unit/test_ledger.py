@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from scripts.ledger import Ledger, Selection, plain
+from scripts.workflow.ledger import Ledger, Selection, plain
 
 
 @pytest.fixture

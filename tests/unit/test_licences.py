@@ -4,7 +4,7 @@ from email.message import Message
 
 import pytest
 
-from scripts import licences
+from scripts.deployment import licences
 
 
 def facts(**headers: str) -> Message:

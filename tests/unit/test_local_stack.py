@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from typer.testing import CliRunner
 
-from scripts import diagnosis
-from scripts.checks import FAILED
-from scripts.deployment import NotDeployed
-from scripts.local_stack import LocalStack, StackBusy, StackFailed, StackSilent
-from scripts.scones.cli import app
+from scripts.cli.app import app
+from scripts.deployment.outputs import NotDeployed
+from scripts.operations import doctor
+from scripts.operations.check import FAILED
+from scripts.operations.local_stack import LocalStack, StackBusy, StackFailed, StackSilent
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -41,7 +41,7 @@ def server(tmp_path):
 @pytest.fixture
 def silent(server, monkeypatch):
     """The server's process, stopped by a signal: it lives and does not answer."""
-    monkeypatch.setattr("scripts.local_stack.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("scripts.operations.local_stack.ANSWER_SECONDS", 0.2)
     pid = server.server["pid"]
     os.kill(pid, signal.SIGSTOP)
     yield pid
@@ -153,14 +153,14 @@ def test_what_a_crash_or_a_reboot_has_left_is_no_deployment(stack, process):
     for ask in (stack.deployment, stack.outbox, lambda: stack.terraform("output")):
         with pytest.raises(NotDeployed, match="does not answer any more: `scones down`, then `scones up`"):
             ask()
-    assert diagnosis.this_machine(stack).state == FAILED
+    assert doctor.this_machine(stack).state == FAILED
 
 
 def test_up_prints_what_a_shell_needs_to_reach_the_stack(stack, process, service, monkeypatch):
     server = process()
     left_behind(stack, server.pid, health(service, {"status": "ok", "pid": server.pid}))
     (stack.folder / "outputs.json").write_text("{}", encoding="utf-8")
-    monkeypatch.setattr("scripts.scones.up.DEFAULT_FOLDER", stack.folder)
+    monkeypatch.setattr("scripts.cli.commands.up.DEFAULT_FOLDER", stack.folder)
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
 
@@ -211,9 +211,9 @@ def everything(stack):
 
 
 def test_up_leaves_a_stack_alone_that_lives_but_does_not_answer(server, silent, monkeypatch):
-    monkeypatch.setattr("scripts.scones.up.DEFAULT_FOLDER", server.folder)
-    monkeypatch.setattr("scripts.local_stack.DEFAULT_FOLDER", server.folder)
-    monkeypatch.setattr("scripts.local_stack._package", lambda progress: None)
+    monkeypatch.setattr("scripts.cli.commands.up.DEFAULT_FOLDER", server.folder)
+    monkeypatch.setattr("scripts.operations.local_stack.DEFAULT_FOLDER", server.folder)
+    monkeypatch.setattr("scripts.operations.local_stack._package", lambda progress: None)
     before = everything(server)
 
     result = CliRunner().invoke(app, ["up"])
@@ -243,7 +243,7 @@ def test_a_silent_server_is_known_where_there_is_no_ps(server, silent, monkeypat
 
 
 def test_down_ends_a_server_that_was_stopped_by_a_signal(server, silent, monkeypatch):
-    monkeypatch.setattr("scripts.scones.down.DEFAULT_FOLDER", server.folder)
+    monkeypatch.setattr("scripts.cli.commands.down.DEFAULT_FOLDER", server.folder)
 
     result = CliRunner().invoke(app, ["down"])
 
@@ -286,8 +286,8 @@ def test_of_many_who_start_it_at_once_one_does(tmp_path):
 
 
 def test_a_second_demo_leaves_the_first_alone(server, monkeypatch):
-    monkeypatch.setattr("scripts.scones.demo.WORK", server.folder.parent)
-    monkeypatch.setattr("scripts.local_stack._package", lambda progress: None)
+    monkeypatch.setattr("scripts.cli.commands.demo.WORK", server.folder.parent)
+    monkeypatch.setattr("scripts.operations.local_stack._package", lambda progress: None)
     server.folder.rename(server.folder.with_name("demo"))
 
     result = CliRunner().invoke(app, ["demo"])

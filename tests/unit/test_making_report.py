@@ -4,9 +4,9 @@ import captures
 import pytest
 
 from functions.common.inference_id import inference_id
-from scripts.local_stack import SHIPPED_MODEL, silent
-from scripts.making_report import LabelsWouldBeLost, NothingToShow, make
-from scripts.report import Truths, read_truths
+from scripts.operations.local_stack import SHIPPED_MODEL, silent
+from scripts.report.build import LabelsWouldBeLost, NothingToShow, make
+from scripts.report.records import Truths, read_truths
 from training_scripts import artifact
 
 

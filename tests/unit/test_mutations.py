@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from scripts import policy_rules
-from scripts.mutations import GONE, REPLACED, SourceWeakening, Weakening, of_plan, of_source
+from scripts.policy import rules
+from scripts.policy.mutations import GONE, REPLACED, SourceWeakening, Weakening, of_plan, of_source
 
 STATEMENT = {
     "Sid": "ReadModels",
@@ -186,7 +186,7 @@ def test_a_subscription_that_filters_for_something_else_is_noticed():
     alerts["resource_changes"][0]["address"] = address
     alerts["resource_changes"].append(alerts["resource_changes"][0] | alarms)
     alerts["variables"] = {"subscribers": {"value": {"a@example.com": chosen}}}
-    rule = policy_rules.subscribers_hear_what_they_chose
+    rule = rules.subscribers_hear_what_they_chose
     assert [*rule(alerts)] == []
     weak = Weakening("list", address, ("filter_policy", "category"), ["alarm"]).applied(alerts)
     assert [*rule(weak)] == [f"{address}: it filters for ['alarm'], chosen are {chosen}"]

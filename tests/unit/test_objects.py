@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from training_scripts import objects
-from training_scripts.objects import NoSuchObject
+from scripts.common import s3
+from scripts.common.s3 import NoSuchObject
 
 
 @pytest.fixture
@@ -24,19 +24,19 @@ def test_a_path_is_itself_and_needs_no_client():
     def none() -> None:
         raise AssertionError
 
-    with objects.local("some/where", none) as path:
+    with s3.local("some/where", none) as path:
         assert path == Path("some/where")
 
 
 def test_an_object_is_a_file_while_it_is_needed(client):
-    with objects.local("s3://pictures/models/m/model.tar.gz", client) as path:
+    with s3.local("s3://pictures/models/m/model.tar.gz", client) as path:
         assert (path.name, path.read_bytes()) == ("model.tar.gz", b"models/m/model.tar.gz")
     assert not path.exists()
 
 
 @pytest.mark.parametrize("uri", ["s3://pictures/data/set/", "s3://pictures/data/set"])
 def test_a_prefix_is_a_folder_of_all_that_is_under_it_and_of_nothing_beside_it(client, uri):
-    with objects.local(uri, client) as folder:
+    with s3.local(uri, client) as folder:
         files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         assert files == {"train/a/1.png", "manifest.json"}
 
@@ -44,7 +44,7 @@ def test_a_prefix_is_a_folder_of_all_that_is_under_it_and_of_nothing_beside_it(c
 def test_a_key_that_would_leave_the_folder_is_passed_over(client):
     client().put_object(Bucket="pictures", Key="data/set/../../../escaped", Body=b"x")
 
-    with objects.local("s3://pictures/data/set/", client) as folder:
+    with s3.local("s3://pictures/data/set/", client) as folder:
         assert len([path for path in folder.rglob("*") if path.is_file()]) == 2
 
 
@@ -52,7 +52,7 @@ def test_a_key_that_looks_like_an_absolute_path_stays_in_the_folder(client, tmp_
     escaped = tmp_path / "escaped"
     client().put_object(Bucket="pictures", Key=f"data/set/{escaped}", Body=b"x")
 
-    with objects.local("s3://pictures/data/set/", client) as folder:
+    with s3.local("s3://pictures/data/set/", client) as folder:
         assert not escaped.exists()
         assert (folder / escaped.relative_to("/")).read_bytes() == b"x"
 
@@ -61,17 +61,17 @@ def test_the_markers_that_the_console_makes_of_folders_are_no_files(client):
     for key in ("data/set/", "data/set/train/", "data/set/train/a/", "data/set/empty/"):
         client().put_object(Bucket="pictures", Key=key, Body=b"")
 
-    with objects.local("s3://pictures/data/set/", client) as folder:
+    with s3.local("s3://pictures/data/set/", client) as folder:
         files = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
         assert files == {"train", "train/a", "train/a/1.png", "manifest.json"}
 
 
 def test_nothing_there_is_a_clear_error(client):
-    with pytest.raises(NoSuchObject, match="s3://pictures/none"), objects.local("s3://pictures/none", client):
+    with pytest.raises(NoSuchObject, match="s3://pictures/none"), s3.local("s3://pictures/none", client):
         pass
 
 
 @pytest.mark.parametrize("uri", ["s3://pictures", "s3://pictures/", "s3://pictures//"])
 def test_a_whole_bucket_is_not_fetched_and_not_called_empty(client, uri):
-    with pytest.raises(NoSuchObject, match=f"{uri} is a whole bucket: name"), objects.local(uri, client):
+    with pytest.raises(NoSuchObject, match=f"{uri} is a whole bucket: name"), s3.local(uri, client):
         pass

@@ -35,8 +35,8 @@ def test_archives_are_read_member_by_member():
 
 # Modules that print otherwise, and why they may.
 OTHER_PRINTING = {
-    "scripts/diagrams.py": "names its own page",
-    "scripts/terraform_cli.py": "speaks before anything is installed, of this machine's own paths",
+    "scripts/devtools/state_diagrams.py": "names its own page",
+    "scripts/deployment/terraform.py": "speaks before anything is installed, of this machine's own paths",
     "training_scripts/serve.py": "writes a container's log, without rich",
     "training_scripts/terminal.py": "is what cleans",
 }

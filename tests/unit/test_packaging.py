@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from scripts import packaging
-from scripts.licences import locked
+from scripts.deployment import packages
+from scripts.deployment.licences import locked
 
-ROOT = packaging.ROOT
+ROOT = packages.ROOT
 ELF_MACHINES = {"arm64": 0xB7, "x86_64": 0x3E}
 
 
 @pytest.fixture(scope="module")
 def built():
     """The folder of each target's packages, as `make package` leaves them."""
-    return {name: packaging.build(name, lambda text: None).parent for name in packaging.targets()}
+    return {name: packages.build(name, lambda text: None).parent for name in packages.targets()}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def copy(built, tmp_path):
 
 def package_from(folder, target, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "scripts.packaging", "--target", target],
+        [sys.executable, "-m", "scripts.deployment.packages", "--target", target],
         cwd=folder,
         env=os.environ | environment,
         umask=0o077,
@@ -89,7 +89,7 @@ def test_packaging_again_touches_nothing(built):
     before = times()
     reported = []
 
-    packaging.build("aws", reported.append)
+    packages.build("aws", reported.append)
 
     assert times() == before
     assert all(text.endswith("unchanged") for text in reported)
@@ -212,7 +212,7 @@ def test_no_shared_library_misses_another_that_was_left_out(built, target):
         assert needed <= present, name
 
 
-@pytest.mark.parametrize("function", packaging.FUNCTIONS)
+@pytest.mark.parametrize("function", packages.FUNCTIONS)
 def test_a_handler_imports_from_its_package_alone(built, tmp_path, function):
     archives(built["local"])[function].extractall(tmp_path)
 
@@ -259,7 +259,7 @@ def test_templates_are_packed_with_send_alert(built):
     }
 
 
-@pytest.mark.parametrize("function", packaging.FUNCTIONS)
+@pytest.mark.parametrize("function", packages.FUNCTIONS)
 def test_a_lock_file_pins_what_the_project_itself_runs_with(function):
     def pins(path):
         return set(re.findall(r"^([\w.-]+==\S+)", path.read_text("utf-8"), re.MULTILINE))

@@ -5,11 +5,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from scripts import permission_use
-from scripts.deployment import Deployment
-from scripts.permission_use import Grant, use
-from scripts.scones import permissions
-from scripts.scones.cli import app
+from scripts.cli.app import app
+from scripts.cli.commands import permissions
+from scripts.deployment.outputs import Deployment
+from scripts.operations import permission_usage
+from scripts.operations.permission_usage import Grant, use
 
 ROLE = "arn:aws:iam::123456789012:role/scones-local-send-alert"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
@@ -81,7 +81,7 @@ def scones(monkeypatch):
         deployment = Deployment({"prefix": "scones-local", "key_arn": KEY}, {})
         stack = type("Stack", (), {"deployment": lambda self: deployment})()
         monkeypatch.setattr(permissions, "local_stack", lambda: stack)
-        monkeypatch.setattr(permission_use, "read", lambda _: reported)
+        monkeypatch.setattr(permission_usage, "read", lambda _: reported)
         return CliRunner().invoke(app, ["permissions", *options])
 
     return run

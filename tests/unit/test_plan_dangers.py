@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from scripts import plan_dangers, plan_markdown
-from scripts.plan_dangers import weakened
+from scripts.operations import plan_dangers, plan_markdown
+from scripts.operations.plan_dangers import weakened
 from tests.unit.test_plan_summary import change, summary
 
 KEPT = {"status": "Enabled", "filter": [{"prefix": "results/"}]}

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts import plan_markdown
-from scripts.plan_summary import Summary, summarise
-from scripts.prices import Volume
+from scripts.operations import plan_markdown
+from scripts.operations.plan_summary import Summary, summarise
+from scripts.operations.prices import Volume
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "module.storage.aws_s3_bucket.this"

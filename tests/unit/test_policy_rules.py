@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from scripts import policy_rules
-from scripts.judged_plan import KEY_LATER, LATER, filled
+from scripts.policy import rules
+from scripts.policy.reference_plan import KEY_LATER, LATER, filled
 
 ALARM = {
     "alarm_name": "scones-dev-errors",
@@ -36,7 +36,7 @@ def with_rule(pattern: str) -> dict[str, Any]:
     return both
 
 
-def told(of: dict[str, Any], rule: policy_rules.Rule) -> list[str]:
+def told(of: dict[str, Any], rule: rules.Rule) -> list[str]:
     return [it.split(": ", 1)[1] for it in rule(of)]
 
 
@@ -49,10 +49,7 @@ def told(of: dict[str, Any], rule: policy_rules.Rule) -> list[str]:
     ],
 )
 def test_an_alarm_must_reach_somebody(change, findings):
-    assert (
-        told(plan("aws_cloudwatch_metric_alarm", ALARM | change), policy_rules.alarms_reach_somebody)
-        == findings
-    )
+    assert told(plan("aws_cloudwatch_metric_alarm", ALARM | change), rules.alarms_reach_somebody) == findings
 
 
 @pytest.mark.parametrize(
@@ -66,7 +63,7 @@ def test_an_alarm_must_reach_somebody(change, findings):
 )
 def test_an_alarm_must_judge_one_value(returned, findings):
     alarm = ALARM | {"metric_query": [{"return_data": it} for it in returned]}
-    assert told(plan("aws_cloudwatch_metric_alarm", alarm), policy_rules.alarms_judge_one_value) == findings
+    assert told(plan("aws_cloudwatch_metric_alarm", alarm), rules.alarms_judge_one_value) == findings
 
 
 @pytest.mark.parametrize(
@@ -82,12 +79,12 @@ def test_a_dashboard_must_show_the_alarms_that_are_there(shown, findings):
     body = json.dumps({"widgets": [{"properties": {"alarms": arns}}, {"properties": {"title": "Queues"}}]})
     both = plan("aws_cloudwatch_metric_alarm", ALARM)
     both["resource_changes"] += plan("aws_cloudwatch_dashboard", {"dashboard_body": body})["resource_changes"]
-    assert told(both, policy_rules.dashboards_show_the_alarms) == findings
+    assert told(both, rules.dashboards_show_the_alarms) == findings
 
 
 def test_a_target_must_have_its_rule():
     target = plan("aws_cloudwatch_event_target", {"rule": "scones-dev-digest"})
-    found = [*policy_rules.events_lead_somewhere(target)]
+    found = [*rules.events_lead_somewhere(target)]
     assert "aws_cloudwatch_event_target.this: there is no rule scones-dev-digest" in found
 
 
@@ -111,14 +108,12 @@ ARN = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:scones-dev-"
     ],
 )
 def test_an_event_rule_for_alarms_counts_if_it_matches_this_alarm(pattern, heard):
-    assert (told(with_rule(pattern), policy_rules.alarms_reach_somebody) == []) is heard
+    assert (told(with_rule(pattern), rules.alarms_reach_somebody) == []) is heard
 
 
 def test_a_policy_that_is_known_only_after_the_apply_is_told():
     unreadable = plan("aws_iam_role_policy", {"policy": None}, {"policy": True}, policy={"references": ["x"]})
-    assert told(filled(unreadable), policy_rules.everything_is_known) == [
-        "policy is known only after the apply"
-    ]
+    assert told(filled(unreadable), rules.everything_is_known) == ["policy is known only after the apply"]
 
 
 def test_what_the_configuration_sets_is_filled_in_and_nothing_else():
@@ -132,7 +127,7 @@ def test_what_the_configuration_sets_is_filled_in_and_nothing_else():
 
 
 def test_a_log_group_without_a_key_is_told_and_one_with_a_key_to_come_is_not():
-    rule = policy_rules.data_is_encrypted_with_the_projects_key
+    rule = rules.data_is_encrypted_with_the_projects_key
     later = plan("aws_cloudwatch_log_group", {"name": "a"}, {"kms_key_id": True})
     assert told(later, rule) == []
     assert told(plan("aws_cloudwatch_log_group", {"name": "a", "kms_key_id": None}), rule) == [

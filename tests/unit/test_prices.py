@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from scripts import prices
-from scripts.prices import Volume, estimate
+from scripts.operations import prices
+from scripts.operations.prices import Volume, estimate
 
 ENDPOINT = [
     {

@@ -10,13 +10,14 @@ import pytest
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
-from scripts.local_stack import LocalStack
-from scripts.scones.cli import app
+from scripts.cli.app import app
+from scripts.models import promotion
+from scripts.models.promotion import Destination, PromoteError
+from scripts.operations.local_stack import LocalStack
 from tests.unit.test_artifact import DESCRIPTION, archive_of, member
-from training_scripts import artifact, promote
+from training_scripts import artifact
 from training_scripts.artifact import ArtifactError
 from training_scripts.gate import Verdict
-from training_scripts.promote import Destination, PromoteError
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/scones@sha256:" + "0" * 64
 
@@ -27,12 +28,12 @@ def packed(folder, network=b"network", **change):
 
 
 def publish(archive, s3, tfvars, bucket="pictures"):
-    return promote.publish(archive, bucket=bucket, image_uri=IMAGE, tfvars=tfvars, s3_client=s3)
+    return promotion.publish(archive, bucket=bucket, image_uri=IMAGE, tfvars=tfvars, s3_client=s3)
 
 
 def first_or_next(candidate, destination):
     """Promotes without a frozen set."""
-    return promote.promote(
+    return promotion.promote(
         candidate, destination, frozen=None, new_classes=False, progress=lambda _text, _share: None
     )
 
@@ -142,7 +143,7 @@ def test_the_current_model_published_again_keeps_who_it_has_replaced(s3, tmp_pat
     second = packed(tmp_path / "b", b"another", name="second")
 
     assert publish(second, s3, tfvars) == publish(second, s3, tfvars)
-    assert promote.current_model(tfvars)["former"] == {"first": 0.93}
+    assert promotion.current_model(tfvars)["former"] == {"first": 0.93}
 
 
 @pytest.mark.parametrize(
@@ -193,27 +194,27 @@ class Steps:
 def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(
     s3, tmp_path, monkeypatch, step, done
 ):
-    monkeypatch.setattr(promote, "_verdict", lambda *_: Verdict())
-    destination = promote.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    monkeypatch.setattr(promotion, "_verdict", lambda *_: Verdict())
+    destination = promotion.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path / "a", name="first"), destination).after
     second = packed(tmp_path / "b", b"x", name="second", baseline={"count": 843, "confidence": [0.93] * 11})
     with monkeypatch.context() as patched:
         steps = Steps(step, done)
         patched.setattr(s3, "put_object", steps.around(s3.put_object))
-        patched.setattr(promote, "_write", steps.around(promote._write))
+        patched.setattr(promotion, "_write", steps.around(promotion._write))
         with pytest.raises(Cut):
             first_or_next(second, destination)
 
-    current = promote.current_model(destination.tfvars)
+    current = promotion.current_model(destination.tfvars)
     if current == first:
         with pytest.raises(PromoteError, match="was the first model"):
-            promote.former_model(current, destination)
+            promotion.former_model(current, destination)
     else:
-        assert promote.former_model(current, destination) == first
+        assert promotion.former_model(current, destination) == first
     repeated = first_or_next(second, destination).after
-    assert repeated == promote.current_model(destination.tfvars)
+    assert repeated == promotion.current_model(destination.tfvars)
     assert (repeated["name"], repeated["former"]) == ("second", {"first": 0.93})
-    assert promote.former_model(repeated, destination) == first
+    assert promotion.former_model(repeated, destination) == first
 
 
 def test_a_model_that_was_rolled_back_keeps_its_threshold_while_it_still_answers(s3, tmp_path):
@@ -221,9 +222,9 @@ def test_a_model_that_was_rolled_back_keeps_its_threshold_while_it_still_answers
     first = publish(packed(tmp_path / "a", name="first", threshold=0.8), s3, tfvars)["model"]
     publish(packed(tmp_path / "b", b"x", name="second", threshold=0.98), s3, tfvars)
 
-    promote.write_model(tfvars, first)
+    promotion.write_model(tfvars, first)
 
-    assert promote.current_model(tfvars) == first | {"former": {"second": 0.98}}
+    assert promotion.current_model(tfvars) == first | {"former": {"second": 0.98}}
 
 
 def test_no_artifact_is_no_promotion(s3, tmp_path):
@@ -260,7 +261,7 @@ def test_rolling_back_is_reverting_the_file_for_published_artifacts_stay(s3, tmp
 
     tfvars.write_text(before)
 
-    current = promote.current_model(tfvars)
+    current = promotion.current_model(tfvars)
     stored = s3.get_object(Bucket="pictures", Key="models/first/model.tar.gz")["Body"].read()
     assert current["artifact_uri"] == "s3://pictures/models/first/model.tar.gz"
     assert hashlib.sha256(stored).hexdigest() == current["sha256"]
@@ -287,23 +288,23 @@ def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
     record = json.dumps({"replaces": first, "figures": {}})
     s3.put_object(Bucket="pictures", Key="models/next/promotion.json", Body=record)
 
-    assert promote.former_model(next_model, destination) == first
-    promote.write_model(destination.tfvars, first)
-    assert promote.current_model(destination.tfvars) == first
+    assert promotion.former_model(next_model, destination) == first
+    promotion.write_model(destination.tfvars, first)
+    assert promotion.current_model(destination.tfvars) == first
 
 
 def test_a_first_model_an_unrecorded_one_and_one_whose_artifact_is_gone_cannot_be_rolled_back(s3, tmp_path):
     destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path), destination).after
     with pytest.raises(PromoteError, match="was the first model"):
-        promote.former_model(first, destination)
+        promotion.former_model(first, destination)
     with pytest.raises(PromoteError, match=r"no models/other/promotion.json.*revert m.json"):
-        promote.former_model(first | {"name": "other"}, destination)
+        promotion.former_model(first | {"name": "other"}, destination)
 
     s3.put_object(Bucket="pictures", Key="models/next/promotion.json", Body=json.dumps({"replaces": first}))
     s3.delete_object(Bucket="pictures", Key="models/scones-12345678/model.tar.gz")
     with pytest.raises(PromoteError, match="the artifact of scones-12345678"):
-        promote.former_model(first | {"name": "next"}, destination)
+        promotion.former_model(first | {"name": "next"}, destination)
 
 
 def test_a_model_that_accepts_nothing_is_refused_even_as_the_first(s3, tmp_path):
@@ -330,7 +331,7 @@ def test_a_damaged_model_file_is_named_with_what_to_do(tmp_path, content):
     (tmp_path / "m.json").write_text(content)
 
     with pytest.raises(PromoteError, match="revert or remove"):
-        promote.current_model(tmp_path / "m.json")
+        promotion.current_model(tmp_path / "m.json")
 
 
 MODEL = {
@@ -359,13 +360,13 @@ MODEL = {
 )
 def test_the_plan_to_expect_follows_from_what_differs(change, summary):
     """Held against Terraform's own plan in tests/end_to_end/test_promotion.py."""
-    assert promote.plan_to_expect(MODEL, MODEL | change)[-1] == summary
+    assert promotion.plan_to_expect(MODEL, MODEL | change)[-1] == summary
 
 
 def test_on_one_machine_the_shipped_model_is_the_first(deployment, tmp_path, monkeypatch):
     stack = LocalStack(tmp_path)
-    monkeypatch.setattr("scripts.scones.rollback.find_deployment", lambda _: deployment)
-    monkeypatch.setattr("scripts.scones.rollback.local_stack", lambda: stack)
+    monkeypatch.setattr("scripts.cli.commands.rollback.find_deployment", lambda _: deployment)
+    monkeypatch.setattr("scripts.cli.commands.rollback.local_stack", lambda: stack)
     publish(packed(tmp_path), deployment.client("s3"), stack.model_file, deployment.bucket)
 
     result = CliRunner().invoke(app, ["rollback", "--env", "local"])

@@ -12,10 +12,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from functions.common.inference_id import inference_id
-from scripts import report, report_page
-from scripts.captured import Broken, read
-from scripts.report import LabelsError, Truths
-from scripts.scones.cli import app
+from scripts.cli.app import app
+from scripts.report import html
+from scripts.report import records as report
+from scripts.report.data_capture import Broken, read
+from scripts.report.records import LabelsError, Truths
 
 MODEL = {
     "name": "first",
@@ -204,7 +205,7 @@ def test_the_command_writes_page_picture_and_table(scones, tmp_path):
 
 
 def test_no_other_verb_waits_for_matplotlib():
-    code = "import sys, scripts.scones.cli; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, scripts.cli.app; sys.exit('matplotlib' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -238,7 +239,7 @@ def test_a_picture_that_ran_again_is_once_among_the_least_sure(tmp_path):
 
     joined = report.join(read(str(tmp_path), lambda: None), [row(run=1, model="first")], [MODEL], Truths())
 
-    page = report_page.render(joined, "t", "m")
+    page = html.render(joined, "t", "m")
     data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
     assert len(data["records"]) == 2
     (shown,) = data["leastSure"]

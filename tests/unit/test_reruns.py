@@ -8,14 +8,14 @@ from unittest.mock import Mock
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts import dead_letters
-from scripts.dead_letters import DeadLetter, DeadLetters, alert
-from scripts.ledger import Selection
+from scripts.cli.commands import rerun
 from scripts.local_aws.errors import ServiceError
 from scripts.local_aws.step_functions import StepFunctions
-from scripts.reruns import Reruns
-from scripts.scones import rerun
-from scripts.workflow import Workflow
+from scripts.workflow import dead_letters
+from scripts.workflow.client import Workflow
+from scripts.workflow.dead_letters import DeadLetter, DeadLetters, alert
+from scripts.workflow.ledger import Selection
+from scripts.workflow.rerun import Reruns
 
 TASK = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": True, "TimeoutSeconds": 20}
 RECORD = {"input": "{% $states.input %}", "execution": "{% $states.context.Execution.Id %}"}

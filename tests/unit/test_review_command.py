@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from scripts import reviews
-from scripts.scones import review
-from scripts.scones.cli import app
+from scripts.cli.app import app
+from scripts.cli.commands import review
+from scripts.review import queue
 
 
 @pytest.fixture
 def command(deployment, monkeypatch):
     """Runs the command; `meanwhile` does what people do while the page is served, with its address."""
     monkeypatch.setattr(review, "find_deployment", lambda _environment: deployment)
-    monkeypatch.setattr(reviews, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(queue, "FRESH_SECONDS", -1.0)
     served = []
     serving = review.serving
 
@@ -61,7 +61,7 @@ def test_it_prints_the_address_with_the_token_and_ends_with_the_manifest(command
     assert "1 pictures wait" in result.stderr
     assert "1 answered; 1 reviewed pictures" in result.stderr
     assert "--with-reviewed" in result.stderr
-    (line,) = bucket.Object(reviews.MANIFEST).get()["Body"].read().splitlines()
+    (line,) = bucket.Object(queue.MANIFEST).get()["Body"].read().splitlines()
     assert json.loads(line)["class-metadata"]["class-name"] == "bicycle"
 
 

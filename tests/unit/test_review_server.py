@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from PIL import Image
 
-from scripts import reviews
-from scripts.review_server import LARGEST_BODY, Application, serving
-from scripts.reviews import Reviews
+from scripts.review import queue
+from scripts.review.queue import Reviews
+from scripts.review.server import LARGEST_BODY, Application, serving
 from training_scripts import drawings
 
 TOKEN, PORT = "t0ken", 4711
@@ -39,7 +39,7 @@ def waits(deployment, bucket):
 
 @pytest.fixture
 def ask(deployment, monkeypatch):
-    monkeypatch.setattr(reviews, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(queue, "FRESH_SECONDS", -1.0)
     application = Application(Reviews(deployment, "ann"), TOKEN, PORT)
 
     def request(method, path, asked=None, *, headers=MAY, query="", body=None):

@@ -10,9 +10,9 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from functions.common.inference_id import picture_hash
-from scripts import reviews
-from scripts.ledger import UNUSABLE
-from scripts.reviews import LEASE, NothingReviewed, NotYours, Reviews
+from scripts.review import queue
+from scripts.review.queue import LEASE, NothingReviewed, NotYours, Reviews
+from scripts.workflow.ledger import UNUSABLE
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def clock():
 @pytest.fixture
 def review(deployment, clock, monkeypatch):
     """A reviewer's command, on a list that is always fresh."""
-    monkeypatch.setattr(reviews, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(queue, "FRESH_SECONDS", -1.0)
     return lambda reviewer="ann": Reviews(deployment, reviewer, clock)
 
 
@@ -368,9 +368,9 @@ def test_the_manifest_is_one_that_sagemaker_reads(review, waits, bucket, deploym
     for label in ("motorcycle", "bicycle"):
         work.answer(work.take("page"), label, "page")
 
-    assert reviews.write_manifest(deployment) == 2
+    assert queue.write_manifest(deployment) == 2
 
-    lines = [json.loads(line) for line in bucket.Object(reviews.MANIFEST).get()["Body"].read().splitlines()]
+    lines = [json.loads(line) for line in bucket.Object(queue.MANIFEST).get()["Body"].read().splitlines()]
     assert [(line["class"], line["class-metadata"]["class-name"]) for line in lines] == [
         (0, "bicycle"),
         (1, "motorcycle"),
@@ -384,11 +384,11 @@ def test_a_training_set_is_frozen_while_reviewing_goes_on(review, waits, bucket,
     waits("a.png", 0.5)
     work = review()
     work.answer(work.take("page"), "bicycle", "page")
-    first = reviews.freeze(deployment)
-    again = reviews.freeze(deployment)
+    first = queue.freeze(deployment)
+    again = queue.freeze(deployment)
     waits("b.png", 0.6)
     work.answer(work.take("page"), "motorcycle", "page")
-    second = reviews.freeze(deployment)
+    second = queue.freeze(deployment)
 
     assert first == again != second
     (only,) = names(bucket, first.removeprefix(f"s3://{bucket.name}/"))
@@ -398,4 +398,4 @@ def test_a_training_set_is_frozen_while_reviewing_goes_on(review, waits, bucket,
 
 def test_nothing_reviewed_is_said_so(deployment):
     with pytest.raises(NothingReviewed, match="scones review"):
-        reviews.freeze(deployment)
+        queue.freeze(deployment)

@@ -6,10 +6,10 @@ import itertools
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from scripts import streaming
-from scripts.demonstration import NoPictures
-from scripts.streaming import Sample, Stream, percentile
-from scripts.workflow import Workflow
+from scripts.workflow import stream as streaming
+from scripts.workflow.client import Workflow
+from scripts.workflow.demo_pictures import NoPictures
+from scripts.workflow.stream import Sample, Stream, percentile
 
 FAST = 1000
 

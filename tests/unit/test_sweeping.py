@@ -8,9 +8,9 @@ same project; and things of nobody.
 import pytest
 from inhabited_account import NUMBER, REGION, client, tags, there
 
-from scripts import sweeping
-from scripts.local_stack import silent
-from scripts.sweeping import KINDS, Sweep
+from scripts.operations import leftovers
+from scripts.operations.leftovers import KINDS, Sweep
+from scripts.operations.local_stack import silent
 
 
 def test_one_thing_of_every_kind_is_found(account, neighbours):
@@ -82,7 +82,7 @@ def test_a_key_that_was_handed_to_the_deployment_is_nobodys_leftover(account):
 def test_what_must_not_be_asked_is_said_and_no_success(account, monkeypatch):
     sweep = Sweep(account)
     refusing = client("sqs")
-    refused = sweeping.ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListQueues")
+    refused = leftovers.ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListQueues")
 
     def refuse(**_):
         raise refused

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from scripts import terraform_cli
-from scripts.deployment import NotDeployed
-from scripts.plans import PlanError
-from scripts.scones import console
-from scripts.terraform_cli import MirrorMissing, TerraformFailed, TerraformMissing
+from scripts.cli import console
+from scripts.deployment import terraform
+from scripts.deployment.outputs import NotDeployed
+from scripts.deployment.terraform import MirrorMissing, TerraformFailed, TerraformMissing
+from scripts.operations.plan import PlanError
 
 
 @pytest.fixture(autouse=True)
 def forget():
     """What was found once is remembered: each test starts without memory."""
-    terraform_cli.executable.cache_clear()
-    terraform_cli.environment.cache_clear()
+    terraform.executable.cache_clear()
+    terraform.environment.cache_clear()
     yield
-    terraform_cli.executable.cache_clear()
-    terraform_cli.environment.cache_clear()
+    terraform.executable.cache_clear()
+    terraform.environment.cache_clear()
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def fake_terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def mirror(tmp_path: Path) -> Path:
-    (tmp_path / "mirror" / terraform_cli.PROVIDER).mkdir(parents=True)
+    (tmp_path / "mirror" / terraform.PROVIDER).mkdir(parents=True)
     return tmp_path / "mirror"
 
 
@@ -46,7 +46,7 @@ def test_a_missing_terraform_is_one_line_that_names_the_version(tmp_path, monkey
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(TerraformMissing, match=r"install version 1\.10 or newer") as caught:
-        terraform_cli.executable()
+        terraform.executable()
 
     assert "\n" not in str(caught.value)
 
@@ -55,14 +55,14 @@ def test_an_old_terraform_is_refused_by_its_version(fake_terraform):
     fake_terraform("echo 'Terraform v1.9.8'")
 
     with pytest.raises(TerraformMissing, match=r"1\.9 is too old"):
-        terraform_cli.executable()
+        terraform.executable()
 
 
 @pytest.mark.parametrize("version", ["1.10.0", "1.11.4", "2.0.0"])
 def test_a_new_terraform_is_taken(fake_terraform, tmp_path, version):
     fake_terraform(f"echo 'Terraform v{version}'")
 
-    assert terraform_cli.executable() == str(tmp_path / "terraform")
+    assert terraform.executable() == str(tmp_path / "terraform")
 
 
 def test_a_configuration_of_the_users_own_wins(tmp_path, monkeypatch):
@@ -70,15 +70,15 @@ def test_a_configuration_of_the_users_own_wins(tmp_path, monkeypatch):
     own.write_text("")
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(own))
 
-    assert terraform_cli.environment()["TF_CLI_CONFIG_FILE"] == str(own)
+    assert terraform.environment()["TF_CLI_CONFIG_FILE"] == str(own)
 
 
 def test_a_named_mirror_is_written_into_the_configuration(mirror, tmp_path, monkeypatch):
     monkeypatch.setenv("SCONES_PROVIDER_MIRROR", str(mirror))
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(tmp_path / "none.rc"))
-    monkeypatch.setattr(terraform_cli, "WORK", tmp_path)
+    monkeypatch.setattr(terraform, "WORK", tmp_path)
 
-    configuration = Path(terraform_cli.environment()["TF_CLI_CONFIG_FILE"]).read_text()
+    configuration = Path(terraform.environment()["TF_CLI_CONFIG_FILE"]).read_text()
 
     assert f'path = "{mirror}"' in configuration
 
@@ -87,24 +87,24 @@ def test_a_named_mirror_without_the_provider_says_how_to_fill_it(tmp_path, monke
     monkeypatch.setenv("SCONES_PROVIDER_MIRROR", str(tmp_path))
 
     with pytest.raises(MirrorMissing, match="terraform providers mirror"):
-        terraform_cli.find_mirror()
+        terraform.find_mirror()
 
 
 def test_a_mirror_in_one_of_the_usual_places_is_found(mirror, tmp_path, monkeypatch):
     monkeypatch.delenv("SCONES_PROVIDER_MIRROR", raising=False)
-    monkeypatch.setattr(terraform_cli, "MIRROR_PLACES", (str(tmp_path),))
+    monkeypatch.setattr(terraform, "MIRROR_PLACES", (str(tmp_path),))
 
-    assert terraform_cli.find_mirror() == mirror
+    assert terraform.find_mirror() == mirror
 
 
 def test_with_neither_registry_nor_mirror_the_way_out_is_named(tmp_path, monkeypatch):
     monkeypatch.delenv("SCONES_PROVIDER_MIRROR", raising=False)
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(tmp_path / "none.rc"))
-    monkeypatch.setattr(terraform_cli, "MIRROR_PLACES", (str(tmp_path),))
-    monkeypatch.setattr(terraform_cli, "registry_answers", lambda: False)
+    monkeypatch.setattr(terraform, "MIRROR_PLACES", (str(tmp_path),))
+    monkeypatch.setattr(terraform, "registry_answers", lambda: False)
 
     with pytest.raises(MirrorMissing, match="SCONES_PROVIDER_MIRROR"):
-        terraform_cli.environment()
+        terraform.environment()
 
 
 def test_a_failing_terraform_shows_its_last_words(fake_terraform):
@@ -113,7 +113,7 @@ def test_a_failing_terraform_shows_its_last_words(fake_terraform):
     )
 
     with pytest.raises(TerraformFailed, match="no such bucket"):
-        terraform_cli.run("plan")
+        terraform.run("plan")
 
 
 def test_a_failing_plan_shows_its_errors_without_the_plan_before_them(fake_terraform):
@@ -124,7 +124,7 @@ def test_a_failing_plan_shows_its_errors_without_the_plan_before_them(fake_terra
     )
 
     with pytest.raises(TerraformFailed) as caught:
-        terraform_cli.run("plan")
+        terraform.run("plan")
 
     assert str(caught.value) == "terraform plan failed (1):\nError: Invalid value\n\nrun make package\n"
 
@@ -133,7 +133,7 @@ def test_an_accepted_exit_code_is_no_failure_and_lines_are_seen_as_they_come(fak
     fake_terraform('[ "$1" = version ] && echo "Terraform v1.11.4" && exit 0\necho one\necho two\nexit 2')
     seen: list[str] = []
 
-    code, output = terraform_cli.run("plan", accept=(0, 2), on_line=seen.append)
+    code, output = terraform.run("plan", accept=(0, 2), on_line=seen.append)
 
     assert (code, output, seen) == (2, "one\ntwo\n", ["one", "two"])
 
@@ -150,7 +150,7 @@ def test_an_interrupted_terraform_finishes_what_it_does_and_hears_of_it_once(fak
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        terraform_cli.run("apply", on_line=ctrl_c)
+        terraform.run("apply", on_line=ctrl_c)
 
     assert heard.read_text().split() == ["term", "saved"]
 
@@ -158,7 +158,7 @@ def test_an_interrupted_terraform_finishes_what_it_does_and_hears_of_it_once(fak
 def test_what_is_given_reaches_its_standard_input(fake_terraform):
     fake_terraform('case "$*" in version) echo "Terraform v1.11.0";; *) cat;; esac')
 
-    assert terraform_cli.run("console", given="var.region\n") == (0, "var.region\n")
+    assert terraform.run("console", given="var.region\n") == (0, "var.region\n")
 
 
 def test_a_mistyped_environment_is_told_with_the_known_ones():
@@ -190,8 +190,8 @@ def test_with_variables_of_its_own_nothing_else_of_the_shell_steers_terraform(fa
         monkeypatch.setenv(name, "of-the-shell")
     fake_terraform('case "$*" in version) echo "Terraform v1.11.0";; *) env;; esac')
 
-    _, own = terraform_cli.run("show", extra_environment={"TF_DATA_DIR": "own"})
-    _, shells = terraform_cli.run("show")
+    _, own = terraform.run("show", extra_environment={"TF_DATA_DIR": "own"})
+    _, shells = terraform.run("show")
 
     assert "of-the-shell" not in own
     assert {"TF_DATA_DIR=own", "TF_WORKSPACE=default"} <= {*own.splitlines()}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts import testcases
-from scripts.workflow import NoSuchPicture, Workflow
+from scripts.workflow import sample_inputs
+from scripts.workflow.client import NoSuchPicture, Workflow
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def names(inputs):
 
 
 def test_an_input_has_the_shape_that_the_state_machine_takes(workflow, pictures, bucket, event):
-    (given,) = testcases.draw(workflow, "incoming/", 1, seed=None)
+    (given,) = sample_inputs.draw(workflow, "incoming/", 1, seed=None)
 
     assert set(given) == set(event("execution_input"))
     assert given["s3_bucket"] == bucket.name
@@ -33,7 +33,7 @@ def test_an_input_has_the_shape_that_the_state_machine_takes(workflow, pictures,
 
 
 def test_the_same_seed_draws_the_same_different_objects(workflow, pictures):
-    drawn = [names(testcases.draw(workflow, "incoming/", 4, seed)) for seed in (1, 1, 2, 3)]
+    drawn = [names(sample_inputs.draw(workflow, "incoming/", 4, seed)) for seed in (1, 1, 2, 3)]
 
     assert drawn[0] == drawn[1]
     assert len({tuple(each) for each in drawn}) > 1
@@ -44,24 +44,24 @@ def test_every_object_is_drawn_sometimes_and_none_from_elsewhere(workflow, pictu
     bucket.put_object(Key="submitted/x.jpg", Body=b"x")
     bucket.put_object(Key="incoming/folder/", Body=b"")
 
-    drawn = {name for seed in range(60) for name in names(testcases.draw(workflow, "incoming/", 1, seed))}
+    drawn = {name for seed in range(60) for name in names(sample_inputs.draw(workflow, "incoming/", 1, seed))}
 
     assert drawn == set(pictures)
 
 
 def test_fewer_objects_than_asked_for_are_all_drawn_once(workflow, pictures):
-    assert sorted(names(testcases.draw(workflow, "incoming/", 20, seed=1))) == sorted(pictures)
+    assert sorted(names(sample_inputs.draw(workflow, "incoming/", 20, seed=1))) == sorted(pictures)
 
 
 def test_a_picture_with_a_row_gets_the_next_run(workflow, pictures, bucket):
     key = {"picture": {"S": f"s3://{bucket.name}/incoming/a.jpg"}, "version": {"S": pictures["a"]}}
     workflow.dynamodb.put_item(TableName=workflow.ledger.table, Item=key | {"run": {"N": "3"}})
 
-    (given,) = testcases.draw(workflow, "incoming/a", 1, seed=1)
+    (given,) = sample_inputs.draw(workflow, "incoming/a", 1, seed=1)
 
     assert given["run"] == 4
 
 
 def test_an_empty_prefix_says_what_to_do(workflow, pictures):
     with pytest.raises(NoSuchPicture, match="nowhere/ holds no object"):
-        testcases.draw(workflow, "nowhere/", 1, seed=1)
+        sample_inputs.draw(workflow, "nowhere/", 1, seed=1)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scripts import training_chain
-from scripts.local_stack import LocalStack
-from scripts.training_chain import StepFailed
+from scripts.cli import train_pipeline
+from scripts.cli.train_pipeline import StepFailed
+from scripts.operations.local_stack import LocalStack
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
             raise StepFailed(3)
         return json.dumps({"job": "job-1", "artifact": "s3://bucket/training/job-1/output/model.tar.gz"})
 
-    monkeypatch.setattr(training_chain, "scones", scones)
+    monkeypatch.setattr(train_pipeline, "scones", scones)
     monkeypatch.setattr(LocalStack, "deployment", lambda _: SimpleNamespace(bucket="bucket"))
     return given
 
@@ -35,7 +35,7 @@ def test_a_model_that_the_gate_refuses_is_not_deployed(
     archive.write_bytes(b"pictures")
 
     with pytest.raises(StepFailed) as error:
-        training_chain.chain(archive, "bus,pickup_truck", ["--set", "epochs=1"])
+        train_pipeline.chain(archive, "bus,pickup_truck", ["--set", "epochs=1"])
 
     assert error.value.code == 3
     assert [words[0] for words in commands] == ["up", "stage", "train", "evaluate", "promote"]
@@ -60,7 +60,7 @@ def test_a_refusal_says_what_stays_and_what_would_pass(
     way: str,
 ) -> None:
     with pytest.raises(StepFailed):
-        training_chain.chain(tmp_path, "bicycle,motorcycle", training)
+        train_pipeline.chain(tmp_path, "bicycle,motorcycle", training)
 
     said = capsys.readouterr().err
     assert "the current model goes on answering" in said
@@ -74,6 +74,6 @@ def test_without_the_archive_the_way_to_name_it_is_told(
     monkeypatch.setattr("sys.argv", ["training_chain", "nowhere.tar.gz"])
 
     with pytest.raises(SystemExit):
-        training_chain.main()
+        train_pipeline.main()
 
     assert "nowhere.tar.gz is not there: write make train DATA=ARCHIVE" in capsys.readouterr().err

@@ -5,10 +5,11 @@ import dataclasses
 import boto3
 import pytest
 
-from scripts import checks, verification
-from scripts.checks import FAILED, OK, SKIPPED
-from scripts.local_stack import silent
-from scripts.workflow import Workflow
+from scripts.operations import check as checks
+from scripts.operations import verify
+from scripts.operations.check import FAILED, OK, SKIPPED
+from scripts.operations.local_stack import silent
+from scripts.workflow.client import Workflow
 
 PENDING = """<ListSubscriptionsByTopicResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">
 <ListSubscriptionsByTopicResult><Subscriptions><member><SubscriptionArn>PendingConfirmation</SubscriptionArn>
@@ -59,13 +60,13 @@ def sagemaker(deployment):
 
 
 def test_an_endpoint_with_the_requested_configuration_holds(deployment, sagemaker):
-    assert verification.endpoint(deployment, planned(OLD)).state == OK
+    assert verify.endpoint(deployment, planned(OLD)).state == OK
 
 
 def test_an_endpoint_that_was_rolled_back_is_found_though_the_apply_succeeded(deployment, sagemaker):
     sagemaker.delete_endpoint_config(EndpointConfigName=OLD)
 
-    check = verification.endpoint(deployment, planned(NEW))
+    check = verify.endpoint(deployment, planned(NEW))
 
     assert check.state == FAILED
     assert f"it runs {OLD}, which is deleted" in check.why
@@ -76,18 +77,18 @@ def test_an_endpoint_that_was_rolled_back_is_found_though_the_apply_succeeded(de
 def test_an_endpoint_whose_configuration_somebody_deleted_is_found(deployment, sagemaker):
     sagemaker.delete_endpoint_config(EndpointConfigName=OLD)
 
-    assert verification.endpoint(deployment, planned(OLD)).why == f"its configuration {OLD} is deleted"
+    assert verify.endpoint(deployment, planned(OLD)).why == f"its configuration {OLD} is deleted"
 
 
 def test_a_missing_endpoint_is_found_and_one_that_is_off_is_skipped(deployment):
-    assert verification.endpoint(deployment, planned(NEW)).why == f"there is no endpoint {NAME}"
-    assert verification.endpoint(deployment, planned()).state == SKIPPED
+    assert verify.endpoint(deployment, planned(NEW)).why == f"there is no endpoint {NAME}"
+    assert verify.endpoint(deployment, planned()).state == SKIPPED
 
 
 def test_a_plan_that_would_change_something_names_it():
     changes = [("update", "a.b"), ("create", "c.d"), ("delete", "e.f"), ("create", "g.h"), ("no-op", "i.j")]
 
-    check = verification.plan(planned(changes=changes))
+    check = verify.plan(planned(changes=changes))
 
     assert check.state == FAILED
     assert check.why == "a plan would update a.b, create c.d, destroy e.f and 1 more"
@@ -96,8 +97,8 @@ def test_a_plan_that_would_change_something_names_it():
 def test_a_plan_that_would_only_change_an_output_is_not_empty():
     changed = {"bucket": {"actions": ["update"]}, "region": {"actions": ["no-op"]}}
 
-    assert verification.plan(planned(outputs=changed)).why == "a plan would output bucket"
-    assert verification.plan(planned()).state == OK
+    assert verify.plan(planned(outputs=changed)).why == "a plan would output bucket"
+    assert verify.plan(planned()).state == OK
 
 
 def test_an_alarm_that_rings_is_named_and_other_peoples_alarms_are_not(deployment):
@@ -116,12 +117,12 @@ def test_an_alarm_that_rings_is_named_and_other_peoples_alarms_are_not(deploymen
     cloudwatch.set_alarm_state(
         AlarmName="scones-test-idle", StateValue="INSUFFICIENT_DATA", StateReason="test"
     )
-    assert verification.alarms(deployment).why == "none of 2 rings, 1 of them without data yet"
+    assert verify.alarms(deployment).why == "none of 2 rings, 1 of them without data yet"
 
     for name in ("scones-test-failures", "scones-test2-failures"):
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
 
-    assert verification.alarms(deployment).why == "scones-test-failures in alarm"
+    assert verify.alarms(deployment).why == "scones-test-failures in alarm"
 
 
 def test_a_subscriber_who_did_not_confirm_hears_nothing_and_is_named(deployment, service):
@@ -147,8 +148,8 @@ def test_a_topic_that_nobody_hears_and_one_that_is_not_there(deployment):
 
 
 def test_a_canary_that_is_late_says_what_removes_its_traces_when_they_come(deployment, monkeypatch):
-    monkeypatch.setattr(verification, "CANARY_SECONDS", 1e-9)
-    canary = verification.Canary(Workflow(deployment), None, silent)
+    monkeypatch.setattr(verify, "CANARY_SECONDS", 1e-9)
+    canary = verify.Canary(Workflow(deployment), None, silent)
 
     check = canary.check()
 

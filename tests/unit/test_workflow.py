@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.workflow import NoSuchPicture, Workflow
+from scripts.workflow.client import NoSuchPicture, Workflow
 
 
 def test_files_that_cannot_be_read_are_all_named_before_anything_starts(deployment, bucket, tmp_path):

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from scripts import baselines
-from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import err, errors_explained, find_deployment, moment, out
+from scripts.cli.console import err, errors_explained, find_deployment, moment, out
+from scripts.models import drift_baseline
+from scripts.operations.local_stack import ENVIRONMENT
 
 
 def baseline(
@@ -33,8 +33,8 @@ def baseline(
     """
     with errors_explained():
         deployment = find_deployment(environment)
-        made = baselines.of_ledger(deployment, since, until)
-        place = None if dry_run else baselines.keep(deployment, made)
+        made = drift_baseline.of_ledger(deployment, since, until)
+        place = None if dry_run else drift_baseline.keep(deployment, made)
     out.print(json.dumps(made.baseline), markup=False)
     err.print(f"{made.model}: of {made.pictures} pictures, {made.baseline['count']} accepted.")
     if place:

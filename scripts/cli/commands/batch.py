@@ -11,9 +11,7 @@ import typer
 from rich.table import Table
 
 from functions.common.batch_results import Summary
-from scripts.batches import Batch, Batches, Undecided
-from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import (
+from scripts.cli.console import (
     ALL_ACCEPTED,
     INTERRUPTED,
     SOME_FAILED,
@@ -27,7 +25,9 @@ from scripts.scones.console import (
     printable,
     steps,
 )
-from scripts.workflow import Workflow
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.workflow.batch import Batch, Batches, Undecided
+from scripts.workflow.client import Workflow
 
 ASK_ABOVE = 1000
 

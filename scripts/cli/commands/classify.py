@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import errors_explained, exit_code, find_deployment, out, outcome_line
-from scripts.workflow import Outcome, Workflow
+from scripts.cli.console import errors_explained, exit_code, find_deployment, out, outcome_line
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.workflow.client import Outcome, Workflow
 
 
 def classify(

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scripts import destroying
-from scripts.scones.console import (
+from scripts.cli.console import (
     SOME_LEFT,
     confirm_removal,
     errors_explained,
@@ -16,6 +15,7 @@ from scripts.scones.console import (
     show_rest,
     steps,
 )
+from scripts.operations import destroy
 
 
 def cleanup(
@@ -39,18 +39,18 @@ def cleanup(
     """
     with errors_explained():
         with steps() as progress:
-            target = destroying.target(environment, local_stack(), progress)
-            destroying.check_gone(target)
+            target = destroy.target(environment, local_stack(), progress)
+            destroy.check_gone(target)
             swept = target.sweep.find(progress)
         if as_json:
             left = [asdict(each) for each in swept.leftovers]
             print(json.dumps({"leftovers": left, "going": swept.going, "not_looked_at": swept.unseen}))
             raise typer.Exit(SOME_LEFT if left else int(bool(swept.unseen)))
         if swept.leftovers and not dry_run:
-            destroying.check_seen(swept)
-            destroying.check_unprotected(target)
+            destroy.check_seen(swept)
+            destroy.check_unprotected(target)
             show_leftovers(target.sweep, swept)
             confirm_removal(target, swept, yes=yes)
             with steps() as progress:
-                swept = destroying.clean(target, swept, progress)
+                swept = destroy.clean(target, swept, progress)
     raise typer.Exit(show_rest(swept))

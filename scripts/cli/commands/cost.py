@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from scripts import costs, plan_summary, plans, prices
-from scripts.costs import Costs
-from scripts.local_stack import ENVIRONMENT
-from scripts.prices import Line, Volume
-from scripts.scones.console import err, errors_explained, find_deployment, out, steps, terraform_of
+from scripts.cli.console import err, errors_explained, find_deployment, out, steps, terraform_of
+from scripts.operations import cost as costs
+from scripts.operations import plan, plan_summary, prices
+from scripts.operations.cost import Costs
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.operations.prices import Line, Volume
 
 
 def cost(  # noqa: PLR0913, PLR0917 - one for each option
@@ -43,11 +44,11 @@ def cost(  # noqa: PLR0913, PLR0917 - one for each option
     volume = Volume(pictures, megabytes)
     with errors_explained(), steps() as progress:
         if offline:
-            values = plans.without_account(environment, None, progress).json["planned_values"]
+            values = plan.without_account(environment, None, progress).json["planned_values"]
         else:
             find_deployment(environment)
             progress("Reading Terraform's state", None)
-            values = plans.state_values(terraform_of(environment))
+            values = plan.state_values(terraform_of(environment))
         region = values["outputs"]["region"]["value"]
         done = costs.estimate(plan_summary.resources(values), region, volume)
         if this_month:

@@ -7,22 +7,15 @@ from typing import Annotated
 
 import typer
 
-from scripts import demonstration, making_report
-from scripts.demonstration import LEAST_ACCURACY, Sample, Summary
-from scripts.deployment import Deployment
-from scripts.local_stack import LocalStack
-from scripts.report import Truths
-from scripts.scones.console import (
-    err,
-    errors_explained,
-    interruption_told,
-    out,
-    outcome_line,
-    printable,
-    steps,
-)
-from scripts.terraform_cli import WORK
-from scripts.workflow import Outcome, Workflow
+from scripts.cli.console import err, errors_explained, interruption_told, out, outcome_line, printable, steps
+from scripts.deployment.outputs import Deployment
+from scripts.deployment.terraform import WORK
+from scripts.operations.local_stack import LocalStack
+from scripts.report import build
+from scripts.report.records import Truths
+from scripts.workflow import demo_pictures
+from scripts.workflow.client import Outcome, Workflow
+from scripts.workflow.demo_pictures import LEAST_ACCURACY, Sample, Summary
 
 ALL_KINDS = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED")
 EVENT_SECONDS = 60
@@ -70,10 +63,10 @@ def demo(
 
 def _samples(images: Path | None, data: Path | None, scratch: Path, seed: int) -> list[Sample]:
     if images:
-        return demonstration.from_folder(images)
+        return demo_pictures.from_folder(images)
     if data:
-        return demonstration.from_archive(data, scratch)
-    return demonstration.drawn(scratch, seed)
+        return demo_pictures.from_archive(data, scratch)
+    return demo_pictures.drawn(scratch, seed)
 
 
 def _show(workflow: Workflow, samples: list[Sample], began: float) -> tuple[Shown, Summary]:
@@ -90,7 +83,7 @@ def _show(workflow: Workflow, samples: list[Sample], began: float) -> tuple[Show
         out.print(outcome_line(outcome, width) + surprise)
         if len(shown) == 1:
             first = time.monotonic() - began
-    summary = demonstration.summarise(shown)
+    summary = demo_pictures.summarise(shown)
     counts = ", ".join(f"{summary.counts[kind]} {kind}" for kind in (*ALL_KINDS, "FAILED"))
     last = time.monotonic() - began
     out.print(
@@ -142,8 +135,8 @@ def _report(deployment: Deployment, shown: Shown, to: Path) -> Path | None:
     truths = Truths(pictures={(outcome.uri, ""): sample.label for sample, outcome in shown if sample.label})
     try:
         with steps() as progress:
-            making_report.make([], deployment, [], truths, to, progress, with_ledger=True)
-    except making_report.NothingToShow:
+            build.make([], deployment, [], truths, to, progress, with_ledger=True)
+    except build.NothingToShow:
         return None
     return to
 

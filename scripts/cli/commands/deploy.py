@@ -2,7 +2,7 @@
 
 import time
 
-from scripts.scones.console import err, errors_explained, local_stack, steps
+from scripts.cli.console import err, errors_explained, local_stack, steps
 
 
 def deploy() -> None:

@@ -4,9 +4,7 @@ from typing import Annotated
 
 import typer
 
-from scripts import destroying, plans
-from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import (
+from scripts.cli.console import (
     confirm_removal,
     err,
     errors_explained,
@@ -16,6 +14,9 @@ from scripts.scones.console import (
     show_rest,
     steps,
 )
+from scripts.operations import destroy as destroying
+from scripts.operations import plan
+from scripts.operations.local_stack import ENVIRONMENT
 
 
 def destroy(
@@ -51,7 +52,7 @@ def destroy(
             confirm_removal(target, found, yes=yes)
         with steps() as progress:
             left = destroying.destroy(target, planned, progress)
-        model_file = stack.model_file if environment == ENVIRONMENT else plans.model_file(environment)
+        model_file = stack.model_file if environment == ENVIRONMENT else plan.model_file(environment)
         if environment == ENVIRONMENT:
             stack.forget_deployment()
         elif model_file.exists():

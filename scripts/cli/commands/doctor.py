@@ -5,10 +5,11 @@ from typing import Annotated
 import boto3
 import typer
 
-from scripts import diagnosis, plans
-from scripts.checks import FAILED, Check
-from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import errors_explained, local_stack, show_checks, steps
+from scripts.cli.console import errors_explained, local_stack, show_checks, steps
+from scripts.operations import doctor as diagnosis
+from scripts.operations import plan
+from scripts.operations.check import FAILED, Check
+from scripts.operations.local_stack import ENVIRONMENT
 
 FOUND = 3
 
@@ -28,7 +29,7 @@ def doctor(
     could not be asked.
     """
     with errors_explained(), steps() as progress:
-        plans.var_files(environment)
+        plan.var_files(environment)
         progress("Looking at this machine", None)
         done = [*diagnosis.tools()]
         if environment == ENVIRONMENT:
@@ -37,7 +38,7 @@ def doctor(
             done.append(diagnosis.packages())
             if not _failed(done, "terraform", "provider"):
                 progress("Asking AWS", None)
-                done += diagnosis.Account(plans.settings(environment), boto3.Session()).checks()
+                done += diagnosis.Account(plan.settings(environment), boto3.Session()).checks()
     show_checks(done, environment, as_json=as_json)
     raise typer.Exit(FOUND if any(check.state == FAILED for check in done) else 0)
 

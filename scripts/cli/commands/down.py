@@ -1,7 +1,7 @@
 """scones down: ends what `scones up` started."""
 
-from scripts.local_stack import DEFAULT_FOLDER, LocalStack
-from scripts.scones.console import err, errors_explained
+from scripts.cli.console import err, errors_explained
+from scripts.operations.local_stack import DEFAULT_FOLDER, LocalStack
 
 
 def down() -> None:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from scripts.local_stack import ENVIRONMENT, SHIPPED_MODEL
-from scripts.scones.console import err, errors_explained, find_deployment, out, steps
+from scripts.cli.console import err, errors_explained, find_deployment, out, steps
+from scripts.common import s3
+from scripts.operations.local_stack import ENVIRONMENT, SHIPPED_MODEL
 from training_scripts import evaluate as evaluation
-from training_scripts import objects
 
 
 class Split(StrEnum):
@@ -46,7 +46,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one for each option
     def client() -> object:
         return find_deployment(environment).client("s3")
 
-    with errors_explained(), objects.local(artifact, client) as model, objects.local(data, client) as source:
+    with errors_explained(), s3.local(artifact, client) as model, s3.local(data, client) as source:
         with steps() as progress:
             figures = evaluation.evaluate(model, source, split.value, drawn, progress)
         written = evaluation.write(figures, to) if to else []

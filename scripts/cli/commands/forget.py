@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from scripts.forgetting import Forgetting, Traces
-from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import confirm, err, errors_explained, find_deployment, out, printable, steps
-from scripts.workflow import Workflow
+from scripts.cli.console import confirm, err, errors_explained, find_deployment, out, printable, steps
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.workflow.client import Workflow
+from scripts.workflow.forget import Forgetting, Traces
 from training_scripts.terminal import Terminal
 
 TOO_EARLY = 5

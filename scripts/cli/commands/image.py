@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import err, errors_explained, find_deployment, out, steps
-from training_scripts import image as serving_image
-from training_scripts.image import ImageError
+from scripts.cli.console import err, errors_explained, find_deployment, out, steps
+from scripts.deployment import serving_image
+from scripts.deployment.serving_image import ImageError
+from scripts.operations.local_stack import ENVIRONMENT
 
 
 def image(

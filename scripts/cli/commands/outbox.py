@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts.scones.console import err, errors_explained, local_stack, out, printable
+from scripts.cli.console import err, errors_explained, local_stack, out, printable
 
 POLL_SECONDS = 0.5
 

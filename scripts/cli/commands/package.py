@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from scripts import packaging
-from scripts.scones.console import errors_explained, out, steps
+from scripts.cli.console import errors_explained, out, steps
+from scripts.deployment import packages
 
 
 class Target(StrEnum):
@@ -26,6 +26,6 @@ def package(
     """
     with errors_explained():
         with steps() as progress:
-            manifest = packaging.build(target.value, lambda text: progress(text, None))
+            manifest = packages.build(target.value, lambda text: progress(text, None))
         for name, facts in json.loads(manifest.read_text(encoding="utf-8"))["functions"].items():
             out.print(f"{name:<22} {facts['bytes'] / 1e6:6.2f} MB  sha256 {facts['sha256'][:12]}")

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from scripts import permission_use
-from scripts.scones.console import SOME_REFUSED, err, errors_explained, local_stack, out
+from scripts.cli.console import SOME_REFUSED, err, errors_explained, local_stack, out
+from scripts.operations import permission_usage
 
 
 def permissions(
@@ -22,7 +22,7 @@ def permissions(
     with errors_explained():
         stack = local_stack()
         deployed = stack.deployment()
-        found = permission_use.use(permission_use.read(stack), deployed.prefix, deployed.key_arn)
+        found = permission_usage.use(permission_usage.read(stack), deployed.prefix, deployed.key_arn)
     denied = [each["call"] | {"reason": each["reason"]} for each in found.denied]
     if as_json:
         excused = [{**grant._asdict(), "reason": reason} for grant, reason in found.excused]

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from scripts import plan_markdown, plans
-from scripts.local_stack import ENVIRONMENT
-from scripts.plan_summary import summarise
-from scripts.plans import SavedPlan
-from scripts.prices import Volume
-from scripts.scones.console import Steps, err, errors_explained, make_plan, out, steps
+from scripts.cli.console import Steps, err, errors_explained, make_plan, out, steps
+from scripts.operations import plan as plans
+from scripts.operations import plan_markdown
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.operations.plan import SavedPlan
+from scripts.operations.plan_summary import summarise
+from scripts.operations.prices import Volume
 
 
 def plan(  # noqa: PLR0913, PLR0917 - one for each option

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from scripts import plans
-from scripts.local_stack import ENVIRONMENT, SHIPPED_MODEL
-from scripts.scones.console import err, errors_explained, find_deployment, local_stack, out, printable, steps
-from training_scripts import objects
-from training_scripts import promote as promotion
-from training_scripts.promote import Destination, PromoteError, Promotion
+from scripts.cli.console import err, errors_explained, find_deployment, local_stack, out, printable, steps
+from scripts.common import s3
+from scripts.models import promotion
+from scripts.models.promotion import Destination, PromoteError, Promotion
+from scripts.operations import plan
+from scripts.operations.local_stack import ENVIRONMENT, SHIPPED_MODEL
 
 REFUSED = 3
 
@@ -45,8 +45,8 @@ def promote(
             return destination.s3_client
 
         with (
-            objects.local(artifact, client) as model,
-            objects.local(frozen or ".", client) as pictures,
+            s3.local(artifact, client) as model,
+            s3.local(frozen or ".", client) as pictures,
             steps() as progress,
         ):
             done = promotion.promote(
@@ -71,7 +71,7 @@ def _destination(environment: str, image: str | None) -> Destination:
         )
     if image is None:
         raise PromoteError("--image is needed: the serving image by digest, which `scones image` prints")
-    return Destination(deployment.bucket, image, plans.model_file(environment), deployment.client("s3"))
+    return Destination(deployment.bucket, image, plan.model_file(environment), deployment.client("s3"))
 
 
 def _show(done: Promotion, tfvars: Path) -> None:

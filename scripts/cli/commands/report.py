@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts import making_report
-from scripts.local_stack import ENVIRONMENT
-from scripts.report import Truths, read_truths
-from scripts.scones.console import err, errors_explained, find_deployment, out, steps
+from scripts.cli.console import err, errors_explained, find_deployment, out, steps
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.report import build
+from scripts.report.records import Truths, read_truths
 
 
 def _html(to: Path) -> Path:
@@ -78,7 +78,7 @@ def report(  # noqa: PLR0913, PLR0917 - one for each option
         deployment = find_deployment(environment) if needs_stack else None
         truths = read_truths(labels) if labels else Truths()
         with steps() as progress:
-            made = making_report.make(
+            made = build.make(
                 places, deployment, models or [], truths, to, progress, with_ledger=wants_ledger
             )
     if as_json:

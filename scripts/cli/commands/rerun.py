@@ -10,11 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from scripts.dead_letters import AlertNotSent, DeadLetter, DeadLetters, alert
-from scripts.ledger import STATUSES, Selection
-from scripts.local_stack import ENVIRONMENT
-from scripts.reruns import Rerun, Reruns, Started
-from scripts.scones.console import (
+from scripts.cli.console import (
     STYLES,
     Steps,
     confirm,
@@ -27,7 +23,11 @@ from scripts.scones.console import (
     printable,
     steps,
 )
-from scripts.workflow import Workflow
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.workflow.client import Workflow
+from scripts.workflow.dead_letters import AlertNotSent, DeadLetter, DeadLetters, alert
+from scripts.workflow.ledger import STATUSES, Selection
+from scripts.workflow.rerun import Rerun, Reruns, Started
 
 SHOWN = 20
 UNDONE = 5

@@ -12,12 +12,12 @@ from typing import Annotated
 
 import typer
 
-from scripts import reviews
-from scripts.local_stack import ENVIRONMENT
-from scripts.review_server import serving
-from scripts.reviews import Reviews
-from scripts.scones.console import err, errors_explained, find_deployment, out
-from scripts.terraform_cli import WORK
+from scripts.cli.console import err, errors_explained, find_deployment, out
+from scripts.deployment.terraform import WORK
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.review import queue
+from scripts.review.queue import Reviews
+from scripts.review.server import serving
 
 
 def review(
@@ -54,9 +54,9 @@ def review(
                 webbrowser.open(page)
             _wait_for_the_end()
         answered = work.progress()["answered"]
-        pictures = reviews.write_manifest(deployment)
+        pictures = queue.write_manifest(deployment)
     err.print(
-        f"{answered} answered; {pictures} reviewed pictures in s3://{deployment.bucket}/{reviews.MANIFEST}\n"
+        f"{answered} answered; {pictures} reviewed pictures in s3://{deployment.bucket}/{queue.MANIFEST}\n"
         "Next: scones train --data ... --with-reviewed",
         markup=False,
     )

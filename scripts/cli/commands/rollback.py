@@ -4,10 +4,7 @@ from typing import Annotated
 
 import typer
 
-from scripts import plan_summary, plans
-from scripts.local_stack import ENVIRONMENT
-from scripts.plan_summary import SIGNS
-from scripts.scones.console import (
+from scripts.cli.console import (
     apply_plan,
     confirm,
     err,
@@ -18,8 +15,11 @@ from scripts.scones.console import (
     out,
     steps,
 )
-from training_scripts import promote
-from training_scripts.promote import Destination, NotPromoted, PromoteError
+from scripts.models import promotion
+from scripts.models.promotion import Destination, NotPromoted, PromoteError
+from scripts.operations import plan, plan_summary
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.operations.plan_summary import SIGNS
 
 
 def rollback(
@@ -40,12 +40,12 @@ def rollback(
     """
     with errors_explained():
         deployment = find_deployment(environment)
-        file = local_stack().model_file if environment == ENVIRONMENT else plans.model_file(environment)
-        current = promote.current_model(file)
+        file = local_stack().model_file if environment == ENVIRONMENT else plan.model_file(environment)
+        current = promotion.current_model(file)
         if current is None:
             raise PromoteError(f"there is no {file.name}, so no model to roll back")
         try:
-            former = promote.former_model(
+            former = promotion.former_model(
                 current, Destination(deployment.bucket, "", file, deployment.client("s3"))
             )
         except NotPromoted as error:
@@ -55,7 +55,7 @@ def rollback(
                 f"{current['name']} came with `scones up` and is the first model here: there is none to return to"
             ) from error
         before = file.read_bytes()
-        promote.write_model(file, former)
+        promotion.write_model(file, former)
         try:
             with steps() as progress:
                 saved = make_plan(environment, progress)

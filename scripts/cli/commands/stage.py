@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import err, errors_explained, find_deployment, out, steps
-from scripts.terraform_cli import WORK
+from scripts.cli.console import err, errors_explained, find_deployment, out, steps
+from scripts.deployment.terraform import WORK
+from scripts.operations.local_stack import ENVIRONMENT
 from training_scripts import staging
 from training_scripts.download import official_archive
 

@@ -15,10 +15,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from scripts import streaming
-from scripts.ledger import STATUSES
-from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import (
+from scripts.cli.console import (
     INTERRUPTED,
     QUIET_SECONDS,
     SOME_FAILED,
@@ -29,8 +26,11 @@ from scripts.scones.console import (
     out,
     printable,
 )
-from scripts.streaming import Figures, Stream
-from scripts.workflow import Workflow
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.workflow import stream as streaming
+from scripts.workflow.client import Workflow
+from scripts.workflow.ledger import STATUSES
+from scripts.workflow.stream import Figures, Stream
 
 SOME_MISSING = 5
 HEADERS = dict(zip(STATUSES, ("accepted", "low conf.", "rejected", "failed"), strict=True))

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from scripts import testcases
-from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import err, errors_explained, find_deployment
-from scripts.workflow import Workflow
+from scripts.cli.console import err, errors_explained, find_deployment
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.workflow import sample_inputs
+from scripts.workflow.client import Workflow
 
 
 def print_inputs(
@@ -31,7 +31,7 @@ def print_inputs(
     A picture that has a row already gets the next run, so that the execution decides again.
     """
     with errors_explained():
-        inputs = testcases.draw(Workflow(find_deployment(environment)), prefix, count, seed)
+        inputs = sample_inputs.draw(Workflow(find_deployment(environment)), prefix, count, seed)
     for each in inputs:
         print(json.dumps(each, indent=2 if pretty else None))
     if len(inputs) < count:

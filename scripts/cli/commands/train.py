@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from functions.common.shown import shown
-from scripts import reviews, training_jobs
-from scripts.local_stack import ENVIRONMENT, training_python
-from scripts.scones.console import Steps, confirm, err, errors_explained, find_deployment, out, steps
-from scripts.training_jobs import Plan, TrainingJobs, Update, Watch
+from scripts.cli.console import Steps, confirm, err, errors_explained, find_deployment, out, steps
+from scripts.models import training_jobs
+from scripts.models.training_jobs import Plan, TrainingJobs, Update, Watch
+from scripts.operations.local_stack import ENVIRONMENT, training_python
+from scripts.review import queue
 
 POLL_SECONDS = (0.2, 2.0)
 
@@ -72,7 +73,7 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
         jobs = TrainingJobs(deployment)
         with steps() as progress:
             places = [jobs.provide(place, progress) if place else None for place in (data, pretrain)]
-            reviewed = reviews.freeze(deployment) if with_reviewed else None
+            reviewed = queue.freeze(deployment) if with_reviewed else None
         assert places[0]
         name = jobs.submit(Plan(places[0], places[1], hyperparameters, instance, spot, reviewed))
         err.print(

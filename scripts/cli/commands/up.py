@@ -3,8 +3,8 @@
 import shlex
 import time
 
-from scripts.local_stack import DEFAULT_FOLDER, LocalStack
-from scripts.scones.console import err, errors_explained, interruption_told, out, steps
+from scripts.cli.console import err, errors_explained, interruption_told, out, steps
+from scripts.operations.local_stack import DEFAULT_FOLDER, LocalStack
 
 # AWS CLI 1 and boto3 read the default region alone.
 SHOWN = (

@@ -5,18 +5,12 @@ from typing import Annotated
 
 import typer
 
-from scripts import checks, verification
-from scripts.checks import FAILED, Check
-from scripts.local_stack import ENVIRONMENT
-from scripts.scones.console import (
-    SOME_FAILED,
-    errors_explained,
-    find_deployment,
-    make_plan,
-    show_checks,
-    steps,
-)
-from scripts.workflow import Workflow
+from scripts.cli.console import SOME_FAILED, errors_explained, find_deployment, make_plan, show_checks, steps
+from scripts.operations import check
+from scripts.operations import verify as verification
+from scripts.operations.check import FAILED, Check
+from scripts.operations.local_stack import ENVIRONMENT
+from scripts.workflow.client import Workflow
 
 NEEDS_A_HAND = 3
 VITAL = ("endpoint", "canary")
@@ -54,7 +48,7 @@ def verify(
             done = [
                 verification.endpoint(deployment, planned),
                 bird,
-                checks.subscriptions(
+                check.subscriptions(
                     deployment.client("sns"), [deployment.alerts_topic_arn, deployment.alarms_topic_arn]
                 ),
                 verification.alarms(deployment),

@@ -11,8 +11,8 @@ import pytest
 
 from functions.common.inference_id import inference_id
 from functions.common.labels import labels_hash
-from scripts.local_stack import LocalStack
-from scripts.workflow import Picture, Workflow
+from scripts.operations.local_stack import LocalStack
+from scripts.workflow.client import Picture, Workflow
 from training_scripts import drawings
 
 from .breakages import BREAKAGES, Breakage, Rule, failed

@@ -18,11 +18,11 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from functions.send_alert.message import compose as compose_message
 from functions.send_alert.occurrence import understand
-from scripts.ledger import plain
 from scripts.local_aws import moto_repairs
 from scripts.local_aws.errors import ServiceError, StatesError
 from scripts.local_aws.protocol import call_json
 from scripts.local_aws.step_functions import StepFunctions
+from scripts.workflow.ledger import plain
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 FOLDER = ROOT / "statemachine"
