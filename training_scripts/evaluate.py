@@ -16,10 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from functions.common.shown import shown
-from training_scripts import artifact, calibration, data, foreign, stage
-from training_scripts.asking import FOREIGN, Answers, ServingFailed, ask, serving_archive, truth_of
-from training_scripts.damage import DAMAGES
-from training_scripts.stage import StageError
+from training_scripts import artifact
+from training_scripts.data import dataset, out_of_distribution, readers
+from training_scripts.data.readers import StageError
+from training_scripts.evaluation import calibration
+from training_scripts.evaluation.corruptions import DAMAGES
+from training_scripts.evaluation.predictions import (
+    FOREIGN,
+    Answers,
+    ServingFailed,
+    ask,
+    serving_archive,
+    truth_of,
+)
 from training_scripts.terminal import cleaned
 
 # Points of the risk-coverage curve that are kept; more cannot be told apart in a picture.
@@ -59,10 +68,10 @@ def read(source: Path, split: str, interest: Sequence[str]) -> Pictures:
     Raises:
         StageError: unreadable, or no picture of a class of interest.
     """
-    ours = [p for p in stage.read_pictures(source, split) if p.label in interest]
+    ours = [p for p in readers.read_pictures(source, split) if p.label in interest]
     if not ours:
         raise StageError(f"{source}: no picture of {' or '.join(interest)} in the split {shown(split)}")
-    others, kinds = foreign.judging(source, split, interest)
+    others, kinds = out_of_distribution.judging(source, split, interest)
     pixels = np.stack([p.pixels for p in [*ours, *others]])
     return Pictures(pixels, [p.label for p in [*ours, *others]], [*(None for _ in ours), *kinds])
 
@@ -74,7 +83,7 @@ def evaluate(
 
     Args:
         archive: a packed artifact.
-        source: an archive or a folder as training_scripts.stage reads them.
+        source: an archive or a folder as training_scripts.data.readers reads them.
         drawn: so many drawn pictures of each sort besides, from seeds that training does not use.
         progress: told how far it is.
 
@@ -191,7 +200,7 @@ def _drawn(asker: _Asker, count: int) -> dict[str, dict[str, calibration.Share]]
     for sort, needed in _DRAWN.items() if count else ():
         if not needed <= set(interest):
             continue
-        pixels = (data.drawn_pixels(sort, seed) for seed in range(count))
+        pixels = (dataset.drawn_pixels(sort, seed) for seed in range(count))
         answers = asker(f"Drawing {sort}", pixels, [sort] * count)
         if sort in interest:
             figures[sort] = {"accepted_right": calibration.share(answers.right & answers.accepted)}
@@ -228,7 +237,7 @@ def write(figures: dict[str, Any], file: Path) -> list[Path]:
     Raises:
         OSError: the folder cannot be written.
     """
-    from training_scripts import charts  # noqa: PLC0415 - Matplotlib takes long to import, and few need it
+    from training_scripts.evaluation import charts  # noqa: PLC0415 - Matplotlib takes long to import, and few need it
 
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

@@ -17,12 +17,14 @@ import numpy as np
 from rich.table import Table
 
 from functions.common.shown import shown
-from training_scripts import calibration, judge, stage
-from training_scripts.data import DataError
-from training_scripts.fit import TrainingError
+from training_scripts.data import readers
+from training_scripts.data.dataset import DataError
+from training_scripts.evaluation import calibration
 from training_scripts.terminal import Terminal, cleaned
 from training_scripts.train import Sources, load
-from training_scripts.trainer import Material, Settings, Trainer
+from training_scripts.training import operating_point
+from training_scripts.training.loop import TrainingError
+from training_scripts.training.trainer import Material, Settings, Trainer
 
 _TYPES: dict[str, Any] = {field.name: type(field.default) for field in dataclasses.fields(Settings)}
 # These change the material itself; one sweep reads it once.
@@ -65,7 +67,7 @@ def judged(material: Material, trainer: Trainer, used: Sequence[int]) -> dict[st
     chosen = np.isin(material.folds, used)
     answers = trainer.out_of_fold(used)[chosen]
     truth, judging = material.real.truth[chosen], material.folds[chosen]
-    figures, _ = judge.cross_fitted(answers, truth, judging, trainer.labels)
+    figures, _ = operating_point.cross_fitted(answers, truth, judging, trainer.labels)
     best, ours = answers.argmax(1), truth < answers.shape[1] - 1
     figures["called_neither"] = calibration.share(best[ours] == answers.shape[1] - 1)
     return figures
@@ -94,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             cells = (f"{figures[n]['value']} of {figures[n]['count']}" for n in names)
             words = " ".join(f"{name}={value}" for name, value in combination.items())
             table.add_row(words, *cells, f"{time.monotonic() - started:.0f}")
-    except (ValueError, stage.StageError, DataError, TrainingError, OSError) as error:
+    except (ValueError, readers.StageError, DataError, TrainingError, OSError) as error:
         print(cleaned(f"the sweep failed: {error}"), file=sys.stderr)
         return 1
     console.print(table)

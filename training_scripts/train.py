@@ -18,13 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from training_scripts import artifact, calibration, data, judge, stage
-from training_scripts.data import NEITHER, DataError, Rows
-from training_scripts.export import to_onnx
-from training_scripts.fit import MEAN, STD, TrainingError
-from training_scripts.network import WIDTHS
+from training_scripts import artifact
+from training_scripts.data import dataset, readers
+from training_scripts.data.dataset import NEITHER, DataError, Rows
+from training_scripts.evaluation import calibration
 from training_scripts.terminal import Terminal, cleaned
-from training_scripts.trainer import Material, Settings, Trainer
+from training_scripts.training import operating_point
+from training_scripts.training.loop import MEAN, STD, TrainingError
+from training_scripts.training.network import WIDTHS
+from training_scripts.training.onnx_export import to_onnx
+from training_scripts.training.trainer import Material, Settings, Trainer
 
 # Where a job finds its folders; a container has them at the default.
 BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
@@ -53,7 +56,7 @@ def train(
         TrainingError: the loss is not finite, or the export answers differently.
     """
     material = load(sources, settings)
-    official = sources.data.is_file() and stage.is_official(sources.data)
+    official = sources.data.is_file() and readers.is_official(sources.data)
     console.print(
         f"{len(material.real)} real pictures ({'the' if official else 'not the'} official CIFAR-100 archive), "
         f"{len(material.pretraining)} more foreign and {len(material.drawn)} drawn ones; checkpoints in {checkpoints}"
@@ -61,16 +64,16 @@ def train(
     trainer = Trainer(settings, material, checkpoints, console)
     answers = trainer.out_of_fold()
     truth = material.real.truth
-    point = judge.operating_point(answers, truth, len(settings.interest))
+    point = operating_point.operating_point(answers, truth, len(settings.interest))
     network = trainer.network("final", np.ones(len(material.real), bool))
     network.lower_neither(point.shift)
-    exported = to_onnx(network, stage.SIDE)
+    exported = to_onnx(network, readers.SIDE)
 
     def judged(rows: Rows) -> dict[str, Any]:
         probabilities = calibration.softmax(trainer.answers(network, rows), point.temperature)
-        return judge.figures(probabilities, rows.truth, point.threshold, trainer.labels)
+        return operating_point.figures(probabilities, rows.truth, point.threshold, trainer.labels)
 
-    cross_validation, curve = judge.cross_fitted(answers, truth, material.folds, trainer.labels)
+    cross_validation, curve = operating_point.cross_fitted(answers, truth, material.folds, trainer.labels)
     metrics = {"cross_validation": cross_validation}
     if len(material.test):
         metrics["test"] = judged(material.test)
@@ -81,13 +84,13 @@ def train(
         "name": os.environ.get("TRAINING_JOB_NAME") or f"scones-{hashlib.sha256(exported).hexdigest()[:8]}",
         "labels": trainer.labels,
         "classes_of_interest": settings.interest,
-        "input_size": stage.SIDE,
+        "input_size": readers.SIDE,
         "mean": list(MEAN),
         "std": list(STD),
         "temperature": point.temperature,
         "threshold": point.threshold,
         "neither_shift": point.shift,
-        "baseline": judge.baseline(
+        "baseline": operating_point.baseline(
             material.real, point.probabilities(answers), point.threshold, trainer.labels
         ),
         "metrics": metrics,
@@ -105,43 +108,43 @@ def load(sources: Sources, settings: Settings) -> Material:
     Raises:
         StageError, DataError: unreadable sources, no pictures, one class only, too few for the folds.
     """
-    ours, outliers, foreign = data.split_rows(
-        list(stage.read_pictures(sources.data, "train")), settings.interest
+    ours, outliers, foreign = dataset.split_rows(
+        list(readers.read_pictures(sources.data, "train")), settings.interest
     )
-    real = data.joined([ours, outliers, _reviewed_rows(sources.reviewed, settings.interest)])
+    real = dataset.joined([ours, outliers, _reviewed_rows(sources.reviewed, settings.interest)])
     test, test_foreign = _test_rows(sources.data, settings.interest)
     pretraining, classes = _pretraining_rows(sources.pretraining, settings.interest)
     return Material(
         real=real,
-        folds=data.folds(real, settings.folds, settings.seed),
-        drawn=data.drawn_rows(settings.interest, settings.drawn, data.DRAWN_SEEDS),
+        folds=dataset.folds(real, settings.folds, settings.seed),
+        drawn=dataset.drawn_rows(settings.interest, settings.drawn, dataset.DRAWN_SEEDS),
         pretraining=pretraining,
         pretraining_classes=classes,
-        digest=data.digest(*filter(None, (sources.data, sources.pretraining, sources.reviewed))),
-        pretraining_digest=data.digest(sources.pretraining) if sources.pretraining else "",
+        digest=dataset.digest(*filter(None, (sources.data, sources.pretraining, sources.reviewed))),
+        pretraining_digest=dataset.digest(sources.pretraining) if sources.pretraining else "",
         test=test,
-        foreign=data.joined([foreign, test_foreign]),
+        foreign=dataset.joined([foreign, test_foreign]),
     )
 
 
 def _test_rows(source: Path, interest: list[str]) -> tuple[Rows, Rows]:
     """The test split's pictures of the classes of interest and of the classes that only judge, where it has any."""
-    if not stage.has_split(source, "test"):
-        return data.rows_of([], []), data.rows_of([], [])
-    pictures = list(stage.read_pictures(source, "test"))
-    test, outliers, foreign = data.split_rows(pictures, interest)
+    if not readers.has_split(source, "test"):
+        return dataset.rows_of([], []), dataset.rows_of([], [])
+    pictures = list(readers.read_pictures(source, "test"))
+    test, outliers, foreign = dataset.split_rows(pictures, interest)
     # what a staged set calls "neither" there is of classes that its training split lacks
     staged = any(picture.label == NEITHER for picture in pictures)
-    return test, data.joined([outliers, foreign]) if staged else foreign
+    return test, dataset.joined([outliers, foreign]) if staged else foreign
 
 
 def _pretraining_rows(source: Path | None, interest: list[str]) -> tuple[Rows, int]:
     """All pictures of other classes, numbered by class: a class of interest is none of "neither"."""
     if source is None:
-        return data.rows_of([], []), 0
-    pictures = [p for p in stage.read_pictures(source, "train") if p.label not in interest]
+        return dataset.rows_of([], []), 0
+    pictures = [p for p in readers.read_pictures(source, "train") if p.label not in interest]
     names = sorted({p.label for p in pictures})
-    return data.rows_of(pictures, [names.index(p.label) for p in pictures]), len(names)
+    return dataset.rows_of(pictures, [names.index(p.label) for p in pictures]), len(names)
 
 
 def _reviewed_rows(source: Path | None, interest: list[str]) -> Rows:
@@ -151,13 +154,13 @@ def _reviewed_rows(source: Path | None, interest: list[str]) -> Rows:
         DataError: a label of another model.
     """
     if source is None:
-        return data.rows_of([], [])
-    pictures, labels = list(stage.read_pictures(source, "train")), [*interest, NEITHER]
+        return dataset.rows_of([], [])
+    pictures, labels = list(readers.read_pictures(source, "train")), [*interest, NEITHER]
     if unknown := sorted({p.label for p in pictures} - set(labels)):
         raise DataError(
             f"reviewed pictures of {', '.join(unknown)}: the classes to train are {', '.join(labels)}"
         )
-    return data.rows_of(pictures, [labels.index(p.label) for p in pictures])
+    return dataset.rows_of(pictures, [labels.index(p.label) for p in pictures])
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -201,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         artifact.write(folder, description, network)
         # a job's folder is packed by SageMaker itself
         packed = folder if in_job else artifact.pack(folder)
-    except (stage.StageError, DataError, TrainingError, artifact.ArtifactError, OSError) as error:
+    except (readers.StageError, DataError, TrainingError, artifact.ArtifactError, OSError) as error:
         print(cleaned(f"training failed: {error}"), file=sys.stderr)
         if in_job and FAILURE_FILE.parent.is_dir():
             FAILURE_FILE.write_text(str(error))

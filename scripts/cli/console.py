@@ -42,8 +42,8 @@ from scripts.workflow.demo_pictures import NoPictures
 from scripts.workflow.forget import ForgetFailed
 from scripts.workflow.ledger import RetentionUnknown
 from training_scripts.artifact import ArtifactError
-from training_scripts.asking import ServingFailed
-from training_scripts.stage import StageError
+from training_scripts.data.readers import StageError
+from training_scripts.evaluation.predictions import ServingFailed
 from training_scripts.terminal import Terminal, cleaned, one_line
 
 out = Terminal(highlight=False, emoji=False, soft_wrap=True)

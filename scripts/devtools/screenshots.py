@@ -18,7 +18,7 @@ from scripts.report.records import Truths
 from scripts.review.queue import Reviews
 from scripts.review.server import serving
 from scripts.workflow.client import Workflow
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 TRUTH = {"bicycle": "bicycle", "motorcycle": "motorcycle", "other": "neither"}
 # Drawings of the generator's own sorts, from seeds that no training saw.
@@ -72,7 +72,7 @@ def stream(workflow: Workflow, folder: Path) -> Truths:
     for sort, count in STREAM.items():
         for seed in range(FIRST_SEED, FIRST_SEED + count):
             path = folder / f"{sort}-{seed - FIRST_SEED + 1}.jpg"
-            drawings.draw(sort, seed).save(path, quality=90)
+            generator.draw(sort, seed).save(path, quality=90)
             truths[str(path)] = TRUTH.get(sort)
     # The end of a name mixes the sorts, as a real stream does.
     mixed = sorted(truths, key=lambda path: Path(path).stem[::-1])

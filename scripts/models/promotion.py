@@ -1,6 +1,6 @@
 """Puts a model artifact where the endpoint loads it from, and names it to Terraform, if it passes the gate.
 
-The gate's rule stands in training_scripts.gate.
+The gate's rule stands in training_scripts.evaluation.gate.
 """
 
 import datetime
@@ -18,10 +18,11 @@ from botocore.exceptions import ClientError
 from functions.common import baseline
 from functions.common.shown import shown
 from scripts.common import s3
-from training_scripts import artifact, evaluate, gate
-from training_scripts.asking import Answers, ask, serving_archive, truth_of
+from training_scripts import artifact, evaluate
 from training_scripts.evaluate import Pictures
-from training_scripts.gate import Verdict
+from training_scripts.evaluation import gate
+from training_scripts.evaluation.gate import Verdict
+from training_scripts.evaluation.predictions import Answers, ask, serving_archive, truth_of
 
 # A part of endpoint and model names, https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")

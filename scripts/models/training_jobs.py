@@ -299,7 +299,7 @@ def share_done(line: str) -> tuple[str, float] | None:
 def source_archive() -> bytes:
     """sourcedir.tar.gz: the training code and its requirements; the same sources give the same bytes."""
     paths = [ROOT / "functions" / "__init__.py"]
-    paths += [*(ROOT / "functions" / "common").glob("*.py"), *(ROOT / "training_scripts").glob("*.py")]
+    paths += [*(ROOT / "functions" / "common").glob("*.py"), *(ROOT / "training_scripts").rglob("*.py")]
     members = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
     # What the container installs before training; it has PyTorch. With hashes in it pip takes nothing without one.
     members["requirements.txt"] = (ROOT / "requirements" / "job.txt").read_bytes()

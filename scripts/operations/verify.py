@@ -15,7 +15,7 @@ from scripts.operations.local_stack import Progress, silent
 from scripts.workflow.client import Picture, Workflow
 from scripts.workflow.forget import Forgetting
 from scripts.workflow.ledger import Row
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 # Under the prefix whose events start the workflow, so that the trigger is looked at, too.
 CANARIES = "incoming/verify"
@@ -116,7 +116,7 @@ class Canary:
         prefix = f"{CANARIES}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         with TemporaryDirectory() as folder:
             drawn = Path(folder) / "canary.jpg"
-            drawings.draw("bicycle", 1).save(drawn, quality=90)
+            generator.draw("bicycle", 1).save(drawn, quality=90)
             self.picture: Picture = workflow.upload(picture or drawn, prefix)
 
     def check(self) -> Check:

@@ -14,7 +14,7 @@ from functions.common.inference_id import picture_hash
 from functions.common.times import ledger_time
 from scripts.report.data_capture import Broken, Inference
 from scripts.workflow.ledger import UNUSABLE, Row
-from training_scripts import calibration
+from training_scripts.evaluation import calibration
 
 LEDGER_ALONE = "not captured"
 COLUMNS = (

@@ -8,7 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from scripts.workflow.client import Outcome
-from training_scripts import drawings, stage
+from training_scripts.data import readers
+from training_scripts.synthetic import generator
 
 CLASSES = ("bicycle", "motorcycle")
 DRAWN_PER_CLASS = 4
@@ -41,9 +42,9 @@ def drawn(folder: Path, seed: int) -> list[Sample]:
     samples = []
     for label in CLASSES:
         for number in range(DRAWN_PER_CLASS):
-            path = _save(drawings.draw(label, seed + number), folder / f"{label}-{number + 1}.jpg")
+            path = _save(generator.draw(label, seed + number), folder / f"{label}-{number + 1}.jpg")
             samples.append(Sample(path, label, frozenset({"ACCEPTED"})))
-    doubtful = _save(drawings.draw("ambiguous", seed), folder / "moped-1.jpg")
+    doubtful = _save(generator.draw("ambiguous", seed), folder / "moped-1.jpg")
     samples.append(Sample(doubtful, None, frozenset({"LOW_CONFIDENCE"})))
     return [*samples, _cut_short(samples[0].path)]
 
@@ -61,10 +62,10 @@ def from_folder(folder: Path) -> list[Sample]:
 def from_archive(archive: Path, folder: Path) -> list[Sample]:
     """The test rows of the two classes from a CIFAR-100 archive, and one file that was cut short.
 
-    Raises NoPictures, and training_scripts.stage.StageError for an archive that is none.
+    Raises NoPictures, and training_scripts.data.readers.StageError for an archive that is none.
     """
     samples = []
-    for picture in stage.read_pictures(archive, "test"):
+    for picture in readers.read_pictures(archive, "test"):
         if picture.label in CLASSES:
             path = folder / f"{picture.label}-{Path(picture.filename).stem}.png"
             samples.append(Sample(_save(Image.fromarray(picture.pixels), path), picture.label, DECIDED))

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from scripts.workflow.client import Workflow
 from scripts.workflow.demo_pictures import from_folder
 from scripts.workflow.ledger import STATUSES
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 UPLOADS_AT_ONCE = 16
 LOOK_SECONDS = 0.2
@@ -61,7 +61,7 @@ def partly_broken(samples: Iterator[Sample], share: float, seed: int) -> Iterato
 
 def _jpeg(label: str, seed: int) -> bytes:
     stored = io.BytesIO()
-    drawings.draw(label, seed).save(stored, "JPEG", quality=90)
+    generator.draw(label, seed).save(stored, "JPEG", quality=90)
     return stored.getvalue()
 
 

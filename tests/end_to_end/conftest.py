@@ -16,14 +16,14 @@ from scripts.cli import console
 from scripts.cli.app import app
 from scripts.operations.local_stack import LocalStack
 from scripts.workflow.client import Workflow
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 
 @pytest.fixture
 def bicycle(tmp_path: Path) -> Path:
     """A drawn bicycle that the model is sure of."""
     path = tmp_path / "bicycle.jpg"
-    drawings.draw("bicycle", 1).save(path, quality=90)
+    generator.draw("bicycle", 1).save(path, quality=90)
     return path
 
 
@@ -31,7 +31,7 @@ def bicycle(tmp_path: Path) -> Path:
 def doubtful(tmp_path: Path) -> Path:
     """A bicycle and a motorcycle in one picture, which the model takes for one of them without being sure."""
     path = tmp_path / "both.jpg"
-    Image.blend(drawings.draw("bicycle", 10), drawings.draw("motorcycle", 10), 0.5).save(path, quality=90)
+    Image.blend(generator.draw("bicycle", 10), generator.draw("motorcycle", 10), 0.5).save(path, quality=90)
     return path
 
 

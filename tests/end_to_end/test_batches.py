@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scripts.workflow.batch import Batches
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 GOOD = ["van-17.jpg", "a b.jpg", "a+b%20c.jpg", "quote'\"s.jpg", "line\nbreak.jpg", "Fahrräder 🚲.jpg"]
 DOUBTFUL = ["moped-1.jpg", "moped-2.jpg"]
@@ -19,7 +19,7 @@ GONE = ["never-uploaded.jpg"]
 
 def jpeg(kind: str, seed: int) -> bytes:
     data = io.BytesIO()
-    drawings.draw(kind, seed).save(data, "JPEG", quality=90)
+    generator.draw(kind, seed).save(data, "JPEG", quality=90)
     return data.getvalue()
 
 

@@ -23,7 +23,7 @@ from scripts.operations.permission_usage import EXCEPTIONS, Grant, Use, reason_f
 from scripts.policy.permissions_page import PAGE
 from scripts.workflow.batch import Batches
 from scripts.workflow.client import Workflow
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 # Last, so that what every other test did is judged, too.
 pytestmark = [pytest.mark.last, pytest.mark.timeout(600)]
@@ -62,7 +62,7 @@ class Scenario:
 
     def drawn(self, kind: str) -> Path:
         path = self.folder / f"{kind}-{uuid.uuid4().hex[:8]}.jpg"
-        drawings.draw(kind, 1).save(path, quality=90)
+        generator.draw(kind, 1).save(path, quality=90)
         return path
 
     def drop(self) -> str:

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from scripts.cli import console
 from scripts.cli.app import app
 from scripts.operations.local_stack import SHIPPED_MODEL
-from training_scripts import artifact, drawings
+from training_scripts import artifact
+from training_scripts.synthetic import generator
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def pictures(tmp_path_factory) -> Path:
         for split, first in (("train", 6000), ("test", 7000)):
             for sort, label in (("bicycle", "bicycle"), ("motorcycle", "motorcycle"), ("other", "house")):
                 for seed in range(first, first + 30):
-                    drawings.draw(sort, seed, 64).save(folder / "one.png")
+                    generator.draw(sort, seed, 64).save(folder / "one.png")
                     tar.add(folder / "one.png", f"set/{split}/{label}/{seed}.png")
     return folder / "drawings.tar.gz"
 

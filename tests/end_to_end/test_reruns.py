@@ -12,7 +12,7 @@ from scripts.workflow.client import Workflow
 from scripts.workflow.dead_letters import DeadLetters
 from scripts.workflow.ledger import retention
 from scripts.workflow.rerun import Reruns
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 
 def lines(result: Any) -> list[dict[str, Any]]:
@@ -78,7 +78,7 @@ def test_a_rerun_shows_what_it_would_do_and_does_it_only_when_told(scones, workf
 def test_after_ctrl_c_the_same_command_does_the_rest(scones, workflow, tmp_path, monkeypatch):
     outcomes = []
     for seed in (1, 2):
-        drawings.draw("ambiguous", seed).save(tmp_path / f"{seed}.jpg", quality=90)
+        generator.draw("ambiguous", seed).save(tmp_path / f"{seed}.jpg", quality=90)
         outcomes.append(workflow.classify(str(tmp_path / f"{seed}.jpg")))
     since = workflow.row(outcomes[0].uri, outcomes[0].version)["time"]
     start, started = Reruns.start, []

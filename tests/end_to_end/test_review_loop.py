@@ -20,7 +20,8 @@ from scripts.operations.local_stack import SHIPPED_MODEL, training_python
 from scripts.review import queue
 from scripts.review.queue import Reviews
 from scripts.review.server import serving
-from training_scripts import artifact, drawings
+from training_scripts import artifact
+from training_scripts.synthetic import generator
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def doubt(workflow, folder):
     """A bicycle and a motorcycle in one picture, which the model takes for one of them without being sure."""
     for seed in range(1, 20):
         path = folder / f"both-{uuid.uuid4()}.png"
-        bicycle, motorcycle = (drawings.draw(label, seed) for label in ("bicycle", "motorcycle"))
+        bicycle, motorcycle = (generator.draw(label, seed) for label in ("bicycle", "motorcycle"))
         Image.blend(bicycle, motorcycle, 0.5).save(path)
         outcome = workflow.classify(str(path))
         if outcome.status == "LOW_CONFIDENCE" and outcome.label in ("bicycle", "motorcycle"):
@@ -151,6 +152,6 @@ def pictures(folder, trained_on=30):
         for split, first, count in (("train", 6000, trained_on), ("test", 7000, 30)):
             for sort, label in (("bicycle", "bicycle"), ("motorcycle", "motorcycle"), ("other", "house")):
                 for seed in range(first, first + count):
-                    drawings.draw(sort, seed, 64).save(folder / "one.png")
+                    generator.draw(sort, seed, 64).save(folder / "one.png")
                     tar.add(folder / "one.png", f"set/{split}/{label}/{seed}.png")
     return archive

@@ -7,7 +7,7 @@ from typing import Any
 from functions.common.inference_id import inference_id
 from scripts.operations import prices
 from scripts.workflow.client import Workflow
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 
 def test_a_sure_picture_passes_with_its_label_and_nobody_is_alerted(workflow, bicycle, alerts_of):
@@ -147,7 +147,7 @@ def test_no_bytes_of_the_picture_are_left_after_classification(workflow: Workflo
 
 def test_a_photo_of_twelve_megapixels_passes_where_base64_of_it_never_could(workflow, tmp_path):
     path = tmp_path / "photo.jpg"
-    drawings.draw("motorcycle", 3).resize((4000, 3000)).save(path, quality=95)
+    generator.draw("motorcycle", 3).resize((4000, 3000)).save(path, quality=95)
     assert path.stat().st_size > 190_000
 
     outcome = workflow.classify(str(path))

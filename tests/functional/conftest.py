@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from training_scripts import artifact, drawings
+from training_scripts import artifact
+from training_scripts.synthetic import generator
 
 SHIPPED = Path(__file__).resolve().parents[2] / "training_scripts" / "model" / "model.tar.gz"
 SORTS = (("bicycle", "bicycle"), ("motorcycle", "motorcycle"), ("other", "house"))
@@ -16,7 +17,7 @@ def draw_into(folder: Path, count: int) -> Path:
     for sort, name in SORTS:
         (folder / name).mkdir(parents=True)
         for seed in range(count):
-            drawings.draw(sort, 5000 + seed, 64).save(folder / name / f"{seed}.png")
+            generator.draw(sort, 5000 + seed, 64).save(folder / name / f"{seed}.png")
     return folder
 
 

@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 
 from scripts.cli.app import app
 from tests.functional.conftest import SHIPPED
-from training_scripts import artifact, asking, evaluate, staging
-from training_scripts.asking import FOREIGN, Answers, ServingFailed
+from training_scripts import artifact, evaluate
+from training_scripts.data import staging
+from training_scripts.evaluation import predictions
+from training_scripts.evaluation.predictions import FOREIGN, Answers, ServingFailed
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +156,7 @@ def test_a_server_that_does_not_start_is_reported_with_what_it_said(tmp_path):
     description, _ = artifact.read_archive(SHIPPED)
     artifact.write(tmp_path, description, b"no network")
 
-    with pytest.raises(ServingFailed, match="cannot be run"), asking.serving(tmp_path):
+    with pytest.raises(ServingFailed, match="cannot be run"), predictions.serving(tmp_path):
         pass
 
 

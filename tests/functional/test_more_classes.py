@@ -19,7 +19,9 @@ from functions.common import telemetry
 from functions.common.errors import ThresholdConfidenceNotMet
 from functions.filter_inferences.handler import lambda_handler
 from scripts.models import promotion
-from training_scripts import artifact, asking, evaluate, stage, staging
+from training_scripts import artifact, evaluate
+from training_scripts.data import readers, staging
+from training_scripts.evaluation import predictions
 
 ROOT = Path(__file__).resolve().parents[2]
 FROM_CIFAR_100 = ("bicycle", "motorcycle", "bus", "pickup_truck")
@@ -51,7 +53,7 @@ def sources(shared_data, tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("sources")
     counts: Counter[tuple[str, str]] = Counter()
     for split in ("train", "test"):
-        for picture in stage.read_pictures(shared_data / "cifar-100-python.tar.gz", split):
+        for picture in readers.read_pictures(shared_data / "cifar-100-python.tar.gz", split):
             counts[split, picture.label] += 1
             if picture.label in FROM_CIFAR_100 + OTHERS and counts[split, picture.label] <= OF_EACH:
                 place = folder / "cifar-100" / split / picture.label
@@ -111,9 +113,9 @@ def test_the_serving_program_answers_and_the_workflow_decides_by_the_published_l
     trained, staged, tmp_path, monkeypatch
 ):
     description, _ = artifact.read_archive(trained)
-    picture = next(p for p in stage.read_pictures(staged, "test") if p.label == "truck")
-    with asking.serving_archive(trained) as (port, _):
-        (probabilities,) = asking.ask(port, [picture.pixels]).tolist()
+    picture = next(p for p in readers.read_pictures(staged, "test") if p.label == "truck")
+    with predictions.serving_archive(trained) as (port, _):
+        (probabilities,) = predictions.ask(port, [picture.pixels]).tolist()
     assert len(probabilities) == 7
 
     # what Terraform hands to the function, with a threshold low enough for a model that has learnt little

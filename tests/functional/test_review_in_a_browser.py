@@ -15,7 +15,7 @@ from scripts.review import queue
 from scripts.review.queue import Reviews
 from scripts.review.server import serving
 from scripts.workflow.ledger import Ledger
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 LABELS = ["bicycle", "motorcycle", "neither"]
 HOSTILE = "incoming/<img src=x onerror=alert(1)>\"'&.png"
@@ -71,7 +71,7 @@ def deployment(monkeypatch):
         deployment = Deployment(outputs | {"labels": LABELS}, {})
         for number, key in enumerate((HOSTILE, "incoming/second.png", "incoming/third.png")):
             buffer = io.BytesIO()
-            drawings.draw("ambiguous", number, 96).save(buffer, "PNG")
+            generator.draw("ambiguous", number, 96).save(buffer, "PNG")
             version = s3.put_object(Bucket="pictures", Key=key, Body=buffer.getvalue())["VersionId"]
             row = {"picture": f"s3://pictures/{key}", "version": version, "status": "LOW_CONFIDENCE"}
             row |= {"attention": "LOW_CONFIDENCE", "time": "2026-11-20T12:00:00.000Z", "label": "bicycle"}

@@ -21,7 +21,8 @@ import pytest
 
 from functions.common.labels import labels_hash
 from functions.common.picture import encode_png, read_picture
-from training_scripts import artifact, drawings
+from training_scripts import artifact
+from training_scripts.synthetic import generator
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "training_scripts" / "model" / "model.tar.gz"
@@ -81,7 +82,7 @@ def container_command() -> list[str]:
 
 def file_of(label: str, seed: int, kind: str, size: int = 256) -> bytes:
     buffer = io.BytesIO()
-    drawings.draw(label, seed, size).save(buffer, kind)
+    generator.draw(label, seed, size).save(buffer, kind)
     return buffer.getvalue()
 
 
@@ -218,7 +219,7 @@ def test_a_large_picture_and_its_small_png_from_the_workflow_get_nearly_the_same
 
 
 def test_a_picture_and_its_mirror_image_get_the_same_answer(server):
-    picture = drawings.draw("motorcycle", 5, 32)
+    picture = generator.draw("motorcycle", 5, 32)
     answers = [server.classify(encode_png(image)) for image in (picture, picture.transpose(0))]
 
     assert answers[0] == pytest.approx(answers[1], abs=1e-5)

@@ -21,7 +21,8 @@ from scripts.deployment.terraform import ROOT
 from scripts.models import training_jobs
 from scripts.models.training_jobs import Plan
 from scripts.operations.local_stack import training_python
-from training_scripts import artifact, drawings
+from training_scripts import artifact
+from training_scripts.synthetic import generator
 
 BUCKET = "scones-local-123456789012-us-east-1"
 PROGRAM = """
@@ -334,7 +335,7 @@ def test_train_itself_runs_as_a_job_and_its_artifact_is_one_that_serves(
         for seed in range(8):
             path = tmp_path / "data" / "train" / label / f"{seed}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            drawings.draw(drawn, seed, 32).save(path)
+            generator.draw(drawn, seed, 32).save(path)
     tiny = {
         "epochs": 2,
         "folds": 2,

@@ -35,7 +35,7 @@ from scripts.deployment import terraform
 from scripts.operations.local_stack import LocalStack
 from scripts.workflow.batch import Batches
 from scripts.workflow.client import Picture, Workflow, execution_input
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 PHOTO = (4000, 3000)
 PHOTOS = 40
@@ -122,7 +122,7 @@ def small_pictures(path: Path | None) -> list[tuple[str, bytes]]:
     """
     if path is None:
         labels = cycle(("bicycle", "motorcycle", "other"))
-        return [(f"{n}.png", encoded(drawings.draw(next(labels), n, 32), "PNG")) for n in range(DRAWN)]
+        return [(f"{n}.png", encoded(generator.draw(next(labels), n, 32), "PNG")) for n in range(DRAWN)]
     try:
         found = list(_folder(path) if path.is_dir() else _archive(path))
     except (OSError, tarfile.TarError) as error:
@@ -150,7 +150,7 @@ def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
 def photos(quality: int) -> list[tuple[str, bytes]]:
     """Drawn pictures of 12 megapixels with the grain, and so the megabytes, of a camera's JPEG."""
     grain = Image.effect_noise(PHOTO, 40).convert("RGB")
-    drawn = (drawings.draw("bicycle", n, 400).resize(PHOTO) for n in range(4))
+    drawn = (generator.draw("bicycle", n, 400).resize(PHOTO) for n in range(4))
     return [
         (f"photo-{n}.jpg", encoded(Image.blend(each, grain, 0.2), "JPEG", quality))
         for n, each in enumerate(drawn)

@@ -24,8 +24,8 @@ from functions.report_drift.features import features
 from functions.report_drift.judgement import judge
 from scripts.operations.local_stack import SHIPPED_MODEL
 from scripts.workflow.stream import drawn
-from training_scripts import stage
-from training_scripts.asking import ask, serving_archive
+from training_scripts.data import readers
+from training_scripts.evaluation.predictions import ask, serving_archive
 
 SIZES = (50, 100, 200, 500, 1000)
 BASELINE = 1000
@@ -77,7 +77,7 @@ def images_of(pictures: str, classes: list[str]) -> list[Image.Image]:
     if pictures.isdigit():
         stream = itertools.islice(drawn(1), int(pictures))
         return [Image.open(io.BytesIO(it.make())).convert("RGB") for it in stream]
-    rows = stage.read_pictures(Path(pictures), "train")
+    rows = readers.read_pictures(Path(pictures), "train")
     return [Image.fromarray(row.pixels) for row in rows if row.label in classes]
 
 

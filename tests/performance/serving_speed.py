@@ -19,9 +19,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from functions.common.picture import encode_png, read_picture
-from training_scripts import artifact, drawings
-from training_scripts.asking import serving_archive
+from training_scripts import artifact
+from training_scripts.evaluation.predictions import serving_archive
 from training_scripts.serve import Model
+from training_scripts.synthetic import generator
 
 SHIPPED = Path(__file__).resolve().parents[2] / "training_scripts" / "model" / "model.tar.gz"
 ROUNDS, CALLS = 20, 50
@@ -73,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         artifact.write(Path(folder), description, network)
         model = Model(Path(folder))
-    picture = encode_png(drawings.draw("bicycle", 1, description["input_size"]))
+    picture = encode_png(generator.draw("bicycle", 1, description["input_size"]))
     pixels = np.asarray(read_picture(picture, description["input_size"]).image)
     both = model.views(pixels)
     steps = {

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from functions.common.picture import encode_png
-from training_scripts import artifact, drawings
+from training_scripts import artifact
 from training_scripts.serve import Model
+from training_scripts.synthetic import generator
 
 SHIPPED = Path(__file__).resolve().parents[2] / "training_scripts" / "model" / "model.tar.gz"
 ROUNDS, CALLS = 15, 40
@@ -42,7 +43,7 @@ def milliseconds(*calls: Callable[[], object]) -> list[float]:
 
 def test_little_is_spent_outside_the_network(model):
     side = model.description["input_size"]
-    picture = encode_png(drawings.draw("bicycle", 1, side))
+    picture = encode_png(generator.draw("bicycle", 1, side))
     both = np.random.default_rng(0).normal(size=(2, 3, side, side)).astype(np.float32)
 
     whole, network = milliseconds(lambda: model.classify(picture), lambda: model.logits(both))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 LABELS = ("bicycle", "motorcycle", "neither")
 BEGAN = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
@@ -56,7 +56,7 @@ def pictures(count: int = DRAWN) -> list[bytes]:
     made = []
     for seed in range(count):
         buffer = io.BytesIO()
-        drawings.draw(drawings.LABELS[seed % len(drawings.LABELS)], seed, 32).save(buffer, "PNG")
+        generator.draw(generator.LABELS[seed % len(generator.LABELS)], seed, 32).save(buffer, "PNG")
         made.append(buffer.getvalue())
     return made
 

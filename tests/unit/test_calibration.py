@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from training_scripts import calibration, judge
+from training_scripts.evaluation import calibration
+from training_scripts.training import operating_point
 
 
 def test_softmax_bears_large_logits_and_sums_to_one():
@@ -89,16 +90,16 @@ def answers_with_modest_vehicles(seed: int = 0, count: int = 3000) -> tuple[np.n
 
 def test_the_shift_buys_coverage_and_keeps_refusing_what_is_foreign():
     logits, truth = answers_with_modest_vehicles()
-    without = judge._at(0.0, logits, truth, 2)
+    without = operating_point._at(0.0, logits, truth, 2)
 
-    point = judge.operating_point(logits, truth, 2)
+    point = operating_point.operating_point(logits, truth, 2)
 
-    def accepted(at: judge.OperatingPoint) -> np.ndarray:
+    def accepted(at: operating_point.OperatingPoint) -> np.ndarray:
         return calibration.confidence_of_interest(at.probabilities(logits), 2) >= at.threshold
 
     assert point.shift > 0
     assert accepted(point)[truth < 2].mean() > accepted(without)[truth < 2].mean()
-    assert accepted(point)[truth == 2].mean() <= 1 - judge.REFUSED
+    assert accepted(point)[truth == 2].mean() <= 1 - operating_point.REFUSED
 
 
 def test_nothing_is_shifted_where_foreign_pictures_would_pass_or_none_are_known():
@@ -107,8 +108,8 @@ def test_nothing_is_shifted_where_foreign_pictures_would_pass_or_none_are_known(
     look_alike = logits.copy()
     look_alike[truth == 2] = logits[truth == 0]
 
-    assert judge.operating_point(logits[vehicles_alone], truth[vehicles_alone], 2).shift == 0
-    assert judge.operating_point(look_alike, truth, 2).shift == 0
+    assert operating_point.operating_point(logits[vehicles_alone], truth[vehicles_alone], 2).shift == 0
+    assert operating_point.operating_point(look_alike, truth, 2).shift == 0
 
 
 def test_every_fold_is_judged_by_the_others():
@@ -117,7 +118,7 @@ def test_every_fold_is_judged_by_the_others():
     mislabelled = (folds == 1) & (truth < 2)
     truth = np.where(mislabelled, 1 - truth, truth)
 
-    figures, curve = judge.cross_fitted(logits, truth, folds, ["a", "b", "neither"])
+    figures, curve = operating_point.cross_fitted(logits, truth, folds, ["a", "b", "neither"])
 
     # the mislabelled fold passes the others' threshold; the others, judged with its help, accept next to nothing
     assert figures["accuracy"]["count"] == 2000

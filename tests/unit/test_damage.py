@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 
-from training_scripts import damage, drawings
+from training_scripts.evaluation import corruptions
+from training_scripts.synthetic import generator
 
 
 @pytest.fixture
 def picture():
-    return np.asarray(drawings.draw("bicycle", 1, 32))
+    return np.asarray(generator.draw("bicycle", 1, 32))
 
 
-@pytest.mark.parametrize("name", damage.DAMAGES)
+@pytest.mark.parametrize("name", corruptions.DAMAGES)
 def test_a_damage_changes_the_pixels_but_not_their_shape_and_always_in_the_same_way(picture, name):
-    once, again = (damage.DAMAGES[name](picture, 7) for _ in range(2))
+    once, again = (corruptions.DAMAGES[name](picture, 7) for _ in range(2))
 
     assert once.shape == picture.shape
     assert once.dtype == np.uint8
@@ -24,12 +25,12 @@ def test_a_damage_changes_the_pixels_but_not_their_shape_and_always_in_the_same_
 def test_noise_has_the_standard_deviation_it_is_named_for():
     grey = np.full((200, 200, 3), 128, np.uint8)
 
-    assert damage.noise(grey, 1).astype(float).std() == pytest.approx(25, rel=0.02)
+    assert corruptions.noise(grey, 1).astype(float).std() == pytest.approx(25, rel=0.02)
 
 
 def test_blur_evens_out_and_grey_leaves_no_colour(picture):
     assert (
-        np.abs(np.diff(damage.blur(picture, 0).astype(float), axis=0)).mean()
+        np.abs(np.diff(corruptions.blur(picture, 0).astype(float), axis=0)).mean()
         < np.abs(np.diff(picture.astype(float), axis=0)).mean()
     )
-    assert np.ptp(damage.grey(picture, 0), axis=2).max() == 0
+    assert np.ptp(corruptions.grey(picture, 0), axis=2).max() == 0

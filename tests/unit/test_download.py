@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from training_scripts.download import official_archive
-from training_scripts.stage import StageError
+from training_scripts.data.download import official_archive
+from training_scripts.data.readers import StageError
 
 CONTENT = bytes(range(256)) * 20_000
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()

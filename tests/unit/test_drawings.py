@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training_scripts import drawings
-from training_scripts.pen import Pen
-from training_scripts.things import THINGS
+from training_scripts.synthetic import generator
+from training_scripts.synthetic.canvas import Pen
+from training_scripts.synthetic.distractors import THINGS
 
 
 def pixels(label: str, seed: int, size: int = 64) -> np.ndarray:
-    return np.asarray(drawings.draw(label, seed, size), np.float64)
+    return np.asarray(generator.draw(label, seed, size), np.float64)
 
 
-@pytest.mark.parametrize("label", drawings.LABELS)
+@pytest.mark.parametrize("label", generator.LABELS)
 def test_the_same_seed_draws_the_same_pixels(label):
     assert np.array_equal(pixels(label, 5), pixels(label, 5))
 
 
-@pytest.mark.parametrize("label", drawings.LABELS)
+@pytest.mark.parametrize("label", generator.LABELS)
 def test_other_seeds_draw_other_pictures(label):
     drawn = {pixels(label, seed).tobytes() for seed in range(12)}
 
@@ -29,14 +29,14 @@ def test_other_seeds_draw_other_pictures(label):
 
 @pytest.mark.parametrize("size", [8, 33, 256, 1000])
 def test_a_picture_is_rgb_of_the_size_asked_for(size):
-    picture = drawings.draw("motorcycle", 1, size)
+    picture = generator.draw("motorcycle", 1, size)
 
     assert (picture.mode, picture.size) == ("RGB", (size, size))
 
 
 def test_the_size_changes_the_resolution_and_not_the_scene():
     small = pixels("bicycle", 4, 32)
-    large = np.asarray(drawings.draw("bicycle", 4, 512).resize((32, 32), resample=1), np.float64)
+    large = np.asarray(generator.draw("bicycle", 4, 512).resize((32, 32), resample=1), np.float64)
 
     assert np.abs(small - large).mean() < 12
 
@@ -61,8 +61,8 @@ def test_every_other_thing_leaves_its_mark(thing):
 
 
 @pytest.mark.parametrize(
-    ("label", "size"), [("tricycle", 64), ("bicycle", 7), ("bicycle", drawings.MAX_SIZE + 1)]
+    ("label", "size"), [("tricycle", 64), ("bicycle", 7), ("bicycle", generator.MAX_SIZE + 1)]
 )
 def test_an_unknown_label_or_an_impossible_size_is_a_clear_error(label, size):
     with pytest.raises(ValueError, match="choose"):
-        drawings.draw(label, 1, size)
+        generator.draw(label, 1, size)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.unit.test_artifact import DESCRIPTION
-from training_scripts import gate
-from training_scripts.asking import FOREIGN, Answers
+from training_scripts.evaluation import gate
+from training_scripts.evaluation.predictions import FOREIGN, Answers
 
 # Probabilities of (bicycle, motorcycle, neither) for a picture that is a bicycle (or foreign, for the last).
 RIGHT, UNSURE, WRONG, REFUSED = (0.98, 0.01, 0.01), (0.6, 0.3, 0.1), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98)

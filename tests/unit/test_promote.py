@@ -17,7 +17,7 @@ from scripts.operations.local_stack import LocalStack
 from tests.unit.test_artifact import DESCRIPTION, archive_of, member
 from training_scripts import artifact
 from training_scripts.artifact import ArtifactError
-from training_scripts.gate import Verdict
+from training_scripts.evaluation.gate import Verdict
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/scones@sha256:" + "0" * 64
 

@@ -11,7 +11,7 @@ from PIL import Image
 from scripts.review import queue
 from scripts.review.queue import Reviews
 from scripts.review.server import LARGEST_BODY, Application, serving
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 TOKEN, PORT = "t0ken", 4711
 HERE = {"HTTP_HOST": f"127.0.0.1:{PORT}", "HTTP_ORIGIN": f"http://127.0.0.1:{PORT}"}
@@ -20,7 +20,7 @@ MAY = HERE | {"HTTP_X_SCONES_TOKEN": TOKEN, "HTTP_X_SCONES_SESSION": str(uuid.uu
 
 def png(width=48, height=32):
     buffer = io.BytesIO()
-    drawings.draw("bicycle", 1).resize((width, height)).save(buffer, "PNG")
+    generator.draw("bicycle", 1).resize((width, height)).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training_scripts import stage
-from training_scripts.stage import StageError
+from training_scripts.data import readers
+from training_scripts.data.readers import StageError
 
 # Protocol 2 as Python 2 wrote it: an array of bytes pickled by the three names of the format.
 RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
@@ -79,7 +79,7 @@ def jpeg(colour: tuple[int, int, int]) -> bytes:
 
 
 def test_an_archive_in_the_official_format_gives_pictures_labels_and_file_names(tmp_path):
-    first, second = stage.read_pictures(cifar(tmp_path, split_table([1, 0], PIXELS)), "train")
+    first, second = readers.read_pictures(cifar(tmp_path, split_table([1, 0], PIXELS)), "train")
 
     assert (first.label, first.filename, second.label) == ("bicycle", "picture_0.png", "apple")
     assert first.pixels.shape == (32, 32, 3)
@@ -98,12 +98,12 @@ def test_the_real_archive_is_read_whole(shared_data):
     if hashlib.sha256(source.read_bytes()).hexdigest() != SHA256_OF_THE_CUT_DOWN_ARCHIVE:
         pytest.skip("another archive than the one these counts belong to")
 
-    counts = {split: [p.label for p in stage.read_pictures(source, split)] for split in ("train", "test")}
+    counts = {split: [p.label for p in readers.read_pictures(source, split)] for split in ("train", "test")}
 
     assert {split: len(labels) for split, labels in counts.items()} == {"train": 2090, "test": 999}
     assert counts["train"].count("bicycle") == counts["train"].count("motorcycle") == 500
     assert counts["test"].count("bicycle") == counts["test"].count("motorcycle") == 50
-    assert not stage.is_official(source)
+    assert not readers.is_official(source)
 
 
 def doubled(levels: int) -> bytes:
@@ -123,7 +123,7 @@ def doubled(levels: int) -> bytes:
 )
 def test_a_message_is_short_whatever_a_pickle_holds(tmp_path, train):
     with pytest.raises(StageError) as refusal:
-        list(stage.read_pictures(cifar(tmp_path, train), "train"))
+        list(readers.read_pictures(cifar(tmp_path, train), "train"))
 
     assert len(str(refusal.value)) < 1000
     assert str(refusal.value).isprintable()
@@ -134,7 +134,7 @@ def test_a_message_is_short_whatever_a_pickle_holds(tmp_path, train):
 )
 def test_a_message_is_short_and_printable_whatever_a_member_is_called(tmp_path, name):
     with pytest.raises(StageError) as refusal:
-        list(stage.read_pictures(archive(tmp_path / "a.tar.gz", {name: b"no picture"}), "train"))
+        list(readers.read_pictures(archive(tmp_path / "a.tar.gz", {name: b"no picture"}), "train"))
 
     assert len(str(refusal.value)) < 1000
     assert str(refusal.value).isprintable()
@@ -159,7 +159,7 @@ def test_a_pickle_that_names_any_other_code_is_refused_and_runs_nothing(tmp_path
     source = cifar(tmp_path, b"\x80\x02" + opcodes.replace(b"{mark}", str(mark).encode()))
 
     with pytest.raises(StageError, match="does not need"):
-        list(stage.read_pictures(source, "train"))
+        list(readers.read_pictures(source, "train"))
     assert not mark.exists()
 
 
@@ -185,22 +185,22 @@ def test_a_pickle_that_names_any_other_code_is_refused_and_runs_nothing(tmp_path
 )
 def test_a_tampered_or_damaged_table_is_a_clear_error(tmp_path, train, said):
     with pytest.raises(StageError, match=said):
-        list(stage.read_pictures(cifar(tmp_path, train), "train"))
+        list(readers.read_pictures(cifar(tmp_path, train), "train"))
 
 
 def test_one_hostile_pickle_does_not_change_how_the_next_one_is_read(tmp_path):
     hostile = b"\x80\x02" + RECONSTRUCT + b"}X\x0c\x00\x00\x00__defaults__K\x01sb."
     with pytest.raises(StageError):
-        list(stage.read_pictures(cifar(tmp_path, hostile), "train"))
+        list(readers.read_pictures(cifar(tmp_path, hostile), "train"))
 
-    assert len(list(stage.read_pictures(cifar(tmp_path, split_table([1, 0], PIXELS)), "train"))) == 2
+    assert len(list(readers.read_pictures(cifar(tmp_path, split_table([1, 0], PIXELS)), "train"))) == 2
 
 
 def test_a_missing_member_is_named(tmp_path):
     source = archive(tmp_path / "a.tar.gz", {"cifar-100-python/meta": META})
 
     with pytest.raises(StageError, match="cifar-100-python/train is missing"):
-        list(stage.read_pictures(source, "train"))
+        list(readers.read_pictures(source, "train"))
 
 
 @pytest.mark.parametrize("content", [b"", b"not compressed", jpeg((1, 2, 3))])
@@ -209,7 +209,7 @@ def test_a_file_that_is_no_archive_is_a_clear_error(tmp_path, content):
     source.write_bytes(content)
 
     with pytest.raises(StageError, match="no readable tar archive"):
-        list(stage.read_pictures(source, "train"))
+        list(readers.read_pictures(source, "train"))
 
 
 def test_an_archive_that_was_cut_off_is_a_clear_error(tmp_path):
@@ -219,7 +219,7 @@ def test_an_archive_that_was_cut_off_is_a_clear_error(tmp_path):
     source.write_bytes(source.read_bytes()[:2000])
 
     with pytest.raises(StageError, match=r"no readable tar archive|is missing"):
-        list(stage.read_pictures(source, "train"))
+        list(readers.read_pictures(source, "train"))
 
 
 def test_paths_and_links_in_an_archive_reach_no_file(tmp_path):
@@ -233,7 +233,7 @@ def test_paths_and_links_in_an_archive_reach_no_file(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
 
-    pictures = list(stage.read_pictures(source, "train"))
+    pictures = list(readers.read_pictures(source, "train"))
 
     assert [p.filename for p in pictures] == ["a.jpg", "b.jpg"]
     assert [path.name for path in tmp_path.rglob("*")] == ["pictures.tar.gz"]
@@ -245,7 +245,7 @@ def test_an_archive_of_picture_files_is_read_split_by_split(tmp_path):
     }
     source = archive(tmp_path / "pictures.tar.gz", {**members, "set/README.md": b"text"})
 
-    pictures = list(stage.read_pictures(source, "test"))
+    pictures = list(readers.read_pictures(source, "test"))
 
     assert [p.label for p in pictures] == ["a", "b"]
     assert pictures[0].pixels.shape == (32, 32, 3)
@@ -257,8 +257,8 @@ def test_a_folder_of_classes_is_all_training_pictures(tmp_path):
         (tmp_path / label / "1.JPG").write_bytes(jpeg((10, 200, 10)))
         (tmp_path / label / "notes.txt").write_text("no picture")
 
-    assert [p.label for p in stage.read_pictures(tmp_path, "train")] == ["bicycle", "motorcycle"]
-    assert not stage.has_split(tmp_path, "test")
+    assert [p.label for p in readers.read_pictures(tmp_path, "train")] == ["bicycle", "motorcycle"]
+    assert not readers.has_split(tmp_path, "test")
 
 
 def test_a_folder_with_splits_keeps_them_apart(tmp_path):
@@ -266,7 +266,7 @@ def test_a_folder_with_splits_keeps_them_apart(tmp_path):
         (tmp_path / split / "bicycle").mkdir(parents=True)
         (tmp_path / split / "bicycle" / "1.jpg").write_bytes(jpeg((shade, shade, shade)))
 
-    (picture,) = stage.read_pictures(tmp_path, "test", side=16)
+    (picture,) = readers.read_pictures(tmp_path, "test", side=16)
 
     assert picture.pixels.shape == (16, 16, 3)
     assert picture.pixels.min() > 240
@@ -277,7 +277,7 @@ def test_a_corrupt_picture_is_named(tmp_path):
     (tmp_path / "bicycle" / "broken.jpg").write_bytes(jpeg((1, 2, 3))[:200])
 
     with pytest.raises(StageError, match=r"broken\.jpg"):
-        list(stage.read_pictures(tmp_path, "train"))
+        list(readers.read_pictures(tmp_path, "train"))
 
 
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), lambda path: None])
@@ -286,7 +286,7 @@ def test_an_empty_or_missing_source_is_a_clear_error(tmp_path, make):
     make(source)
 
     with pytest.raises(StageError, match=r"no pictures of the split|no such file"):
-        list(stage.read_pictures(source, "train"))
+        list(readers.read_pictures(source, "train"))
 
 
 def test_the_classes_of_a_source_are_known_without_reading_its_pictures(tmp_path):
@@ -296,15 +296,15 @@ def test_the_classes_of_a_source_are_known_without_reading_its_pictures(tmp_path
     (tmp_path / "folder" / "test" / "bus").mkdir(parents=True)
     (tmp_path / "folder" / "test" / "bus" / "1.png").write_bytes(b"not read")
 
-    assert stage.class_names(cifar_archive) == ["apple", "bicycle"]
-    assert stage.class_names(files) == ["a", "b"]
-    assert stage.class_names(tmp_path / "folder") == ["bus"]
+    assert readers.class_names(cifar_archive) == ["apple", "bicycle"]
+    assert readers.class_names(files) == ["a", "b"]
+    assert readers.class_names(tmp_path / "folder") == ["bus"]
 
 
 def test_a_folder_that_was_not_staged_to_its_end_is_not_read(tmp_path):
     (tmp_path / "train" / "bicycle").mkdir(parents=True)
     (tmp_path / "train" / "bicycle" / "1.jpg").write_bytes(jpeg((1, 2, 3)))
-    (tmp_path / stage.INCOMPLETE).write_text("")
+    (tmp_path / readers.INCOMPLETE).write_text("")
 
     with pytest.raises(StageError, match="not staged to the end"):
-        list(stage.read_pictures(tmp_path, "train"))
+        list(readers.read_pictures(tmp_path, "train"))

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training_scripts import foreign, stage
-from training_scripts.stage import StageError
-from training_scripts.staging import Bucket, Folder, stage_pictures
+from training_scripts.data import out_of_distribution, readers
+from training_scripts.data.readers import StageError
+from training_scripts.data.staging import Bucket, Folder, stage_pictures
 
 OTHERS = ("apple", "bed", "castle", "dolphin")
 
@@ -104,7 +104,7 @@ def test_every_picture_is_a_png_of_the_models_size_and_the_manifest_tells_all_ab
 
     described = manifest(tmp_path)
     assert described["labels"] == ["bicycle", "motorcycle", "neither"]
-    assert described["input_size"] == stage.SIDE
+    assert described["input_size"] == readers.SIDE
     assert described["sources"] == [
         {"name": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
     ]
@@ -113,7 +113,7 @@ def test_every_picture_is_a_png_of_the_models_size_and_the_manifest_tells_all_ab
     for row in described["pictures"]:
         content = (tmp_path / row["path"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == row["sha256"]
-        assert Image.open(io.BytesIO(content)).size == (stage.SIDE, stage.SIDE)
+        assert Image.open(io.BytesIO(content)).size == (readers.SIDE, readers.SIDE)
         assert row["path"].startswith(f"{row['split']}/{row['label']}/")
 
 
@@ -131,7 +131,7 @@ def test_the_lists_number_the_pictures_and_their_classes_as_the_first_workflow_d
 def test_a_staged_folder_is_a_source_to_train_on(source, tmp_path):
     staged(source, Folder(tmp_path))
 
-    labels = Counter(picture.label for picture in stage.read_pictures(tmp_path, "train"))
+    labels = Counter(picture.label for picture in readers.read_pictures(tmp_path, "train"))
     assert labels == {"bicycle": 6, "motorcycle": 6, "neither": 12}
 
 
@@ -139,7 +139,7 @@ def test_staged_pictures_have_the_very_pixels_of_the_source(source, tmp_path):
     staged(source, Folder(tmp_path))
 
     def pixels(place: Path) -> set[bytes]:
-        return {p.pixels.tobytes() for p in stage.read_pictures(place, "train") if p.label == "bicycle"}
+        return {p.pixels.tobytes() for p in readers.read_pictures(place, "train") if p.label == "bicycle"}
 
     assert pixels(tmp_path) == pixels(source)
 
@@ -163,13 +163,13 @@ def test_an_interrupted_run_leaves_nothing_usable_and_the_next_one_goes_on(sourc
         staged(source, Folder(tmp_path), progress=interrupt)
     there = len(list(tmp_path.rglob("*.png")))
     with pytest.raises(StageError, match="not staged to the end"):
-        list(stage.read_pictures(tmp_path, "train"))
+        list(readers.read_pictures(tmp_path, "train"))
     assert not (tmp_path / "manifest.json").exists()
 
     result = staged(source, Folder(tmp_path))
 
     assert 0 < there <= result.there_already
-    assert len(list(stage.read_pictures(tmp_path, "train"))) == 24
+    assert len(list(readers.read_pictures(tmp_path, "train"))) == 24
 
 
 def test_a_full_disk_is_an_error_and_leaves_no_half_file(source, tmp_path, monkeypatch):
@@ -304,7 +304,7 @@ def test_any_of_the_hundred_classes_of_the_real_archive_can_be_chosen(shared_dat
     result = staged(archive, Folder(tmp_path), classes=("bus", "pickup_truck", "tractor"), neither=0)
 
     assert {label for _, label in result.counts} == {"bus", "pickup_truck", "tractor"}
-    assert len(stage.class_names(archive)) == 100
+    assert len(readers.class_names(archive)) == 100
 
 
 def test_foreign_pictures_keep_their_kind_when_they_are_staged(shared_data, tmp_path):
@@ -312,14 +312,14 @@ def test_foreign_pictures_keep_their_kind_when_they_are_staged(shared_data, tmp_
     staged(archive, Folder(tmp_path), neither=2000)
 
     def kinds(source: Path) -> Counter:
-        return Counter(foreign.judging(source, "test", ["bicycle", "motorcycle"])[1])
+        return Counter(out_of_distribution.judging(source, "test", ["bicycle", "motorcycle"])[1])
 
     assert kinds(tmp_path) == kinds(archive)
     assert kinds(archive)["vehicles"] > 50
 
 
 def test_photographs_are_of_the_kind_that_their_list_of_sources_tells(shared_data):
-    photos, kinds = foreign.judging(shared_data / "photos", "train", ["bicycle", "motorcycle"])
+    photos, kinds = out_of_distribution.judging(shared_data / "photos", "train", ["bicycle", "motorcycle"])
 
     assert len(photos) == len(kinds) == 200
     assert Counter(kinds).keys() == {"vehicles", "thin wires", "other things"}

@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training_scripts import artifact, drawings
+from training_scripts import artifact
+from training_scripts.synthetic import generator
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make setup-train")
 
-from training_scripts import augment, export, fit, muon, staging, sweep, train  # noqa: E402 - they import torch
-from training_scripts.network import WIDTHS, Network  # noqa: E402
+from training_scripts import sweep, train  # noqa: E402 - they import torch
+from training_scripts.data import staging  # noqa: E402 - they import torch
 from training_scripts.serve import Model  # noqa: E402
-from training_scripts.trainer import Settings  # noqa: E402
+from training_scripts.training import augmentation, loop, muon, onnx_export  # noqa: E402 - they import torch
+from training_scripts.training.network import WIDTHS, Network  # noqa: E402
+from training_scripts.training.trainer import Settings  # noqa: E402
 
 TINY = [
     "--epochs",
@@ -43,7 +46,7 @@ def archive_of_drawings(path: Path, labels: dict[str, str], count: int = 8) -> P
             for name, drawn in labels.items():
                 for seed in range(first, first + count):
                     buffer = io.BytesIO()
-                    drawings.draw(drawn, seed, 32).save(buffer, "PNG")
+                    generator.draw(drawn, seed, 32).save(buffer, "PNG")
                     member = tarfile.TarInfo(f"{split}/{name}/{seed}.png")
                     member.size = buffer.tell()
                     buffer.seek(0)
@@ -72,7 +75,7 @@ def test_a_training_by_hand_ends_in_an_artifact_that_the_server_runs(archive, tm
     assert description["metrics"]["unseen_classes_refused"]["count"] == 16
     assert set(description["baseline"]) >= {"class_mix", "confidence", "brightness", "contrast", "sharpness"}
     buffer = io.BytesIO()
-    drawings.draw("bicycle", 1).save(buffer, "PNG")
+    generator.draw("bicycle", 1).save(buffer, "PNG")
     assert sum(Model(tmp_path).classify(buffer.getvalue())) == pytest.approx(1, abs=1e-5)
 
 
@@ -101,7 +104,7 @@ def test_a_training_that_was_cut_off_continues_and_ends_like_an_uninterrupted_on
 ):
     assert run(archive, tmp_path / "whole") == 0
     epochs = []
-    whole_epoch = fit.Run._epoch
+    whole_epoch = loop.Run._epoch
 
     def cut_off(self, epoch):
         epochs.append(epoch)
@@ -109,7 +112,7 @@ def test_a_training_that_was_cut_off_continues_and_ends_like_an_uninterrupted_on
             raise KeyboardInterrupt
         return whole_epoch(self, epoch)
 
-    monkeypatch.setattr(fit.Run, "_epoch", cut_off)
+    monkeypatch.setattr(loop.Run, "_epoch", cut_off)
     with pytest.raises(KeyboardInterrupt):
         run(archive, tmp_path / "cut")
     assert not (tmp_path / "cut" / "model.json").exists()
@@ -125,7 +128,7 @@ def reviewed(folder: Path, labels: dict[str, str]) -> Path:
         place = folder / "train" / label
         place.mkdir(parents=True)
         for seed in range(200, 203):
-            drawings.draw(drawn, seed, 48).save(place / f"{seed}.png")
+            generator.draw(drawn, seed, 48).save(place / f"{seed}.png")
     return folder
 
 
@@ -228,7 +231,7 @@ def test_a_full_disk_is_a_clear_error(archive, tmp_path, monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fit, "_save", full)
+    monkeypatch.setattr(loop, "_save", full)
 
     assert run(archive, tmp_path) == 1
     assert "No space left" in capsys.readouterr().err
@@ -241,10 +244,10 @@ def test_the_exported_network_answers_as_torch_does(architecture):
     network.set_whitening(torch.randn(20, 3, 32, 32))
     network(torch.randn(50, 3, 32, 32))  # moves the batch statistics
 
-    exported = export.to_onnx(network, 32)
+    exported = onnx_export.to_onnx(network, 32)
 
     for count in (1, 2, 7):
-        assert export.largest_difference(network, exported, torch.randn(count, 3, 32, 32)) < 1e-4
+        assert onnx_export.largest_difference(network, exported, torch.randn(count, 3, 32, 32)) < 1e-4
 
 
 def test_kinds_of_neither_are_added_up_and_follow_into_the_export():
@@ -256,7 +259,7 @@ def test_kinds_of_neither_are_added_up_and_follow_into_the_export():
 
     assert torch.allclose(answers[:, :2], fine[:, :2], atol=1e-6)
     assert torch.allclose(answers[:, 2], fine[:, 2:].sum(1), atol=1e-6)
-    assert export.largest_difference(network, export.to_onnx(network, 32), pixels) < 1e-4
+    assert onnx_export.largest_difference(network, onnx_export.to_onnx(network, 32), pixels) < 1e-4
 
 
 def test_lowering_neither_moves_its_logit_alone():
@@ -296,10 +299,10 @@ def test_a_sweep_over_what_it_does_not_know_is_a_clear_error(archive, tmp_path, 
 
 
 def test_an_export_that_answers_differently_is_refused(monkeypatch):
-    monkeypatch.setattr(export, "largest_difference", lambda *_: float("nan"))
+    monkeypatch.setattr(onnx_export, "largest_difference", lambda *_: float("nan"))
 
-    with pytest.raises(fit.TrainingError, match="differs"):
-        export.to_onnx(Network(3, WIDTHS["small"]), 32)
+    with pytest.raises(loop.TrainingError, match="differs"):
+        onnx_export.to_onnx(Network(3, WIDTHS["small"]), 32)
 
 
 def test_the_first_layer_whitens_patches_and_stays_as_it_is():
@@ -318,9 +321,9 @@ def test_augmentation_follows_its_generator_and_keeps_the_scale():
     pictures = torch.rand(64, 3, 32, 32)
 
     first, again = (
-        augment.augment(pictures.clone(), 1.0, 1.0, torch.Generator().manual_seed(5)) for _ in range(2)
+        augmentation.augment(pictures.clone(), 1.0, 1.0, torch.Generator().manual_seed(5)) for _ in range(2)
     )
-    other = augment.augment(pictures.clone(), 1.0, 1.0, torch.Generator().manual_seed(6))
+    other = augmentation.augment(pictures.clone(), 1.0, 1.0, torch.Generator().manual_seed(6))
 
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -334,7 +337,7 @@ def test_jpeg_in_augmentation_stays_close_to_the_picture():
         0, 1
     )
 
-    assert (augment._through_jpeg(smooth[0], 90) - smooth[0]).abs().mean() < 0.03
+    assert (augmentation._through_jpeg(smooth[0], 90) - smooth[0]).abs().mean() < 0.03
 
 
 def test_muons_step_is_orthogonal():

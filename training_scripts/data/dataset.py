@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from functions.common.picture import read_picture
 from functions.common.shown import shown
-from training_scripts import drawings, stage
+from training_scripts.data import readers
+from training_scripts.synthetic import generator
 
 NEITHER = "neither"
 # The class number of a picture between the classes of interest: a kind of "neither" of its own, the last one.
@@ -42,11 +43,11 @@ class Rows:
         return Rows(self.pixels[chosen], self.truth[chosen])
 
 
-def rows_of(pictures: Sequence[stage.LabelledPicture], truth: Sequence[int]) -> Rows:
+def rows_of(pictures: Sequence[readers.LabelledPicture], truth: Sequence[int]) -> Rows:
     pixels = (
         np.stack([p.pixels for p in pictures])
         if pictures
-        else np.zeros((0, stage.SIDE, stage.SIDE, 3), np.uint8)
+        else np.zeros((0, readers.SIDE, readers.SIDE, 3), np.uint8)
     )
     return Rows(pixels, np.asarray(truth, np.int64))
 
@@ -56,14 +57,16 @@ def joined(parts: Sequence[Rows]) -> Rows:
 
 
 def foreign_classes(
-    pictures: Sequence[stage.LabelledPicture], interest: Sequence[str]
+    pictures: Sequence[readers.LabelledPicture], interest: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """The other classes in the alphabet's order, taken in turn: (trained on as "neither", kept for judging)."""
     others = sorted({p.label for p in pictures} - set(interest))
     return others[0::2], others[1::2]
 
 
-def split_rows(pictures: Sequence[stage.LabelledPicture], interest: Sequence[str]) -> tuple[Rows, Rows, Rows]:
+def split_rows(
+    pictures: Sequence[readers.LabelledPicture], interest: Sequence[str]
+) -> tuple[Rows, Rows, Rows]:
     """(the classes of interest, "neither" to train on, foreign pictures that only judge).
 
     Raises:
@@ -100,7 +103,7 @@ def drawn_rows(interest: Sequence[str], count: int, first_seed: int) -> Rows:
         for label, share in shares.items()
         for seed in range(first_seed, first_seed + round(count * share))
     ]
-    pixels = np.zeros((len(drawn), stage.SIDE, stage.SIDE, 3), np.uint8)
+    pixels = np.zeros((len(drawn), readers.SIDE, readers.SIDE, 3), np.uint8)
     for place, (picture, _) in enumerate(drawn):
         pixels[place] = picture
     return Rows(pixels, np.array([number for _, number in drawn], np.int64))
@@ -109,12 +112,12 @@ def drawn_rows(interest: Sequence[str], count: int, first_seed: int) -> Rows:
 def drawn_pixels(label: str, seed: int) -> NDArray[np.uint8]:
     """One drawn picture as the model sees it: through a file and the product's decoder, uint8 [S, S, 3]."""
     rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
-    picture, buffer = drawings.draw(label, seed, rng.choice(_DRAWN_SIZES)), io.BytesIO()
+    picture, buffer = generator.draw(label, seed, rng.choice(_DRAWN_SIZES)), io.BytesIO()
     if rng.random() < 0.5:
         picture.save(buffer, "PNG", compress_level=1)
     else:
         picture.save(buffer, "JPEG", quality=rng.randint(60, 95))
-    return np.asarray(read_picture(buffer.getvalue(), stage.SIDE).image)
+    return np.asarray(read_picture(buffer.getvalue(), readers.SIDE).image)
 
 
 def targets(

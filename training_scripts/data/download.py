@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from training_scripts.stage import OFFICIAL_MD5, StageError
+from training_scripts.data.readers import OFFICIAL_MD5, StageError
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 _BLOCK = 1 << 20

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from training_scripts import data, stage
-from training_scripts.stage import LabelledPicture
-from training_scripts.staging import MANIFEST
+from training_scripts.data import dataset, readers
+from training_scripts.data.readers import LabelledPicture
+from training_scripts.data.staging import MANIFEST
 
 # Names of classes in CIFAR and, by their synsets, in ImageNet.
 VEHICLES = frozenset(
@@ -79,10 +79,12 @@ def judging(source: Path, split: str, interest: Sequence[str]) -> tuple[list[Lab
         StageError: the source cannot be read.
     """
     if source.is_dir():
-        pictures = [p for p in stage.read_pictures(source, split) if p.label not in interest]
+        pictures = [p for p in readers.read_pictures(source, split) if p.label not in interest]
     else:
-        by_split = {s: list(stage.read_pictures(source, s)) for s in _SPLITS if stage.has_split(source, s)}
-        kept = set(data.foreign_classes(next(iter(by_split.values())), interest)[1])
+        by_split = {
+            s: list(readers.read_pictures(source, s)) for s in _SPLITS if readers.has_split(source, s)
+        }
+        kept = set(dataset.foreign_classes(next(iter(by_split.values())), interest)[1])
         pictures = [p for group in by_split.values() for p in group if p.label in kept]
     origins = _origins(source)
     return pictures, [kind(origins.get(p.filename, p.label)) for p in pictures]

@@ -25,7 +25,7 @@ from functions.common.shown import shown
 
 OFFICIAL_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 SIDE = 32
-# Lies in a staged folder until its last file is there, see training_scripts.staging.
+# Lies in a staged folder until its last file is there, see training_scripts.data.staging.
 INCOMPLETE = "INCOMPLETE"
 _LARGEST_MEMBER = 400_000_000
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

@@ -24,9 +24,10 @@ from PIL import Image
 
 from functions.common.picture import encode_png
 from functions.common.shown import shown
-from training_scripts import artifact, data, stage
-from training_scripts.data import NEITHER
-from training_scripts.stage import INCOMPLETE, LabelledPicture, StageError
+from training_scripts import artifact
+from training_scripts.data import dataset, readers
+from training_scripts.data.dataset import NEITHER
+from training_scripts.data.readers import INCOMPLETE, LabelledPicture, StageError
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -162,7 +163,7 @@ def stage_pictures(
     """Extract, transform and load; a run that was cut off continues, a second one copies nothing.
 
     Args:
-        sources: archives or folders as training_scripts.stage reads them.
+        sources: archives or folders as training_scripts.data.readers reads them.
         classes: the classes of interest, in the order of the model's labels.
         neither: at most so many pictures of other classes in each split, evenly over those classes.
 
@@ -170,7 +171,7 @@ def stage_pictures(
         StageError: a class that no source has, an unreadable source, or another set at that place.
         OSError, botocore.exceptions.ClientError: the place cannot be written.
     """
-    known = sorted({name for source in sources for name in stage.class_names(source)})
+    known = sorted({name for source in sources for name in readers.class_names(source)})
     _check_classes(classes, known)
     progress("Reading the pictures", None)
     pictures = _collect(sources, classes, known, neither)
@@ -219,15 +220,15 @@ def _foreign(known: Sequence[str], classes: Sequence[str]) -> tuple[list[str], l
     """(classes of "neither" to train on, those to judge by) by the rule of training; "neither" itself is both."""
     nothing = np.zeros((0, 0, 3), np.uint8)
     names = [LabelledPicture(nothing, name, "") for name in known if name != NEITHER]
-    trained, judging = data.foreign_classes(names, classes)
+    trained, judging = dataset.foreign_classes(names, classes)
     return [*trained, *({NEITHER} & set(known))], judging
 
 
 def _by_split(source: Path, labels: set[str]) -> Iterator[tuple[str, LabelledPicture]]:
-    if stage.has_split(source, "test"):
+    if readers.has_split(source, "test"):
         for split in ("train", "test"):
             # a source may have only pictures to test with
-            if stage.has_split(source, split):
+            if readers.has_split(source, split):
                 yield from ((split, p) for p in _some(source, split, labels))
         return
     for picture in _some(source, "train", labels):
@@ -237,8 +238,8 @@ def _by_split(source: Path, labels: set[str]) -> Iterator[tuple[str, LabelledPic
 
 def _some(source: Path, split: str, labels: set[str]) -> Iterator[LabelledPicture]:
     """The pictures of these classes; none is no error, for another source may have them."""
-    if labels & set(stage.class_names(source)):
-        for picture in stage.read_pictures(source, split):
+    if labels & set(readers.class_names(source)):
+        for picture in readers.read_pictures(source, split):
             if picture.label in labels:
                 yield picture
 
@@ -275,7 +276,7 @@ def _documents(pictures: list[_Picture], classes: Sequence[str], sources: Sequen
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "labels": labels,
-        "input_size": stage.SIDE,
+        "input_size": readers.SIDE,
         "sources": [{"name": source.name, "sha256": _digest(source)} for source in sources],
     }
     listed = ",\n".join(json.dumps(picture.row()) for picture in pictures)
@@ -285,7 +286,7 @@ def _documents(pictures: list[_Picture], classes: Sequence[str], sources: Sequen
 
 
 def _digest(source: Path) -> str:
-    return data.digest(source) if source.is_dir() else artifact.sha256(source)
+    return dataset.digest(source) if source.is_dir() else artifact.sha256(source)
 
 
 def _load(store: Store, pictures: list[_Picture], documents: dict[str, bytes], progress: Progress) -> Staged:

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training_scripts import calibration
-from training_scripts.asking import Answers
+from training_scripts.evaluation import calibration
+from training_scripts.evaluation.predictions import Answers
 
 LEVEL = 0.05
 LEAST_PICTURES = 50

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training_scripts import artifact, calibration
+from training_scripts import artifact
+from training_scripts.evaluation import calibration
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # The class number of a picture that shows no class of interest.
 FOREIGN = -1
 

@@ -1,6 +1,6 @@
 """Draws the risk-coverage curve of an artifact's cross-validation, with the recommended threshold's place on it.
 
-python -m training_scripts.risk_coverage MODEL.TAR.GZ PICTURE.png
+python -m training_scripts.evaluation.risk_coverage MODEL.TAR.GZ PICTURE.png
 """
 
 import argparse

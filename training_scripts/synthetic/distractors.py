@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Callable
 
-from training_scripts.pen import Pen, colour, grey, mixed
+from training_scripts.synthetic.canvas import Pen, colour, grey, mixed
 
 
 def _car(pen: Pen, rng: random.Random) -> None:

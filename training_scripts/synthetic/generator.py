@@ -9,9 +9,9 @@ import random
 from PIL import Image, ImageFilter
 
 from functions.common.shown import shown
-from training_scripts.pen import Colour, Pen, colour, grey, mixed
-from training_scripts.things import THINGS
-from training_scripts.vehicles import bicycle, moped, motorcycle
+from training_scripts.synthetic.canvas import Colour, Pen, colour, grey, mixed
+from training_scripts.synthetic.distractors import THINGS
+from training_scripts.synthetic.vehicles import bicycle, moped, motorcycle
 
 LABELS = ("bicycle", "motorcycle", "other", "ambiguous")
 MAX_SIZE = 4096

@@ -3,7 +3,7 @@
 import random
 from typing import NamedTuple
 
-from training_scripts.pen import Colour, Pen, Point, colour, grey, mixed
+from training_scripts.synthetic.canvas import Colour, Pen, Point, colour, grey, mixed
 
 
 class Posture(NamedTuple):

@@ -12,9 +12,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from training_scripts.augment import augment
-from training_scripts.muon import Muon
-from training_scripts.network import Network
+from training_scripts.training.augmentation import augment
+from training_scripts.training.muon import Muon
+from training_scripts.training.network import Network
 
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)

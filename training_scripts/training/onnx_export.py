@@ -6,8 +6,8 @@ import numpy as np
 import onnxruntime
 import torch
 
-from training_scripts.fit import TrainingError
-from training_scripts.network import Network
+from training_scripts.training.loop import TrainingError
+from training_scripts.training.network import Network
 
 OPSET = 17
 _LARGEST_DIFFERENCE = 1e-3

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from functions.common.picture import statistics
-from training_scripts import calibration
-from training_scripts.data import Rows
+from training_scripts.data.dataset import Rows
+from training_scripts.evaluation import calibration
 
 ACCEPTED_ACCURACY = 0.99
 # Share of "neither" rows that the operating point must refuse; what is beyond it is spent on coverage.

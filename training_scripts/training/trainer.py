@@ -12,11 +12,11 @@ import torch
 from rich.progress import Progress
 from torch import Generator, Tensor
 
-from training_scripts import data
-from training_scripts.data import AMBIGUOUS, NEITHER, Rows
-from training_scripts.fit import Course, Run, Schedule, logits, normalise
-from training_scripts.network import WIDTHS, Network
+from training_scripts.data import dataset
+from training_scripts.data.dataset import AMBIGUOUS, NEITHER, Rows
 from training_scripts.terminal import Terminal
+from training_scripts.training.loop import Course, Run, Schedule, logits, normalise
+from training_scripts.training.network import WIDTHS, Network
 
 _SMOOTHING = 0.1
 _PRETRAINING_BATCH = 250
@@ -101,11 +101,11 @@ class Trainer:
         kept, labels = m.real.only(used), len(self.labels)
         # what lies between the classes of interest is a kind of "neither", after those of the pretraining
         kinds = m.pretraining_classes + int((m.drawn.truth == AMBIGUOUS).any())
-        rows = data.joined([kept, m.drawn, Rows(m.pretraining.pixels, m.pretraining.truth + labels)])
+        rows = dataset.joined([kept, m.drawn, Rows(m.pretraining.pixels, m.pretraining.truth + labels)])
         network = self._new(labels, kept, kinds)
         if m.pretraining_classes:
             network.adopt(self._pretrained())
-        targets = torch.from_numpy(data.targets(rows.truth, labels, kinds, _SMOOTHING))
+        targets = torch.from_numpy(dataset.targets(rows.truth, labels, kinds, _SMOOTHING))
         sample = functools.partial(_epoch_rows, kept, len(m.drawn), len(m.pretraining), s)
         schedule = Schedule(s.epochs, s.batch_size, s.muon_lr, strength=s.strength, damage=s.damage)
         return self._run(run, network, Course(_tensor(rows), targets, sample, schedule, s.seed))
@@ -117,7 +117,7 @@ class Trainer:
     @functools.cache  # noqa: B019 - a trainer lives as long as its program
     def _pretrained(self) -> Network:
         rows, classes = self._material.pretraining, self._material.pretraining_classes
-        targets = torch.from_numpy(data.targets(rows.truth, classes, 0, _SMOOTHING))
+        targets = torch.from_numpy(dataset.targets(rows.truth, classes, 0, _SMOOTHING))
         schedule = Schedule(
             self._settings.pretrain_epochs,
             _PRETRAINING_BATCH,

@@ -9,8 +9,8 @@ from rich.table import Table
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.deployment.terraform import WORK
 from scripts.operations.local_stack import ENVIRONMENT
-from training_scripts import staging
-from training_scripts.download import official_archive
+from training_scripts.data import staging
+from training_scripts.data.download import official_archive
 
 
 def stage(  # noqa: PLR0913, PLR0917 - one for each option

@@ -13,7 +13,7 @@ from functions.common.inference_id import inference_id
 from functions.common.labels import labels_hash
 from scripts.operations.local_stack import LocalStack
 from scripts.workflow.client import Picture, Workflow
-from training_scripts import drawings
+from training_scripts.synthetic import generator
 
 from .breakages import BREAKAGES, Breakage, Rule, failed
 from .table import ACCEPTED, LOW, End
@@ -43,7 +43,7 @@ class Stage:
         self.bodies = {}
         for kind, drawing in (("bicycle", "bicycle"), ("doubtful", "ambiguous")):
             path = folder / f"{kind}.jpg"
-            drawings.draw(drawing, 1).save(path, quality=90)
+            generator.draw(drawing, 1).save(path, quality=90)
             self.bodies[kind] = path.read_bytes()
 
     def put(self, key: str, body: bytes | None = None) -> Picture:
