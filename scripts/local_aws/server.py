@@ -22,30 +22,32 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.task import WSGITask
 
-from scripts.local_aws import authorisation, backends, moto_repairs
-from scripts.local_aws.alarms import PATH as ALARMS_PATH
-from scripts.local_aws.alarms import Alarms
-from scripts.local_aws.authorisation import Authorisation
-from scripts.local_aws.backends import ACCOUNT, REGION
-from scripts.local_aws.background import Background
-from scripts.local_aws.errors import AnswerLost, ServiceError
-from scripts.local_aws.events import EventBridge
-from scripts.local_aws.faults import PATH as FAULTS_PATH
-from scripts.local_aws.faults import Faults, perform_cut
-from scripts.local_aws.hosting import Hosting
-from scripts.local_aws.integrations import Integrations
-from scripts.local_aws.lambda_service import LambdaService
-from scripts.local_aws.metrics import Metrics
-from scripts.local_aws.outbox_page import page
-from scripts.local_aws.protocol import Answer, Request, error_answer, json_answer, send
-from scripts.local_aws.repeated_attempts import RepeatedAttempts
-from scripts.local_aws.sagemaker import SageMaker
-from scripts.local_aws.schedules import PATH as SCHEDULES_PATH
-from scripts.local_aws.schedules import Schedules
-from scripts.local_aws.sns import Notifications
-from scripts.local_aws.step_functions import StepFunctions
-from scripts.local_aws.training import Training
-from scripts.local_aws.web_pages import WithoutWebPages
+from scripts.local_aws.cloudwatch.alarms import PATH as ALARMS_PATH
+from scripts.local_aws.cloudwatch.alarms import Alarms
+from scripts.local_aws.cloudwatch.metrics import Metrics
+from scripts.local_aws.core import moto_backends
+from scripts.local_aws.core.background import Background
+from scripts.local_aws.core.errors import AnswerLost, ServiceError
+from scripts.local_aws.core.faults import PATH as FAULTS_PATH
+from scripts.local_aws.core.faults import Faults, perform_cut
+from scripts.local_aws.core.moto_backends import ACCOUNT, REGION
+from scripts.local_aws.core.origin_guard import WithoutWebPages
+from scripts.local_aws.core.protocol import Answer, Request, error_answer, json_answer, send
+from scripts.local_aws.core.retry_cache import RepeatedAttempts
+from scripts.local_aws.events.schedules import PATH as SCHEDULES_PATH
+from scripts.local_aws.events.schedules import Schedules
+from scripts.local_aws.events.service import EventBridge
+from scripts.local_aws.iam import authorization
+from scripts.local_aws.iam.authorization import Authorisation
+from scripts.local_aws.lambda_.service import LambdaService
+from scripts.local_aws.moto_patches import registry
+from scripts.local_aws.sagemaker.endpoints import Hosting
+from scripts.local_aws.sagemaker.service import SageMaker
+from scripts.local_aws.sagemaker.training_jobs import Training
+from scripts.local_aws.sns.outbox_page import page
+from scripts.local_aws.sns.service import Notifications
+from scripts.local_aws.stepfunctions.integrations import Integrations
+from scripts.local_aws.stepfunctions.service import StepFunctions
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +91,7 @@ class LocalAws:
         self.events = EventBridge(self.background, self.functions, call_service)
         # Schedules are supported only on the default event bus.
         self.schedules = Schedules(
-            lambda: list(backends.events().event_buses["default"].rules.values()), self.events.hand_over
+            lambda: list(moto_backends.events().event_buses["default"].rules.values()), self.events.hand_over
         )
         self.schedules.start()
         self.step_functions = StepFunctions(
@@ -160,7 +162,7 @@ class LocalAws:
             self.metrics.install()
         elif service == "awslambda":
             self.functions.install()
-        return moto_repairs.create_app(service)
+        return registry.create_app(service)
 
     def _own_answer(self, request: Request) -> Answer | None:
         if request.path.startswith("/_local/"):
@@ -186,7 +188,7 @@ class LocalAws:
             return self.alarms.answer(request)
         if path.startswith(SCHEDULES_PATH):
             return self.schedules.answer(request)
-        if path == authorisation.PATH:
+        if path == authorization.PATH:
             return self.authorisation.answer()
         if path == "/_local/health":
             return json_answer({"status": "ok", "pid": os.getpid(), "pending": self.background.pending()})

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from functions.common import baseline
-from scripts.local_aws.policies import Call, Document, Policies, decide
+from scripts.local_aws.iam.policy_evaluation import Call, Document, Policies, decide
 from scripts.models import training_jobs
 from scripts.operations import permission_usage
 from scripts.operations.local_stack import LocalStack

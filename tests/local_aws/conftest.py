@@ -18,8 +18,8 @@ from typing import Any
 import boto3
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-SERVING_PROGRAM = Path(__file__).with_name("serving_program.py")
+REPOSITORY = Path(__file__).resolve().parents[2]
+SERVING_PROGRAM = Path(__file__).parent / "sagemaker" / "serving_program.py"
 SERVICES = ["events", "lambda", "sagemaker", "states"]
 TRUST = {
     "Effect": "Allow",

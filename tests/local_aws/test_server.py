@@ -14,8 +14,9 @@ from urllib.parse import urlparse
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.local_aws.sagemaker.test_endpoints import deploy
+
 from .conftest import Server, eventually, model_archive, process_exists
-from .test_sagemaker import deploy
 
 
 def test_the_ready_file_tells_where_it_is(server: Server) -> None:

@@ -22,10 +22,10 @@ from botocore.exceptions import ClientError
 
 from functions.common.times import ledger_time
 from scripts.devtools import state_diagrams
-from scripts.local_aws import jsonata_queries, states_visit
-from scripts.local_aws.errors import StatesError
-from scripts.local_aws.states_language import Interpreter
-from scripts.local_aws.states_visit import Payload
+from scripts.local_aws.core.errors import StatesError
+from scripts.local_aws.stepfunctions.asl import jsonata, state_context
+from scripts.local_aws.stepfunctions.asl.interpreter import Interpreter
+from scripts.local_aws.stepfunctions.asl.state_context import Payload
 from scripts.review import queue
 from scripts.review.queue import LEASE, UNUSABLE, NotYours, Reviews
 from scripts.workflow.client import Workflow
@@ -122,14 +122,14 @@ class Start:
 def _evaluated(template: Any, names: Any, location: str) -> Any:
     key = f"{location} {template} {names}"
     if key not in EVALUATED:
-        EVALUATED[key] = jsonata_queries.evaluate(template, names, location)
+        EVALUATED[key] = jsonata.evaluate(template, names, location)
     return EVALUATED[key]
 
 
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stops the machines' clock, so that all that they evaluate can be kept, and shows reviewers a fresh list."""
-    monkeypatch.setattr(states_visit, "evaluate", _evaluated)
-    monkeypatch.setattr(states_visit, "iso_time", lambda _: ledger_time(NOON))
+    monkeypatch.setattr(state_context, "evaluate", _evaluated)
+    monkeypatch.setattr(state_context, "iso_time", lambda _: ledger_time(NOON))
     monkeypatch.setattr(queue, "FRESH_SECONDS", -1.0)
     first.cache_clear()
 

@@ -16,7 +16,7 @@ import pytest
 
 from scripts.deployment import terraform
 from scripts.deployment.offline import ACCOUNT, offline
-from scripts.local_aws.policies import Call, Decision, Document, Policies, decide
+from scripts.local_aws.iam.policy_evaluation import Call, Decision, Document, Policies, decide
 from scripts.policy.permissions_page import ACROSS, ANYTHING
 from scripts.policy.reference_plan import listed
 from tests.terraform.test_bootstrap import NAMED

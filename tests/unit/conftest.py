@@ -18,7 +18,7 @@ from moto import mock_aws
 
 from functions.common import aws, telemetry
 from scripts.deployment.outputs import Deployment
-from scripts.local_aws import moto_repairs
+from scripts.local_aws.moto_patches import registry
 from scripts.operations import leftovers
 from scripts.operations.leftovers import Account
 
@@ -135,7 +135,7 @@ def deployment(bucket: Any) -> Deployment:
 @pytest.fixture(scope="session")
 def repaired() -> None:
     """moto's budgets know no tags."""
-    moto_repairs.repair_budget_tags()
+    registry.repair_budget_tags()
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from PIL import Image
 from functions.common.batch_results import count_outcomes
 from functions.common.picture import encode_png
 from scripts.devtools import state_diagrams
-from scripts.local_aws import states_visit
-from scripts.local_aws.errors import StatesError
-from scripts.local_aws.tests.step_functions_harness import Harness, close_services
+from scripts.local_aws.core.errors import StatesError
+from scripts.local_aws.stepfunctions.asl import state_context
 from scripts.workflow.ledger import plain
+from tests.local_aws.stepfunctions.harness import Harness, close_services
 from tests.support import expressions
 from tests.unit.conftest import BUCKET
 
@@ -289,15 +289,15 @@ class Payloads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.largest: dict[str, int] = {}
-        measured = states_visit.Visit.payload
+        measured = state_context.Visit.payload
 
         def payload(visit: Any, value: Any, source: str) -> Any:
             made = measured(visit, value, source)
-            size = max(states_visit.byte_length(made.text), states_visit.byte_length(visit.input.text))
+            size = max(state_context.byte_length(made.text), state_context.byte_length(visit.input.text))
             self.largest[visit.name] = max(size, self.largest.get(visit.name, 0))
             return made
 
-        monkeypatch.setattr(states_visit.Visit, "payload", payload)
+        monkeypatch.setattr(state_context.Visit, "payload", payload)
 
     def __str__(self) -> str:
         rows = sorted(self.largest.items(), key=lambda row: -row[1])

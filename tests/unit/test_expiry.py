@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.deployment.outputs import Deployment
-from scripts.local_aws.jsonata_queries import evaluate, to_jsonata
+from scripts.local_aws.stepfunctions.asl.jsonata import evaluate, to_jsonata
 from scripts.policy.state_machine_rules import states as contained
 from scripts.review.queue import Reviews
 from scripts.workflow.ledger import Ledger, RetentionUnknown, Selection

@@ -26,7 +26,7 @@ def places(is_wrong, trees=TREES):
 
 
 def test_archives_are_read_member_by_member():
-    """What extracts an archive by itself follows its links and paths: scripts/local_aws/unpacking.py does not."""
+    """What extracts an archive by itself follows its links and paths: scripts/local_aws/core/unpacking.py does not."""
     extracting = ("extractall", "extract", "unpack_archive")
 
     assert len(TREES) > 100

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.cli.commands import rerun
-from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.step_functions import StepFunctions
+from scripts.local_aws.core.errors import ServiceError
+from scripts.local_aws.stepfunctions.service import StepFunctions
 from scripts.workflow import dead_letters
 from scripts.workflow.client import Workflow
 from scripts.workflow.dead_letters import DeadLetter, DeadLetters, alert

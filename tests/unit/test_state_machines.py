@@ -12,7 +12,7 @@ import pytest
 from functions.common import errors
 from functions.common.inference_id import MAX_RUN
 from scripts.devtools import state_diagrams
-from scripts.local_aws.jsonata_queries import evaluate, to_jsonata
+from scripts.local_aws.stepfunctions.asl.jsonata import evaluate, to_jsonata
 from scripts.policy.state_machine_rules import RETRYABLE, faults
 from scripts.policy.state_machine_rules import states as contained
 

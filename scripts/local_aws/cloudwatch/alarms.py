@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from scripts.local_aws import backends, metric_math
-from scripts.local_aws.authorisation import Caller
-from scripts.local_aws.metrics import MINUTE, Metrics, Series
-from scripts.local_aws.protocol import Answer, Request, json_answer
+from scripts.local_aws.cloudwatch import metric_math
+from scripts.local_aws.cloudwatch.metrics import MINUTE, Metrics, Series
+from scripts.local_aws.core import moto_backends
+from scripts.local_aws.core.protocol import Answer, Request, json_answer
+from scripts.local_aws.iam.authorization import Caller
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Alarms:
         """Evaluate the alarms whose names match as if it were `at`; returns the state of each."""
         alarms = [
             alarm
-            for alarm in list(backends.cloudwatch().alarms.values())
+            for alarm in list(moto_backends.cloudwatch().alarms.values())
             if fnmatchcase(alarm.name, pattern) and alarm.rule is None  # only composite ones have a rule
         ]
         with self._evaluating:
@@ -146,7 +147,7 @@ class Alarms:
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
         """
-        models = backends.moto_module("cloudwatch.models")
+        models = moto_backends.moto_module("cloudwatch.models")
         update_state, put = models.Alarm.update_state, models.CloudWatchBackend.put_metric_alarm
 
         def update_and_tell(alarm: Any, reason: str, reason_data: str, state_value: str) -> None:
@@ -311,7 +312,7 @@ def _notification(alarm: Any, previous: dict[str, Any], topic: str) -> dict[str,
     message = {
         "AlarmName": alarm.name,
         "AlarmDescription": alarm.description,
-        "AWSAccountId": backends.ACCOUNT,
+        "AWSAccountId": moto_backends.ACCOUNT,
         "AlarmArn": alarm.alarm_arn,
         "NewStateValue": alarm.state_value,
         "NewStateReason": alarm.state_reason,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from scripts.local_aws import backends
+from scripts.local_aws.core import moto_backends
 
 MINUTE = 60
 STATISTICS: dict[str, Callable[[Counter[float]], float]] = {
@@ -94,7 +94,7 @@ class Metrics:
 
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
         """
-        for queue in list(backends.queues().values()):
+        for queue in list(moto_backends.queues().values()):
             waiting = {"ApproximateNumberOfMessagesVisible": float(queue.approximate_number_of_messages)}
             self.add("AWS/SQS", waiting, {"QueueName": queue.name}, at)
 
@@ -114,12 +114,12 @@ class Metrics:
 
     def install(self) -> None:
         """Let moto's readers (GetMetricData, GetMetricStatistics, ListMetrics) see what is counted here."""
-        backend = backends.moto_module("cloudwatch.models").CloudWatchBackend
+        backend = moto_backends.moto_module("cloudwatch.models").CloudWatchBackend
         put = backend.get_all_metrics
         backend.get_all_metrics = lambda cloudwatch: put(cloudwatch) + list(self._as_put())
 
     def _as_put(self) -> Iterator[Any]:
-        datum = backends.moto_module("cloudwatch.models").MetricDatum
+        datum = moto_backends.moto_module("cloudwatch.models").MetricDatum
         with self._lock:
             counted = [
                 (series, minute, value, count)
@@ -136,7 +136,7 @@ class Metrics:
 
 def _put(series: Series) -> Iterator[tuple[float, float, int]]:
     """(time, value, how often) of what was put into a metric by PutMetricData."""
-    for datum in list(backends.cloudwatch().metric_data):
+    for datum in list(moto_backends.cloudwatch().metric_data):
         same = (datum.namespace, datum.name) == series[:2]
         if same and frozenset((it.name, it.value) for it in datum.dimensions) == series.dimensions:
             at = datum.timestamp.replace(tzinfo=datum.timestamp.tzinfo or UTC).timestamp()

@@ -18,8 +18,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qs
 
-from scripts.local_aws.errors import AnswerLost, ServiceError
-from scripts.local_aws.protocol import Answer, Request, json_answer
+from scripts.local_aws.core.errors import AnswerLost, ServiceError
+from scripts.local_aws.core.protocol import Answer, Request, json_answer
 
 PATH = "/_local/faults"
 MATCHED = ("service", "operation", "resource")

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
-from scripts.local_aws import backends
+from scripts.local_aws.core import moto_backends
 
 FLUSH_SECONDS = 0.5
 
@@ -34,17 +34,17 @@ class LogWriter:
     def open_stream(self, group: str, stream: str) -> None:
         """Make the stream, and the group where Terraform has not made it."""
         with self._lock:
-            backends.logs().ensure_log_group(group)
-            backends.logs().create_log_stream(group, stream)
+            moto_backends.logs().ensure_log_group(group)
+            moto_backends.logs().create_log_stream(group, stream)
 
     def flush(self) -> None:
         """Write what is queued."""
         with self._lock:
             batches, self._lines = self._lines, defaultdict(list)
-            groups = backends.logs().groups
+            groups = moto_backends.logs().groups
             for (group, stream), lines in batches.items():
                 if group in groups and stream in groups[group].streams:
-                    backends.logs().put_log_events(group, stream, lines)
+                    moto_backends.logs().put_log_events(group, stream, lines)
 
     def stop(self) -> None:
         self._stopped.set()

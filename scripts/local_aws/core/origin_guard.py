@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from scripts.local_aws.protocol import Answer, WsgiApplication, send
+from scripts.local_aws.core.protocol import Answer, WsgiApplication, send
 
 # S3's clients may put the bucket in front: https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
 OWN_HOST = re.compile(r"([\w.-]+\.)?(127\.0\.0\.1|localhost)(:\d+)?", re.ASCII | re.IGNORECASE)

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
-from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.core.errors import ServiceError
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

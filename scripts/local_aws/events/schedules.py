@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.protocol import Answer, Request, json_answer
+from scripts.local_aws.core.errors import ServiceError
+from scripts.local_aws.core.protocol import Answer, Request, json_answer
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from scripts.local_aws import backends
-from scripts.local_aws.authorisation import Caller
-from scripts.local_aws.background import Background
-from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.event_patterns import matches
-from scripts.local_aws.lambda_service import LambdaService, queue_url
+from scripts.local_aws.core import moto_backends
+from scripts.local_aws.core.background import Background
+from scripts.local_aws.core.errors import ServiceError
+from scripts.local_aws.events.patterns import matches
+from scripts.local_aws.iam.authorization import Caller
+from scripts.local_aws.lambda_.service import LambdaService, queue_url
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class EventBridge:
         Fields that AWS sets (`version`, `id`, `account`, `time`, `region`, `resources`) are added where missing.
         """
         complete = {**_envelope(), **event}
-        event_bus = backends.events().event_buses.get(bus)
+        event_bus = moto_backends.events().event_buses.get(bus)
         if event_bus is None:
             logger.warning("an event went to the unknown bus %s", bus)
             return
@@ -103,8 +103,8 @@ class EventBridge:
 
     def install_object_events(self) -> None:
         """Make moto's buckets send their events here."""
-        notifications = backends.moto_module("s3.notifications")
-        s3_backend = backends.moto_module("s3.models").S3Backend
+        notifications = moto_backends.moto_module("s3.notifications")
+        s3_backend = moto_backends.moto_module("s3.models").S3Backend
 
         def invoke_function(_account: str, event_body: Any, fn_arn: str, _region: str) -> None:
             event = json.dumps(event_body).encode()
@@ -128,7 +128,7 @@ class EventBridge:
         def put_events(_backend: Any, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
             return self.put_events(events)
 
-        backends.moto_module("events.models").EventsBackend.put_events = put_events
+        moto_backends.moto_module("events.models").EventsBackend.put_events = put_events
 
     def _put_entry(self, entry: dict[str, Any]) -> dict[str, Any]:
         for field in ("Source", "DetailType", "Detail"):
@@ -200,9 +200,9 @@ class EventBridge:
 
     def _write_log(self, group: str, text: str) -> None:
         stream = str(uuid.uuid4())
-        backends.logs().create_log_stream(group, stream)
+        moto_backends.logs().create_log_stream(group, stream)
         now = int(datetime.now(UTC).timestamp() * 1000)
-        backends.logs().put_log_events(group, stream, [{"timestamp": now, "message": text}])
+        moto_backends.logs().put_log_events(group, stream, [{"timestamp": now, "message": text}])
 
     def _send_dead_letter(self, queue: str | None, text: str, facts: dict[str, str]) -> None:
         """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html"""
@@ -268,9 +268,9 @@ def _envelope() -> Event:
     return {
         "version": "0",
         "id": str(uuid.uuid4()),
-        "account": backends.ACCOUNT,
+        "account": moto_backends.ACCOUNT,
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "region": backends.REGION,
+        "region": moto_backends.REGION,
         "resources": [],
     }
 
@@ -288,7 +288,7 @@ def _object_detail(bucket: Any, group: str, kind: str, key: Any) -> dict[str, An
         "bucket": {"name": bucket.name},
         "object": about,
         "request-id": uuid.uuid4().hex[:16].upper(),
-        "requester": backends.ACCOUNT,
+        "requester": moto_backends.ACCOUNT,
         "source-ip-address": "127.0.0.1",
     }
     if group == "ObjectCreated":

@@ -16,11 +16,19 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-from scripts.local_aws import backends
-from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.implied_permissions import PERMISSIONS, Permission
-from scripts.local_aws.policies import Call, Context, Decision, Document, Policies, UnknownPolicy, decide
-from scripts.local_aws.protocol import Answer, Request, json_answer
+from scripts.local_aws.core import moto_backends
+from scripts.local_aws.core.errors import ServiceError
+from scripts.local_aws.core.protocol import Answer, Request, json_answer
+from scripts.local_aws.iam.policy_evaluation import (
+    Call,
+    Context,
+    Decision,
+    Document,
+    Policies,
+    UnknownPolicy,
+    decide,
+)
+from scripts.local_aws.iam.required_permissions import PERMISSIONS, Permission
 
 PATH = "/_local/permissions"
 WRITES = ("BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems", "UpdateItem")
@@ -66,7 +74,7 @@ class Caller(NamedTuple):
         if not self.role:
             return self.service
         session = self.session or _last(self.source)
-        return f"arn:aws:sts::{backends.ACCOUNT}:assumed-role/{_last(self.role)}/{session}"
+        return f"arn:aws:sts::{moto_backends.ACCOUNT}:assumed-role/{_last(self.role)}/{session}"
 
 
 class Authorisation:
@@ -102,8 +110,8 @@ class Authorisation:
 
     def credentials(self, caller: Caller) -> dict[str, str]:
         """Environment variables of a new session of the caller's role."""
-        session = backends.sessions().assume_role(
-            region_name=backends.REGION,
+        session = moto_backends.sessions().assume_role(
+            region_name=moto_backends.REGION,
             role_session_name=caller.name.rpartition("/")[2],
             role_arn=caller.role,
             policy="",
@@ -120,11 +128,11 @@ class Authorisation:
 
     def may_log(self, caller: Caller, request: str, group: str, stream: str) -> bool:
         """Whether a role may write a log stream; a group with a key takes its key for CloudWatch Logs itself."""
-        arn = backends.arn("logs", f"log-group:{group}")
+        arn = moto_backends.arn("logs", f"log-group:{group}")
         if not self.allows(caller, request, stream=f"{arn}:log-stream:{stream}"):
             return False
-        key = getattr(backends.logs().groups.get(group), "kms_key_id", None)
-        service = Caller(f"logs.{backends.REGION}.amazonaws.com")
+        key = getattr(moto_backends.logs().groups.get(group), "kms_key_id", None)
+        service = Caller(f"logs.{moto_backends.REGION}.amazonaws.com")
         context = (("kms:encryptioncontext:aws:logs:arn", (arn,)),)
         return self.allows(service, "logs:Encrypt", key=key, context=context)
 
@@ -145,7 +153,7 @@ class Authorisation:
     def _caller(self, access_key: str) -> Caller | None:
         """Whose session a key belongs to, by this module or by AssumeRole; None for keys of other kinds."""
         if access_key not in self._callers and access_key.startswith("ASIA"):
-            session = backends.sessions().get_assumed_role_from_access_key(access_key)
+            session = moto_backends.sessions().get_assumed_role_from_access_key(access_key)
             if session is None:
                 raise ServiceError(
                     "ExpiredToken", "The security token included in the request is not known", 403
@@ -205,7 +213,7 @@ class Authorisation:
 
 def _of_service(caller: Caller) -> Context:
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"""
-    source = (("aws:sourcearn", (caller.source,)), ("aws:sourceaccount", (backends.ACCOUNT,)))
+    source = (("aws:sourcearn", (caller.source,)), ("aws:sourceaccount", (moto_backends.ACCOUNT,)))
     return (TLS, *source) if caller.source else (TLS,)
 
 
@@ -215,7 +223,7 @@ def _assumption(caller: Caller) -> Call:
 
 def _unknown(request: str) -> ServiceError:
     """Better no answer than one that nothing has authorised."""
-    text = f"implied_permissions.py does not tell what {request} takes, or about what it is"
+    text = f"required_permissions.py does not tell what {request} takes, or about what it is"
     return ServiceError("UnknownOperationException", text)
 
 
@@ -241,13 +249,13 @@ def _policies(call: Call) -> Policies:
         if role is not None:
             identity = tuple(_identity(role))
             if role.permissions_boundary_arn:
-                known = backends.iam().managed_policies[role.permissions_boundary_arn]
+                known = moto_backends.iam().managed_policies[role.permissions_boundary_arn]
                 boundary = Document(role.permissions_boundary_arn, _managed_text(known))
     return Policies(identity, boundary, _resource_policy(call.resource))
 
 
 def _role(arn: str) -> Any:
-    known = backends.iam().roles
+    known = moto_backends.iam().roles
     number = _numbers.get(arn)
     if number not in known:
         number = next((role.id for role in list(known.values()) if role.arn == arn), None)
@@ -283,29 +291,29 @@ def _trust(arn: str) -> tuple[str, str]:
 
 def _bucket_policy(arn: str) -> tuple[str, str]:
     owner = arn.partition("/")[0]
-    bucket = backends.s3().buckets.get(owner.rpartition(":")[2])
+    bucket = moto_backends.s3().buckets.get(owner.rpartition(":")[2])
     return owner, bucket.policy.decode() if bucket and bucket.policy else ""
 
 
 def _queue_policy(arn: str) -> tuple[str, str]:
-    queue = backends.queues().get(_last(arn))
+    queue = moto_backends.queues().get(_last(arn))
     return arn, queue.policy or "" if queue else ""
 
 
 def _topic_policy(arn: str) -> tuple[str, str]:
-    topic = backends.sns().topics.get(arn)
+    topic = moto_backends.sns().topics.get(arn)
     return arn, topic.policy if topic else ""
 
 
 def _key_policy(arn: str) -> tuple[str, str]:
-    key = backends.keys().keys.get(_last(arn))
+    key = moto_backends.keys().keys.get(_last(arn))
     return arn, key.policy if key else ""
 
 
 def _function_policy(arn: str) -> tuple[str, str]:
     """moto keeps an alias' statements with the version that it meant when they were made."""
     owner = ":".join(arn.split(":")[:7])
-    known = backends.functions()._lambdas._functions.get(_last(owner), {"latest": None, "versions": []})
+    known = moto_backends.functions()._lambdas._functions.get(_last(owner), {"latest": None, "versions": []})
     versions = {id(each): each for each in (known["latest"], *known["versions"]) if each}.values()
     statements = [statement for version in versions for statement in version.policy.statements]
     return owner, json.dumps({"Statement": statements}) if statements else ""
@@ -324,16 +332,17 @@ RESOURCE_POLICIES: dict[str, Callable[[str], tuple[str, str]]] = {
 def _all_policies() -> Iterator[Document]:
     """Every policy of the account, the roles' own and those of resources."""
     owners = []
-    for role in list(backends.iam().roles.values()):
+    for role in list(moto_backends.iam().roles.values()):
         owners.append(role.arn)
         yield from _identity(role)
-    owners += [bucket.arn for bucket in list(backends.s3().buckets.values())]
-    owners += [queue.queue_arn for queue in list(backends.queues().values())]
-    owners += [key.arn for key in list(backends.keys().keys.values())]
+    owners += [bucket.arn for bucket in list(moto_backends.s3().buckets.values())]
+    owners += [queue.queue_arn for queue in list(moto_backends.queues().values())]
+    owners += [key.arn for key in list(moto_backends.keys().keys.values())]
     owners += [
-        backends.arn("lambda", f"function:{name}") for name in list(backends.functions()._lambdas._functions)
+        moto_backends.arn("lambda", f"function:{name}")
+        for name in list(moto_backends.functions()._lambdas._functions)
     ]
-    yield from filter(None, map(_resource_policy, [*owners, *list(backends.sns().topics)]))
+    yield from filter(None, map(_resource_policy, [*owners, *list(moto_backends.sns().topics)]))
 
 
 # What a request is about
@@ -363,7 +372,7 @@ def _no_facts(_operation: str, _parameters: dict[str, Any]) -> Facts:
 
 def _object_facts(operation: str, parameters: dict[str, Any]) -> Facts:
     name, key = parameters["Bucket"], parameters.get("Key")
-    bucket = backends.s3().buckets.get(name)
+    bucket = moto_backends.s3().buckets.get(name)
     arn = f"arn:aws:s3:::{name}"
     facts: Facts = {"bucket": arn, "object": f"{arn}/{key}"}
     if operation == "ListObjects":
@@ -390,10 +399,10 @@ def _object(bucket: Any, key: str | None, version: str | None) -> Any:
 
 def _table_facts(operation: str, parameters: dict[str, Any]) -> Facts:
     name = _last(parameters["TableName"])
-    table = backends.tables().tables.get(name)
+    table = moto_backends.tables().tables.get(name)
     index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
     return {
-        "table": backends.arn("dynamodb", f"table/{name}{index}"),
+        "table": moto_backends.arn("dynamodb", f"table/{name}{index}"),
         "key": ((table.sse_specification or {}) if table else {}).get("KMSMasterKeyId"),
         "writes": operation in WRITES,
     }
@@ -401,19 +410,19 @@ def _table_facts(operation: str, parameters: dict[str, Any]) -> Facts:
 
 def _topic_facts(_operation: str, parameters: dict[str, Any]) -> Facts:
     arn = parameters.get("TopicArn") or parameters.get("TargetArn") or "*"
-    topic = backends.sns().topics.get(arn)
+    topic = moto_backends.sns().topics.get(arn)
     return {"topic": arn, "key": topic.kms_master_key_id if topic else None}
 
 
 def _queue_facts(_operation: str, parameters: dict[str, Any]) -> Facts:
     name = _last(parameters["QueueUrl"])
-    queue = backends.queues().get(name)
-    return {"queue": backends.arn("sqs", name), "key": getattr(queue, "kms_master_key_id", None)}
+    queue = moto_backends.queues().get(name)
+    return {"queue": moto_backends.arn("sqs", name), "key": getattr(queue, "kms_master_key_id", None)}
 
 
 def _function_facts(_operation: str, parameters: dict[str, Any]) -> Facts:
     name, qualifier = parameters["FunctionName"], parameters.get("Qualifier")
-    arn = name if name.startswith("arn:") else backends.arn("lambda", f"function:{name}")
+    arn = name if name.startswith("arn:") else moto_backends.arn("lambda", f"function:{name}")
     return {"function": f"{arn}:{qualifier}" if qualifier else arn}
 
 
@@ -426,7 +435,7 @@ def _execution_facts(_operation: str, parameters: dict[str, Any]) -> Facts:
 
 
 def _endpoint_facts(_operation: str, parameters: dict[str, Any]) -> Facts:
-    return {"endpoint": backends.arn("sagemaker", f"endpoint/{parameters['EndpointName'].lower()}")}
+    return {"endpoint": moto_backends.arn("sagemaker", f"endpoint/{parameters['EndpointName'].lower()}")}
 
 
 FACTS: dict[str, Callable[[str, dict[str, Any]], Facts]] = {
@@ -445,7 +454,7 @@ def _key_arn(reference: str | None) -> str | None:
     if not reference:
         return None
     name = _last(reference.replace(":alias/", "/alias/"))
-    for key in list(backends.keys().keys.values()):
+    for key in list(moto_backends.keys().keys.values()):
         if key.id == name or f"alias/{name}" in key.aliases:
             return None if any(alias.startswith("alias/aws/") for alias in key.aliases) else str(key.arn)
     return None
@@ -453,9 +462,9 @@ def _key_arn(reference: str | None) -> str | None:
 
 def _key_context(arn: str, action: str, via: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html"""
-    yield "kms:resourcealiases", tuple(backends.keys().keys[_last(arn)].aliases)
+    yield "kms:resourcealiases", tuple(moto_backends.keys().keys[_last(arn)].aliases)
     if via:
-        yield "kms:viaservice", (f"{via}.{backends.REGION}.amazonaws.com",)
+        yield "kms:viaservice", (f"{via}.{moto_backends.REGION}.amazonaws.com",)
     if action == "kms:CreateGrant":
         yield "kms:grantisforawsresource", ("true",)
 

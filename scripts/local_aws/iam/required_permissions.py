@@ -1,7 +1,7 @@
 """Which permissions a request takes: its own, and those that its service asks for on the caller's behalf.
 
 A row holds where the request is the row's (or any of its service: `dynamodb:*`) and where every fact is known that its
-resource and `when` name. Facts come from the request and from what it is about, see authorisation.py: `key` is the
+resource and `when` name. Facts come from the request and from what it is about, see authorization.py: `key` is the
 customer-managed key that encrypts it, for instance.
 """
 

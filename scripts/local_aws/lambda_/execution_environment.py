@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from scripts.local_aws import children
+from scripts.local_aws.core import child_processes
 
 # What AWS's Python runtime has beside the standard library.
 RUNTIME_PACKAGES = (
@@ -105,8 +105,8 @@ class FunctionProcess:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._closed = False
         address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        bootstrap = str(Path(__file__).with_name("lambda_bootstrap.py"))
-        self._process = children.start(
+        bootstrap = str(Path(__file__).with_name("bootstrap.py"))
+        self._process = child_processes.start(
             [sys.executable, "-I", "-S", bootstrap],
             {**environment, "AWS_LAMBDA_RUNTIME_API": address},
             folder,
@@ -154,7 +154,7 @@ class FunctionProcess:
         """End the process at once."""
         self._closed = True
         self._invocations.put(None)
-        children.stop(self._process)
+        child_processes.stop(self._process)
         with contextlib.suppress(OSError):  # wakes the accepting thread
             socket.create_connection(self._listener.getsockname(), timeout=1).close()
 

@@ -24,15 +24,21 @@ from typing import Any
 
 from moto.awslambda.exceptions import LambdaClientError
 
-from scripts.local_aws import backends, unpacking
-from scripts.local_aws.authorisation import Authorisation, Caller
-from scripts.local_aws.background import Background
-from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.faults import Call, Faults
-from scripts.local_aws.lambda_runtime import FunctionProcess, Invocation, Outcome, error_payload, link_runtime
-from scripts.local_aws.log_writer import LogWriter
-from scripts.local_aws.metrics import Metrics
-from scripts.local_aws.protocol import Answer, Request, json_answer
+from scripts.local_aws.cloudwatch.metrics import Metrics
+from scripts.local_aws.core import moto_backends, unpacking
+from scripts.local_aws.core.background import Background
+from scripts.local_aws.core.errors import ServiceError
+from scripts.local_aws.core.faults import Call, Faults
+from scripts.local_aws.core.log_writer import LogWriter
+from scripts.local_aws.core.protocol import Answer, Request, json_answer
+from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.lambda_.execution_environment import (
+    FunctionProcess,
+    Invocation,
+    Outcome,
+    error_payload,
+    link_runtime,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +109,7 @@ class Sandbox:
         """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime"""
         reserved = {
             "_HANDLER": function.handler,
-            "AWS_DEFAULT_REGION": backends.REGION,
+            "AWS_DEFAULT_REGION": moto_backends.REGION,
             "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"],
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
@@ -112,7 +118,7 @@ class Sandbox:
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": self._group,
             "AWS_LAMBDA_LOG_STREAM_NAME": self._stream,
-            "AWS_REGION": backends.REGION,
+            "AWS_REGION": moto_backends.REGION,
             "LAMBDA_RUNTIME_DIR": str(runtime),
             "LAMBDA_TASK_ROOT": str(folder),
             "LANG": "en_US.UTF-8",
@@ -282,7 +288,7 @@ class LambdaService:
                 response_headers["x-amz-function-error"] = "Unhandled"
             return result.payload
 
-        backends.moto_module("awslambda.models").LambdaFunction.invoke = invoke
+        moto_backends.moto_module("awslambda.models").LambdaFunction.invoke = invoke
 
     def sweep(self) -> None:
         """Forget functions that were deleted and end the processes of those deleted or changed."""
@@ -306,7 +312,7 @@ class LambdaService:
 
     def _resolve(self, name: str, qualifier: str | None) -> Any:
         try:
-            return backends.functions().get_function(name, qualifier)
+            return moto_backends.functions().get_function(name, qualifier)
         except LambdaClientError as error:
             raise ServiceError("ResourceNotFoundException", str(error.description), 404) from error
 
@@ -495,7 +501,7 @@ class LambdaService:
             return json_answer({"FunctionEventInvokeConfigs": found})
         if request.method in ("PUT", "POST"):
             base = self._invoke_configs.get(key, {}) if request.method == "POST" else {}
-            arn = backends.arn("lambda", f"function:{key[0]}:{qualifier}")
+            arn = moto_backends.arn("lambda", f"function:{key[0]}:{qualifier}")
             facts = {"FunctionArn": arn, "LastModified": datetime.now(UTC).timestamp()}
             self._invoke_configs[key] = {"DestinationConfig": {}, **base, **request.json(), **facts}
         elif key not in self._invoke_configs:
@@ -550,7 +556,7 @@ def _qualifier_in(name: str) -> str | None:
 
 
 def _invoked_arn(name: str, qualifier: str | None) -> str:
-    arn = name if name.startswith("arn:") else backends.arn("lambda", f"function:{name}")
+    arn = name if name.startswith("arn:") else moto_backends.arn("lambda", f"function:{name}")
     return f"{arn}:{qualifier}" if qualifier and not _qualifier_in(name) else arn
 
 

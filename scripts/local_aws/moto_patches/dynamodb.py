@@ -9,7 +9,7 @@ import functools
 import pickle
 from typing import Any
 
-from scripts.local_aws.backends import moto_module
+from scripts.local_aws.core.moto_backends import moto_module
 
 KEPT_EXPRESSIONS = 1000
 

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
-from scripts.local_aws import quick_updates
-from scripts.local_aws.backends import moto_module
+from scripts.local_aws.core.moto_backends import moto_module
+from scripts.local_aws.moto_patches import dynamodb
 
 # What this endpoint can truly say about a request; a statement about any other key is left aside.
 # One machine has no TLS, so a bucket's TLS-only statement sees its requests as if they had come by TLS.
@@ -310,7 +310,7 @@ REPAIRS: dict[str, tuple[Callable[[], None], ...]] = {
         repair_version_listing,
         repair_delete_markers,
     ),
-    "dynamodb": (quick_updates.install,),
+    "dynamodb": (dynamodb.install,),
     "sqs": (repair_queue_attributes,),
     "awslambda": (repair_function_configuration,),
     "applicationautoscaling": (repair_scaling_tags,),

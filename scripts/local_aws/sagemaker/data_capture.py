@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from scripts.local_aws import backends
-from scripts.local_aws.authorisation import Authorisation, Caller
+from scripts.local_aws.core import moto_backends
+from scripts.local_aws.iam.authorization import Authorisation, Caller
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class DataCapture:
         try:
             assert caller is not None
             self._authorisation.check(caller, "s3:PutObject", Bucket=bucket, Key=key)
-            backends.s3().put_object(bucket, key, ("\n".join(lines) + "\n").encode())
+            moto_backends.s3().put_object(bucket, key, ("\n".join(lines) + "\n").encode())
         except Exception as error:  # the bucket may be gone; the endpoint must not suffer, on AWS neither
             logger.warning(
                 "capture of %s could not be written to %s: %s", endpoint, config["DestinationS3Uri"], error

@@ -25,13 +25,13 @@ from typing import Any
 
 import urllib3
 
-from scripts.local_aws import backends, children, unpacking
-from scripts.local_aws.authorisation import Authorisation, Caller
-from scripts.local_aws.data_capture import DataCapture, Inference
-from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.faults import Call, Fault, Faults
-from scripts.local_aws.metrics import Metrics
-from scripts.local_aws.protocol import Answer, Request
+from scripts.local_aws.cloudwatch.metrics import Metrics
+from scripts.local_aws.core import child_processes, moto_backends, unpacking
+from scripts.local_aws.core.errors import ServiceError
+from scripts.local_aws.core.faults import Call, Fault, Faults
+from scripts.local_aws.core.protocol import Answer, Request
+from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.sagemaker.data_capture import DataCapture, Inference
 
 INVOCATIONS = re.compile(r"^/endpoints/(?P<name>[^/]+)/invocations$")
 STARTUP_SECONDS = 60.0
@@ -84,7 +84,7 @@ class Variant:
     def stop(self) -> None:
         """SIGTERM, then after 30 seconds SIGKILL, as SageMaker does."""
         if self.process:
-            children.stop(self.process, TERMINATION_SECONDS)
+            child_processes.stop(self.process, TERMINATION_SECONDS)
         if self.pool:
             self.pool.close()
 
@@ -158,7 +158,7 @@ class Hosting:
                 f'"sagemaker.amazonaws.com". {error.message}',
             ) from error
         try:
-            found = backends.s3().get_object(bucket, key)
+            found = moto_backends.s3().get_object(bucket, key)
         except Exception:  # moto has no common class for a missing bucket and a missing key
             found = None
         if found is None:
@@ -186,7 +186,7 @@ class Hosting:
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / f"{endpoint}-{variant.name}.log").open("ab") as log:
             try:
-                variant.process = children.start(
+                variant.process = child_processes.start(
                     self._images[repository], environment, Path.cwd(), output=log
                 )
             except OSError as error:
@@ -209,7 +209,7 @@ class Hosting:
                 self._authorisation.check(caller, "sagemaker:EncryptVolume", key=variant.volume_key)
             except ServiceError as error:
                 raise StartFailed(error.message) from error
-        allows(caller, "sagemaker:FindLogGroup", group=backends.arn("logs", f"log-group:{name}"))
+        allows(caller, "sagemaker:FindLogGroup", group=moto_backends.arn("logs", f"log-group:{name}"))
         stream = f"{variant.name}/{uuid.uuid4().hex[:8]}"
         self._authorisation.may_log(caller, "sagemaker:WriteLogs", name, stream)
         namespace = (("cloudwatch:namespace", ("/aws/sagemaker/Endpoints",)),)
@@ -263,7 +263,7 @@ class Hosting:
         with self._lock:
             started, self._started = self._started, set()
         for process in started:
-            children.stop(process)
+            child_processes.stop(process)
 
     def _stop_soon(self, variants: list[Variant]) -> None:
         for variant in variants:
@@ -340,7 +340,7 @@ class Hosting:
             variants = arriving
         if not variants:
             raise ServiceError(
-                "ValidationError", f"Endpoint {endpoint} of account {backends.ACCOUNT} not found."
+                "ValidationError", f"Endpoint {endpoint} of account {moto_backends.ACCOUNT} not found."
             )
         if not target:
             weights = [variant.weight for variant in variants]
@@ -417,7 +417,7 @@ def _killing_half_way(variant: Variant, body: bytes) -> Iterator[bytes]:
     """A request's body, during which its server dies."""
     half = len(body) // 2
     yield body[:half]
-    children.stop(variant.process)
+    child_processes.stop(variant.process)
     yield body[half:]
 
 

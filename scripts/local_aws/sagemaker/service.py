@@ -13,10 +13,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from scripts.local_aws import backends
-from scripts.local_aws.authorisation import Caller
-from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.hosting import Hosting, StartFailed, Variant, start_variants
+from scripts.local_aws.core import moto_backends
+from scripts.local_aws.core.errors import ServiceError
+from scripts.local_aws.iam.authorization import Caller
+from scripts.local_aws.sagemaker.endpoints import Hosting, StartFailed, Variant, start_variants
 
 Payload = dict[str, Any]
 # Steps of an update: (share of the requests that the new variants get, seconds until the next step).
@@ -154,7 +154,7 @@ class SageMaker:
     def _create(self, kind: str, name: str, payload: Payload, arn_field: str, facts: Payload) -> Payload:
         if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name):
             raise _invalid(f"Value '{name}' is no valid name: up to 63 letters, digits and hyphens")
-        arn = backends.arn("sagemaker", f"{kind}/{name.lower()}")
+        arn = moto_backends.arn("sagemaker", f"{kind}/{name.lower()}")
         if name in self._resources[kind]:
             raise _invalid(f'Cannot create already existing {kind.replace("-", " ")} "{arn}".')
         asked = {field: value for field, value in payload.items() if field != "Tags"}
@@ -164,7 +164,7 @@ class SageMaker:
 
     def _find(self, kind: str, name: str) -> Payload:
         if name not in self._resources[kind]:
-            arn = backends.arn("sagemaker", f"{kind}/{name.lower()}")
+            arn = moto_backends.arn("sagemaker", f"{kind}/{name.lower()}")
             # Terraform's provider knows a resource is gone by these very words.
             what = {"endpoint-config": "endpoint configuration"}.get(kind, kind)
             raise _invalid(f'Could not find {what} "{arn}".')
@@ -254,7 +254,7 @@ def _traffic_shift(deployment: Payload | None) -> TrafficShift:
 
 
 def _caller(kind: str, name: str, role: str) -> Caller:
-    return Caller("sagemaker.amazonaws.com", role, backends.arn("sagemaker", f"{kind}/{name.lower()}"))
+    return Caller("sagemaker.amazonaws.com", role, moto_backends.arn("sagemaker", f"{kind}/{name.lower()}"))
 
 
 def _capture_summary(capture: Payload) -> Payload:

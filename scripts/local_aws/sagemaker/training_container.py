@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from scripts.local_aws import backends, unpacking
-from scripts.local_aws.authorisation import Authorisation, Caller
-from scripts.local_aws.errors import ServiceError
+from scripts.local_aws.core import moto_backends, unpacking
+from scripts.local_aws.core.errors import ServiceError
+from scripts.local_aws.iam.authorization import Authorisation, Caller
 
 BASE = PurePosixPath("/opt/ml")
 HOST = "algo-1"
@@ -183,8 +183,8 @@ class Bucket:
         bucket, prefix = _split(uri)
         try:
             self._authorisation.check(self._caller, "s3:ListObjects", Bucket=bucket, Prefix=prefix)
-            found, *_ = backends.s3().list_objects(
-                backends.s3().head_bucket(bucket), prefix, None, None, None
+            found, *_ = moto_backends.s3().list_objects(
+                moto_backends.s3().head_bucket(bucket), prefix, None, None, None
             )
         except Exception:  # moto has no common class for what a bucket can lack
             return []
@@ -209,7 +209,7 @@ class Bucket:
         bucket, key = _split(uri)
         try:
             self._authorisation.check(self._caller, "s3:GetObject", Bucket=bucket, Key=key)
-            found = backends.s3().get_object(bucket, key)
+            found = moto_backends.s3().get_object(bucket, key)
         except ServiceError as error:
             raise JobFailed(f"ClientError: Data download failed: {uri}: {error.message}") from error
         except Exception:  # as above
@@ -227,7 +227,7 @@ class Bucket:
             self._authorisation.check(self._caller, "s3:UploadInParts", Bucket=bucket, Key=name)
             if key:
                 self._authorisation.check(self._caller, "sagemaker:EncryptOutput", key=key)
-            backends.s3().put_object(bucket, name, content)
+            moto_backends.s3().put_object(bucket, name, content)
         except Exception as error:  # as above
             raise JobFailed(f"ClientError: Data upload failed: {uri} cannot be written: {error}") from error
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from scripts.local_aws import backends, children
-from scripts.local_aws.authorisation import Authorisation, Caller
-from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.hosting import repository_arn, repository_name
-from scripts.local_aws.log_writer import LogWriter
-from scripts.local_aws.training_container import BASE, HOST, Bucket, Container, JobFailed
+from scripts.local_aws.core import child_processes, moto_backends
+from scripts.local_aws.core.errors import ServiceError
+from scripts.local_aws.core.log_writer import LogWriter
+from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.sagemaker.endpoints import repository_arn, repository_name
+from scripts.local_aws.sagemaker.training_container import BASE, HOST, Bucket, Container, JobFailed
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class Training:
 
     def create(self, payload: Payload) -> Payload:
         name = payload["TrainingJobName"]
-        arn = backends.arn("sagemaker", f"training-job/{name.lower()}")
+        arn = moto_backends.arn("sagemaker", f"training-job/{name.lower()}")
         caller = Caller("sagemaker.amazonaws.com", payload["RoleArn"], arn)
         bucket = Bucket(self._authorisation, caller)
         self._check(payload, bucket)
@@ -194,7 +194,7 @@ class Training:
         """End every job's process at once."""
         for job in self._jobs.values():
             if job.process:
-                children.stop(job.process)
+                child_processes.stop(job.process)
         self._logs.stop()
 
     def _check(self, payload: Payload, bucket: Bucket) -> None:
@@ -227,7 +227,7 @@ class Training:
             if not bucket.objects(uri):
                 raise _invalid(
                     f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the '
-                    f"bucket exists in the selected region ({backends.REGION}), that objects exist under that S3 "
+                    f"bucket exists in the selected region ({moto_backends.REGION}), that objects exist under that S3 "
                     f'prefix, and that the role "{payload["RoleArn"]}" has "s3:ListBucket" permissions on the bucket.'
                 )
         limits = payload["StoppingCondition"]
@@ -277,7 +277,7 @@ class Training:
         interpreter = self._images[
             repository_name(job.description["AlgorithmSpecification"]["TrainingImage"])
         ]
-        job.process = children.start(
+        job.process = child_processes.start(
             [*interpreter, *job.container.arguments()], job.container.environment(), job.container.code
         )
         reader = threading.Thread(target=self._read, args=(job, job.process.stdout), daemon=True)
@@ -308,7 +308,7 @@ class Training:
                 cut_off = "MaxRuntimeExceeded"
         if cut_off:
             job.enter("Stopping")
-        children.stop(process, self._grace)
+        child_processes.stop(process, self._grace)
         return cut_off
 
     def _read(self, job: Job, output: IO[bytes]) -> None:
@@ -326,7 +326,7 @@ class Training:
 
     def _may_log(self, caller: Caller, stream: str) -> bool:
         """The log of a job, and the metrics of its instance, are written by the job's role."""
-        group, allows = backends.arn("logs", f"log-group:{LOG_GROUP}"), self._authorisation.allows
+        group, allows = moto_backends.arn("logs", f"log-group:{LOG_GROUP}"), self._authorisation.allows
         namespace = (("cloudwatch:namespace", ("/aws/sagemaker/TrainingJobs",)),)
         allows(caller, "sagemaker:PutMetrics", context=namespace)
         found = allows(caller, "sagemaker:FindLogGroup", group=group, own_group=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from scripts.local_aws.protocol import Answer
+from scripts.local_aws.core.protocol import Answer
 
 SHOWN = 200
 REFRESH_SECONDS = 10

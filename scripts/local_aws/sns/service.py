@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scripts.local_aws import backends
-from scripts.local_aws.authorisation import Caller
-from scripts.local_aws.background import Background
-from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.lambda_service import LambdaService
-from scripts.local_aws.metrics import Metrics
+from scripts.local_aws.cloudwatch.metrics import Metrics
+from scripts.local_aws.core import moto_backends
+from scripts.local_aws.core.background import Background
+from scripts.local_aws.core.errors import ServiceError
+from scripts.local_aws.iam.authorization import Caller
+from scripts.local_aws.lambda_.service import LambdaService
 
 # One line of printable ASCII that starts with no blank; at most 100 characters.
 SUBJECT = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,99}")
@@ -102,7 +102,7 @@ class Notifications:
 
     def install(self) -> None:
         """Make moto's topics deliver through this object."""
-        models = backends.moto_module("sns.models")
+        models = moto_backends.moto_module("sns.models")
         deliver, publish = models.Subscription.publish, models.SNSBackend.publish
         notifications = self
 

@@ -19,12 +19,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from scripts.local_aws.authorisation import Caller
-from scripts.local_aws.errors import StatesError
-from scripts.local_aws.states_datasets import read_dataset
-from scripts.local_aws.states_distributed_map import Children, MapSettings
-from scripts.local_aws.states_language import HISTORY_EVENTS, Interpreter, integration
-from scripts.local_aws.states_visit import Payload
+from scripts.local_aws.core.errors import StatesError
+from scripts.local_aws.iam.authorization import Caller
+from scripts.local_aws.stepfunctions.asl.distributed_map import Children, MapSettings
+from scripts.local_aws.stepfunctions.asl.interpreter import HISTORY_EVENTS, Interpreter, integration
+from scripts.local_aws.stepfunctions.asl.item_reader import read_dataset
+from scripts.local_aws.stepfunctions.asl.state_context import Payload
 
 logger = logging.getLogger(__name__)
 

@@ -18,12 +18,12 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.core.exceptions import ServiceException
 
-from scripts.local_aws import backends
-from scripts.local_aws.authorisation import Authorisation, Caller
-from scripts.local_aws.errors import ServiceError, StatesError
-from scripts.local_aws.faults import Call, Faults, resource_of
-from scripts.local_aws.lambda_service import LambdaService
-from scripts.local_aws.protocol import WsgiApplication, call_json
+from scripts.local_aws.core import moto_backends
+from scripts.local_aws.core.errors import ServiceError, StatesError
+from scripts.local_aws.core.faults import Call, Faults, resource_of
+from scripts.local_aws.core.protocol import WsgiApplication, call_json
+from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.lambda_.service import LambdaService
 
 Arguments = dict[str, Any]
 OPTIMISED = "arn:aws:states:::"
@@ -151,7 +151,7 @@ class Integrations:
         }
         try:
             with self._faults.during(Call("sns", "Publish", resource_of(arguments))), self._lock:
-                message_id = backends.sns().publish(
+                message_id = moto_backends.sns().publish(
                     message=_text(arguments["Message"]),
                     arn=arguments.get("TopicArn") or arguments.get("TargetArn"),
                     phone_number=arguments.get("PhoneNumber"),
@@ -225,7 +225,7 @@ class Integrations:
                     keys["AWS_ACCESS_KEY_ID"],
                     keys["AWS_SECRET_ACCESS_KEY"],
                     keys["AWS_SESSION_TOKEN"],
-                    backends.REGION,
+                    moto_backends.REGION,
                 )
                 name = BOTO_NAMES.get(service, service)
                 self._clients[service, caller] = session.client(

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any, Protocol, cast
 
-from scripts.local_aws.errors import StatesError
-from scripts.local_aws.states_distributed_map import ChildInput, MapSettings
-from scripts.local_aws.states_executions import Execution, Runtime
-from scripts.local_aws.states_results import BYTES_IN_MEMORY, Results
+from scripts.local_aws.core.errors import StatesError
+from scripts.local_aws.stepfunctions.asl.distributed_map import ChildInput, MapSettings
+from scripts.local_aws.stepfunctions.executions import Execution, Runtime
+from scripts.local_aws.stepfunctions.result_writer import BYTES_IN_MEMORY, Results
 
 logger = logging.getLogger(__name__)
 

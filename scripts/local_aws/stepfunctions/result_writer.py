@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts.local_aws.errors import StatesError
-from scripts.local_aws.states_executions import Execution
-from scripts.local_aws.states_visit import PAYLOAD_BYTES, byte_length, iso_time, json_text
+from scripts.local_aws.core.errors import StatesError
+from scripts.local_aws.stepfunctions.asl.state_context import PAYLOAD_BYTES, byte_length, iso_time, json_text
+from scripts.local_aws.stepfunctions.executions import Execution
 
 FAILED = "States.ResultWriterFailed"
 RESULT_FILE_BYTES = 5 * 1024**3

@@ -21,14 +21,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from scripts.local_aws.authorisation import Authorisation, Caller
-from scripts.local_aws.backends import ACCOUNT, REGION
-from scripts.local_aws.errors import ServiceError, StatesError
-from scripts.local_aws.states_distributed_map import MAP_RUN_CONCURRENCY, ChildInput, MapSettings
-from scripts.local_aws.states_executions import CallService, Execution, Runtime
-from scripts.local_aws.states_map_runs import MapRun
-from scripts.local_aws.states_validation import diagnose
-from scripts.local_aws.states_visit import PAYLOAD_BYTES, byte_length, iso_time
+from scripts.local_aws.core.errors import ServiceError, StatesError
+from scripts.local_aws.core.moto_backends import ACCOUNT, REGION
+from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.stepfunctions.asl.distributed_map import MAP_RUN_CONCURRENCY, ChildInput, MapSettings
+from scripts.local_aws.stepfunctions.asl.state_context import PAYLOAD_BYTES, byte_length, iso_time
+from scripts.local_aws.stepfunctions.asl.validation import diagnose
+from scripts.local_aws.stepfunctions.executions import CallService, Execution, Runtime
+from scripts.local_aws.stepfunctions.map_runs import MapRun
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.errors import StatesError
+from scripts.local_aws.core.errors import StatesError
 
 from .table import FAILED, OTHERS_ROW
 from .world import HANG, Case, Lost, Seen, World

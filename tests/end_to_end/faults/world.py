@@ -18,10 +18,10 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from functions.send_alert.message import compose as compose_message
 from functions.send_alert.occurrence import understand
-from scripts.local_aws import moto_repairs
-from scripts.local_aws.errors import ServiceError, StatesError
-from scripts.local_aws.protocol import call_json
-from scripts.local_aws.step_functions import StepFunctions
+from scripts.local_aws.core.errors import ServiceError, StatesError
+from scripts.local_aws.core.protocol import call_json
+from scripts.local_aws.moto_patches import registry
+from scripts.local_aws.stepfunctions.service import StepFunctions
 from scripts.workflow.ledger import plain
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
@@ -126,7 +126,7 @@ class World:
 
     def __init__(self, seconds: int | None = None) -> None:
         self._cases: dict[str, Case] = {}
-        self._moto = DomainDispatcherApplication(moto_repairs.create_app)
+        self._moto = DomainDispatcherApplication(registry.create_app)
         self._one_at_a_time = threading.Lock()  # moto checks, then writes
         self._ended = threading.Condition()
         self._over: set[str] = set()

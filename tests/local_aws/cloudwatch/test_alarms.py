@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.alarms import judged
-from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.metric_math import evaluate
-from scripts.local_aws.metrics import Metrics, Series
-from scripts.local_aws.tests.conftest import Server, eventually, policy
+from scripts.local_aws.cloudwatch.alarms import judged
+from scripts.local_aws.cloudwatch.metric_math import evaluate
+from scripts.local_aws.cloudwatch.metrics import Metrics, Series
+from scripts.local_aws.core.errors import ServiceError
+from tests.local_aws.conftest import Server, eventually, policy
 
 COUNTING = """
 import json

@@ -12,12 +12,12 @@ import botocore.exceptions
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import Server, eventually, model_archive
-from .test_integrations import run
-from .test_lambda import ECHO, invoke
-from .test_sagemaker import deploy
-from .test_sagemaker import invoke as ask
-from .test_sns import create_topic
+from tests.local_aws.conftest import Server, eventually, model_archive
+from tests.local_aws.lambda_.test_service import ECHO, invoke
+from tests.local_aws.sagemaker.test_endpoints import deploy
+from tests.local_aws.sagemaker.test_endpoints import invoke as ask
+from tests.local_aws.sns.test_service import create_topic
+from tests.local_aws.stepfunctions.test_integrations import run
 
 Inject = Callable[..., int]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws import unpacking
-from scripts.local_aws.unpacking import NotUnpacked
+from scripts.local_aws.core import unpacking
+from scripts.local_aws.core.unpacking import NotUnpacked
 
 LINK, HARD = tarfile.SYMTYPE, tarfile.LNKTYPE
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.schedules import Schedules, next_time
-
-from .conftest import Server
+from scripts.local_aws.events.schedules import Schedules, next_time
+from tests.local_aws.conftest import Server
 
 NOON = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)  # a Saturday
 

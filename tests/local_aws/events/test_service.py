@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.event_patterns import matches
-from scripts.local_aws.events import target_input
-
-from .conftest import Server, eventually
+from scripts.local_aws.events.patterns import matches
+from scripts.local_aws.events.service import target_input
+from tests.local_aws.conftest import Server, eventually
 
 EVENT = {
     "source": "aws.s3",

@@ -10,13 +10,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.local_aws.implied_permissions import PERMISSIONS
-
-from .conftest import Server, model_archive, policy
-from .test_events import create_rule, put_event
-from .test_integrations import run_machine
-from .test_sns import create_topic
-from .test_training import Jobs
+from scripts.local_aws.iam.required_permissions import PERMISSIONS
+from tests.local_aws.conftest import Server, model_archive, policy
+from tests.local_aws.events.test_service import create_rule, put_event
+from tests.local_aws.sagemaker.test_training_jobs import Jobs
+from tests.local_aws.sns.test_service import create_topic
+from tests.local_aws.stepfunctions.test_integrations import run_machine
 
 # Does what its event asks for, and tells how AWS refused it.
 CALLER = """

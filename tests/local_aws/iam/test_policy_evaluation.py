@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.policies import Call, Decision, Document, Policies, UnknownPolicy, decide
+from scripts.local_aws.iam.policy_evaluation import Call, Decision, Document, Policies, UnknownPolicy, decide
 
 ROLE = "arn:aws:iam::123456789012:role/reader"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1"

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.local_aws.lambda_runtime import FunctionProcess, Invocation, link_runtime
-
-from .conftest import Server, eventually, process_exists, zipped
+from scripts.local_aws.lambda_.execution_environment import FunctionProcess, Invocation, link_runtime
+from tests.local_aws.conftest import Server, eventually, process_exists, zipped
 
 ECHO = "def lambda_handler(event, context): return event"
 ENVIRONMENT = """

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import Server
+from tests.local_aws.conftest import Server
 
 
 def deny(**condition: Any) -> str:

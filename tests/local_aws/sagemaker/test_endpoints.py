@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import Server, eventually, model_archive, process_exists
+from tests.local_aws.conftest import Server, eventually, model_archive, process_exists
 
 
 def create_config(server: Server, archive: bytes, **more: Any) -> str:

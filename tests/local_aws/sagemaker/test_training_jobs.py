@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import Server, eventually, process_exists
+from tests.local_aws.conftest import Server, eventually, process_exists
 
 PROGRAM = Path(__file__).with_name("training_program.py")
 ENDED = ("Completed", "Failed", "Stopped")

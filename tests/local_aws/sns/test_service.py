@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import Server, eventually
+from tests.local_aws.conftest import Server, eventually
 
 
 def create_topic(server: Server) -> str:

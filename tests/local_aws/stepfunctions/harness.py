@@ -9,8 +9,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from scripts.local_aws.errors import StatesError
-from scripts.local_aws.step_functions import StepFunctions
+from scripts.local_aws.core.errors import StatesError
+from scripts.local_aws.stepfunctions.service import StepFunctions
 
 ROLE = "arn:aws:iam::123456789012:role/states"
 TASK = "arn:aws:states:::lambda:invoke"

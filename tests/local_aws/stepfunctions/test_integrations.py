@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from .conftest import Server, eventually
-from .test_sns import create_topic, outbox
+from tests.local_aws.conftest import Server, eventually
+from tests.local_aws.sns.test_service import create_topic, outbox
 
 FAILING = "class Odd(Exception): pass\ndef lambda_handler(event, context): raise Odd('no')"
 

@@ -9,18 +9,11 @@ import botocore.session
 import pytest
 from botocore.validate import validate_parameters
 
-from scripts.local_aws import step_functions
-from scripts.local_aws.errors import ServiceError
-from scripts.local_aws.step_functions import ACTIONS
-from scripts.local_aws.tests.conftest import eventually
-from scripts.local_aws.tests.step_functions_harness import (
-    ROLE,
-    Harness,
-    close_services,
-    failing,
-    machine,
-    task,
-)
+from scripts.local_aws.core.errors import ServiceError
+from scripts.local_aws.stepfunctions import service
+from scripts.local_aws.stepfunctions.service import ACTIONS
+from tests.local_aws.conftest import eventually
+from tests.local_aws.stepfunctions.harness import ROLE, Harness, close_services, failing, machine, task
 
 pytestmark = pytest.mark.usefixtures(close_services.__name__)
 
@@ -257,7 +250,7 @@ def test_the_history_is_paged_in_both_directions_and_can_leave_out_data() -> Non
 
 
 def test_the_oldest_finished_executions_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_functions, "RETAINED_EXECUTIONS", 2)
+    monkeypatch.setattr(service, "RETAINED_EXECUTIONS", 2)
     harness = Harness()
     arn = harness.create(SIMPLE)
     first, _, third = (harness.end_of(harness.start(arn))["executionArn"] for _ in range(3))
@@ -278,7 +271,7 @@ def test_a_thousand_executions_wait_at_once_on_a_few_threads() -> None:
 def test_under_load_the_oldest_execution_comes_first(
     monkeypatch: pytest.MonkeyPatch, gate: threading.Event
 ) -> None:
-    monkeypatch.setattr("scripts.local_aws.states_executions.PARALLEL_CALLS", 1)
+    monkeypatch.setattr("scripts.local_aws.stepfunctions.executions.PARALLEL_CALLS", 1)
     harness = Harness(lambda _, number: gate.wait(20) and number)
     arn = harness.create(machine({"A": task(Next="B"), "B": task()}))
     executions = [harness.start(arn, number) for number in range(20)]
@@ -317,7 +310,7 @@ def test_start_sync_execution_waits_for_an_express_execution() -> None:
 def test_nested_executions_do_not_use_up_the_places_their_children_need(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("scripts.local_aws.states_executions.PARALLEL_CALLS", 1)
+    monkeypatch.setattr("scripts.local_aws.stepfunctions.executions.PARALLEL_CALLS", 1)
 
     def call(resource: str, arguments: Any) -> Any:
         return harness.service.handle("StartSyncExecution", arguments) if "sfn" in resource else "child"

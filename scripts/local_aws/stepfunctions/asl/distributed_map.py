@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, Protocol
 
-from scripts.local_aws.states_visit import PAYLOAD_BYTES, Visit, byte_length, map_item
+from scripts.local_aws.stepfunctions.asl.state_context import PAYLOAD_BYTES, Visit, byte_length, map_item
 
 MAP_RUN_CONCURRENCY = 10_000
 

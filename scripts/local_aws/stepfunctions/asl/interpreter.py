@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from scripts.local_aws.errors import StatesError
-from scripts.local_aws.jsonata_queries import QueryError, to_jsonata
-from scripts.local_aws.states_distributed_map import (
+from scripts.local_aws.core.errors import StatesError
+from scripts.local_aws.stepfunctions.asl.distributed_map import (
     Children,
     MapSettings,
     child_inputs,
@@ -21,7 +20,8 @@ from scripts.local_aws.states_distributed_map import (
     map_settings,
     one_piece,
 )
-from scripts.local_aws.states_visit import Payload, Scope, Step, Visit, json_text, map_item
+from scripts.local_aws.stepfunctions.asl.jsonata import QueryError, to_jsonata
+from scripts.local_aws.stepfunctions.asl.state_context import Payload, Scope, Step, Visit, json_text, map_item
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 HISTORY_EVENTS = 25_000

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from scripts.local_aws.errors import StatesError
+from scripts.local_aws.core.errors import StatesError
 
 FAILED = "States.ItemReaderFailed"
 DELIMITERS = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from scripts.local_aws.errors import StatesError
-from scripts.local_aws.jsonata_queries import QueryError, evaluate, to_jsonata
+from scripts.local_aws.core.errors import StatesError
+from scripts.local_aws.stepfunctions.asl.jsonata import QueryError, evaluate, to_jsonata
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 PAYLOAD_BYTES = 262_144

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from scripts.local_aws.jsonata_queries import is_expression, syntax_error
-from scripts.local_aws.states_visit import PAYLOAD_BYTES
+from scripts.local_aws.stepfunctions.asl.jsonata import is_expression, syntax_error
+from scripts.local_aws.stepfunctions.asl.state_context import PAYLOAD_BYTES
 
 SCHEMA = "SCHEMA_VALIDATION_FAILED"
 TARGET = "MISSING_TRANSITION_TARGET"

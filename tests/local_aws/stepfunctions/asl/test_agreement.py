@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scripts.local_aws.tests.step_functions_harness import ROLE, Harness, close_services
+from tests.local_aws.stepfunctions.harness import ROLE, Harness, close_services
 
 pytestmark = pytest.mark.usefixtures(close_services.__name__)
 

@@ -13,11 +13,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scripts.local_aws import states_results, step_functions
-from scripts.local_aws.errors import ServiceError, StatesError
-from scripts.local_aws.states_executions import Execution
-from scripts.local_aws.tests.conftest import eventually
-from scripts.local_aws.tests.step_functions_harness import Harness, close_services, machine, task
+from scripts.local_aws.core.errors import ServiceError, StatesError
+from scripts.local_aws.stepfunctions import result_writer, service
+from scripts.local_aws.stepfunctions.executions import Execution
+from tests.local_aws.conftest import eventually
+from tests.local_aws.stepfunctions.harness import Harness, close_services, machine, task
 
 pytestmark = pytest.mark.usefixtures(close_services.__name__)
 
@@ -266,7 +266,7 @@ def test_an_item_reader_lists_objects_page_by_page(s3: Any) -> None:
 
 
 def test_a_dataset_is_read_in_pieces(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.local_aws.states_executions.ITEMS_AT_ONCE", 3)
+    monkeypatch.setattr("scripts.local_aws.stepfunctions.executions.ITEMS_AT_ONCE", 3)
     lines = "\n".join(str(number) for number in range(10))
     assert Harness(s3=s3).output(distributed(ItemReader=reader(s3, lines, InputType="JSONL"))) == list(
         range(10)
@@ -365,7 +365,7 @@ def test_max_concurrency_bounds_the_children_under_way(
     limit: int | None, most: int, monkeypatch: pytest.MonkeyPatch, held: Harness, gate: threading.Event
 ) -> None:
     """An inline Map runs 40 iterations at most, a Map Run 10,000 children."""
-    monkeypatch.setattr("scripts.local_aws.states_executions.PARALLEL_CALLS", 1000)
+    monkeypatch.setattr("scripts.local_aws.stepfunctions.executions.PARALLEL_CALLS", 1000)
     fields = {} if limit is None else {"MaxConcurrency": limit}
     execution = held.start(held.create(distributed({"Each": task()}, **fields)), list(range(100)))
     eventually(lambda: map_run_of(held, execution)["executionCounts"]["running"] == most)
@@ -432,7 +432,7 @@ def test_items_are_counted_and_not_batches() -> None:
 def test_children_that_time_out_count_as_failed(
     monkeypatch: pytest.MonkeyPatch, held: Harness, gate: threading.Event
 ) -> None:
-    monkeypatch.setattr(step_functions, "EXPRESS_SECONDS", 0.05)
+    monkeypatch.setattr(service, "EXPRESS_SECONDS", 0.05)
     end = held.run(distributed({"Each": task()}), [1, 2])
     gate.set()
     assert end["error"] == "States.ExceedToleratedFailureThreshold"
@@ -573,7 +573,7 @@ def test_a_failed_map_run_exports_what_ended_and_what_never_started(s3: Any) -> 
 
 
 def test_large_results_are_split_into_files(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(states_results, "RESULT_FILE_BYTES", 10)
+    monkeypatch.setattr(result_writer, "RESULT_FILE_BYTES", 10)
     definition = distributed(ResultWriter=writer(Transformation="COMPACT"), MaxConcurrency=1)
     files = written(s3, Harness(s3=s3).run(definition, [123, 456, 789]))
     assert files == {"SUCCEEDED_0.json": "[123,456]", "SUCCEEDED_1.json": "[789]"}
@@ -704,7 +704,7 @@ def test_an_unknown_map_run_is_not_found(action: str) -> None:
 
 
 def test_a_map_run_goes_when_its_execution_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_functions, "RETAINED_EXECUTIONS", 1)
+    monkeypatch.setattr(service, "RETAINED_EXECUTIONS", 1)
     harness = Harness()
     arn = harness.create(distributed())
     end = harness.end_of(harness.start(arn, [1]))

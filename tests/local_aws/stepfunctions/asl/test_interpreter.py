@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws import states_language
-from scripts.local_aws.errors import StatesError
-from scripts.local_aws.states_language import matches
-from scripts.local_aws.tests.step_functions_harness import Harness, close_services, failing, machine, task
+from scripts.local_aws.core.errors import StatesError
+from scripts.local_aws.stepfunctions.asl import interpreter
+from scripts.local_aws.stepfunctions.asl.interpreter import matches
+from tests.local_aws.stepfunctions.harness import Harness, close_services, failing, machine, task
 
 pytestmark = pytest.mark.usefixtures(close_services.__name__)
 
@@ -118,7 +118,7 @@ def test_data_over_262144_bytes_of_utf_8_fails_and_no_wildcard_catches_it() -> N
 
 
 def test_a_runaway_expression_is_ended_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.local_aws.jsonata_queries.EVALUATION_SECONDS", 0.2)
+    monkeypatch.setattr("scripts.local_aws.stepfunctions.asl.jsonata.EVALUATION_SECONDS", 0.2)
     end = Harness().run(echo("{% ($f := function($i) { $f($i + 1) }; $f(0)) %}"))
     assert end["error"] == "States.QueryEvaluationError"
     assert "timed out" in end["cause"]
@@ -270,7 +270,7 @@ def recorded_sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(_self: Any, seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("scripts.local_aws.states_executions.Runtime.sleep", sleep)
+    monkeypatch.setattr("scripts.local_aws.stepfunctions.executions.Runtime.sleep", sleep)
     return slept
 
 
@@ -375,7 +375,7 @@ def test_a_hanging_task_times_out_although_the_call_goes_on(seconds: Any) -> Non
 
 
 def test_hanging_calls_do_not_keep_other_tasks_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.local_aws.states_executions.PARALLEL_CALLS", 2)
+    monkeypatch.setattr("scripts.local_aws.stepfunctions.executions.PARALLEL_CALLS", 2)
     release = threading.Event()
     harness = Harness(lambda _, hangs: release.wait(20) if hangs else "quick")
     arn = harness.create(machine({"T": task(TimeoutSeconds=1)}))
@@ -589,9 +589,9 @@ def test_a_failed_evaluation_and_a_failed_iteration_are_told() -> None:
 
 
 def test_a_history_of_25000_events_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.local_aws.states_executions.HISTORY_EVENTS", 100)
+    monkeypatch.setattr("scripts.local_aws.stepfunctions.executions.HISTORY_EVENTS", 100)
     choice = {"Type": "Choice", "Choices": [{"Condition": True, "Next": "A"}], "Default": "B"}
     end = Harness().run(machine({"A": {"Type": "Pass", "Next": "C"}, "C": choice, "B": PASS}))
     assert end["error"] == "States.Runtime"
     assert "maximum number of history events" in end["cause"]
-    assert states_language.HISTORY_EVENTS == 25_000
+    assert interpreter.HISTORY_EVENTS == 25_000

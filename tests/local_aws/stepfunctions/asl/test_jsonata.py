@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.local_aws.jsonata_queries import QueryError, evaluate, is_expression, to_json, to_jsonata
+from scripts.local_aws.stepfunctions.asl.jsonata import (
+    QueryError,
+    evaluate,
+    is_expression,
+    to_json,
+    to_jsonata,
+)
 
 WHOLE = st.integers(min_value=-(2**53), max_value=2**53)
 FRACTION = st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not number.is_integer())

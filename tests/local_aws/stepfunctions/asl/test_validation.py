@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts.local_aws.states_validation import Diagnostic, diagnose
-from scripts.local_aws.tests.step_functions_harness import Harness, close_services, machine, task
+from scripts.local_aws.stepfunctions.asl.validation import Diagnostic, diagnose
+from tests.local_aws.stepfunctions.harness import Harness, close_services, machine, task
 
 pytestmark = pytest.mark.usefixtures(close_services.__name__)
 
