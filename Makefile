@@ -51,8 +51,8 @@ test-fast: .venv/test.stamp ## The tests that need no stack, in under a minute
 	$(BIN)/python -m pytest -m "not stack and not slow"
 
 bench: setup ## Tables of what the parts and the whole chain cost; COUNTS="1000 10000" PICTURES=FOLDER_OR_ARCHIVE
-	@for table in import_cost decoder_speed serving_speed; do $(BIN)/python tests/performance/$$table.py && echo; done
-	@$(BIN)/python -m tests.performance.chain_speed $(if $(PICTURES),--pictures '$(PICTURES)') $(COUNTS)
+	@for table in import_cost decoder_speed serving_speed; do $(BIN)/python tests/performance/benchmarks/$$table.py && echo; done
+	@$(BIN)/python -m tests.performance.benchmarks.chain_speed $(if $(PICTURES),--pictures '$(PICTURES)') $(COUNTS)
 
 .PHONY: policy permissions inventory mutations licences
 policy: .venv-policy/stamp ## The gates on security, all offline: what each looked at and found (docs/security.md)
@@ -68,10 +68,10 @@ faults: .venv/test.stamp ## Break everything that can break; writes the table in
 	FAULTS_TABLE=1 $(BIN)/python -m pytest -q tests/end_to_end/faults
 
 chaos: setup ## Pictures by the thousand while things are killed, throttled and doubled; COUNT=10000
-	@$(BIN)/python -m tests.performance.chaos $(COUNT)
+	@$(BIN)/python -m tests.performance.benchmarks.chaos $(COUNT)
 
 fuzz: .venv/test.stamp ## Damaged and hostile files against the picture decoder; INPUTS=1000000 is the nightly run
-	$(BIN)/python tests/performance/decoder_fuzz.py $(INPUTS)
+	$(BIN)/python tests/performance/benchmarks/decoder_fuzz.py $(INPUTS)
 
 mutations: .venv-policy/stamp ## Weaken the configuration, one thing at a time: which gate notices? ONLY=TEXT SAMPLE=N EVERY=1
 	@.venv-policy/bin/python -m scripts.policy mutations $(if $(ONLY),--only '$(ONLY)') \

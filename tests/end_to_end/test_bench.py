@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.performance import chain_speed
+from tests.performance.benchmarks import chain_speed
 
 
 @pytest.fixture(scope="module")

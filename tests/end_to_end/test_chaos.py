@@ -4,7 +4,7 @@ import pytest
 
 from scripts.operations.local_stack import silent
 from scripts.review import queue
-from tests.performance import chaos
+from tests.performance.benchmarks import chaos
 from tests.support.order import overruled
 
 

@@ -15,7 +15,7 @@ from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import Ledger
 from scripts.workflow.stream import drawn
 from tests.end_to_end.test_messages import golden, on_file
-from tests.performance.drift_power import answered, blurred, dark
+from tests.performance.benchmarks.drift_power import answered, blurred, dark
 from training_scripts.evaluation.predictions import serving_archive
 
 # Long before anything that other tests decide.

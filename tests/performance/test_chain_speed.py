@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.performance import chain_speed
-from tests.performance.chain_speed import BATCH, EMULATOR, Measured, NoPictures, show, small_pictures
+from tests.performance.benchmarks import chain_speed
+from tests.performance.benchmarks.chain_speed import (
+    BATCH,
+    EMULATOR,
+    Measured,
+    NoPictures,
+    show,
+    small_pictures,
+)
 
 
 def archive(folder: Path, *names: str) -> Path:

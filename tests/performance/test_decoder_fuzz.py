@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture
 def decoder_fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script, importable also in the processes that it starts."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent))
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent / "benchmarks"))
     return importlib.import_module("decoder_fuzz")
 
 

@@ -1,6 +1,6 @@
 """DynamoDB's condition and update expressions, as far as this project writes them, on plain dictionaries.
 
-A thousand times as fast as moto, which tests/unit/test_interleavings.py compares it with:
+A thousand times as fast as moto, which tests/unit/statemachine/test_interleavings.py compares it with:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.OperatorsAndFunctions.html
 """
 

@@ -25,7 +25,7 @@ def test_the_inventory_is_what_the_plan_sets(provisioned: dict[str, Any]) -> Non
     assert inventory.broken(filled(copy.deepcopy(provisioned))) == []
 
 
-# No single weakening of production's plan breaks these; tests/unit/test_policy_rules.py does.
+# No single weakening of production's plan breaks these; tests/unit/policy/test_rules.py does.
 ELSEWHERE = {rules.everything_is_known, rules.alarms_reach_somebody}
 
 

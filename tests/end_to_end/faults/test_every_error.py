@@ -128,7 +128,7 @@ def test_every_machine_is_played_here_or_has_its_own_tests() -> None:
         path.name.split(".")[0] for path in FOLDER.glob("*.asl.json") if '"States"' in path.read_text("utf-8")
     }
 
-    # picture is a part of classify; tests/unit/test_batch_machine.py plays what batch has besides.
+    # picture is a part of classify; tests/unit/statemachine/test_batch_machine.py plays what batch has besides.
     assert machines == {*MACHINES, "picture", "batch"}
 
 

@@ -1,4 +1,4 @@
-"""The whole chain at speed: `python -m tests.performance.chain_speed [--pictures PATH] [COUNT ...]` (make bench).
+"""The whole chain at speed: `python -m tests.performance.benchmarks.chain_speed [--pictures PATH] [COUNT ...]` (make bench).
 
 Applies the stack on this machine and sends COUNT small pictures through it for each COUNT, as one batch and as one
 execution each, and a few photos of 12 megapixels. Functions, model, data capture and ledger are the real ones.

@@ -1,4 +1,4 @@
-"""Pictures in a storm: `python -m tests.performance.chaos [COUNT]` (make chaos).
+"""Pictures in a storm: `python -m tests.performance.benchmarks.chaos [COUNT]` (make chaos).
 
 Sends COUNT drawn pictures by the bucket's own events while functions are killed, the endpoint throttles one request
 in five, S3 asks one reading in twenty to slow down and one event in twenty comes twice; a person reviews what waits.
@@ -32,7 +32,7 @@ from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import UNUSABLE, WAITING, Row
 from scripts.workflow.rerun import Reruns
 from scripts.workflow.stream import Sent, Stream, drawn, partly_broken
-from tests.performance.chain_speed import parts
+from tests.performance.benchmarks.chain_speed import parts
 from tests.support.order import overruled
 
 DOUBLED = 0.05

@@ -1,4 +1,4 @@
-"""What a million pictures cost on AWS, and how long they take: `python tests/performance/cost_per_million.py`.
+"""What a million pictures cost on AWS, and how long they take: `python tests/performance/benchmarks/cost_per_million.py`.
 
 Arithmetic, not a measurement: nothing was run on AWS. Prices, quotas and waits stand below; sizes and limits are read
 from the definitions and from terraform/functions.tf. Prints the tables of docs/reliability.md.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
 MILLION = 1_000_000

@@ -1,6 +1,7 @@
-"""Damaged and hostile files against the picture decoder: `python tests/performance/decoder_fuzz.py [INPUTS]`.
+"""Damaged and hostile files against the picture decoder: `python tests/performance/benchmarks/decoder_fuzz.py [INPUTS]`.
 
-Each input is one of the seeds of tests/unit/test_picture_properties.py, changed at random; `--seed` and an input's number give
+Each input is one of the seeds of tests/unit/functions/test_picture_properties.py, changed at
+random; `--seed` and an input's number give
 the same bytes again. The decoder runs in processes of its own, so that a crash is seen, and named by its number.
 Prints what was read and refused, the worst input in CPU time, the memory the decoder grew to, and what decompression
 bombs cost. Exit code 1: a crash, or an error without a name.
@@ -22,8 +23,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "unit"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "unit" / "functions"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from test_picture_properties import SEEDS
 

@@ -1,4 +1,4 @@
-"""What the work of serialize_image_data costs beside S3: `python tests/performance/decoder_speed.py [RUNS]`.
+"""What the work of serialize_image_data costs beside S3: `python tests/performance/benchmarks/decoder_speed.py [RUNS]`.
 
 Decoding, shrinking, statistics and the small PNG, in CPU milliseconds (the least of RUNS: what else runs on the
 machine only ever adds), for pictures made of noise over a gradient, which compress as photographs do.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from functions.common.picture import encode_png, read_picture, statistics
 

@@ -1,4 +1,4 @@
-"""How often the drift check alarms: `.venv/bin/python -m tests.performance.drift_power [PICTURES] [WINDOWS]`.
+"""How often the drift check alarms: `.venv/bin/python -m tests.performance.benchmarks.drift_power [PICTURES] [WINDOWS]`.
 
 PICTURES are so many drawn ones (1,000), or the training rows of a CIFAR-100 archive. They are read by the function's
 decoder and answered by the shipped model's serving program, once as they are and once each darker, blurred, and both.

@@ -1,4 +1,4 @@
-"""What a handler's import costs: `python tests/performance/import_cost.py [RUNS]`.
+"""What a handler's import costs: `python tests/performance/benchmarks/import_cost.py [RUNS]`.
 
 Starts fresh interpreters by turns (bare, each handler, the notebook's handler), so that a busy machine is
 unfair to all alike, and prints the medians of their wall and CPU times in milliseconds over bare Python.
@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 STATEMENTS = {
     "bare Python": "pass",
     **{

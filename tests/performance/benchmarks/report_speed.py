@@ -1,4 +1,4 @@
-"""What a report costs: `python tests/performance/report_speed.py [RECORDS]`."""
+"""What a report costs: `python tests/performance/benchmarks/report_speed.py [RECORDS]`."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
 
 import captures
 

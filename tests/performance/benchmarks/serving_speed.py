@@ -1,4 +1,4 @@
-"""What one answer of the serving program costs, step by step: `python tests/performance/serving_speed.py [MODEL]`.
+"""What one answer of the serving program costs, step by step: `python tests/performance/benchmarks/serving_speed.py [MODEL]`.
 
 The steps inside the server in CPU milliseconds of one core; then POST /invocations over HTTP on this machine, in
 milliseconds that a client waits, one client at a time and four at once. Rounds alternate between the steps and
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from functions.common.picture import encode_png, read_picture
 from training_scripts import artifact
@@ -24,7 +24,7 @@ from training_scripts.evaluation.predictions import serving_archive
 from training_scripts.serve import Model
 from training_scripts.synthetic import generator
 
-SHIPPED = Path(__file__).resolve().parents[2] / "training_scripts" / "model" / "model.tar.gz"
+SHIPPED = Path(__file__).resolve().parents[3] / "training_scripts" / "model" / "model.tar.gz"
 ROUNDS, CALLS = 20, 50
 
 

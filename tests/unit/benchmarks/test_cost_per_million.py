@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.deployment.terraform import ROOT
-from tests.performance import cost_per_million
+from tests.performance.benchmarks import cost_per_million
 
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 

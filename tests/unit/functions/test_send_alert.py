@@ -13,7 +13,7 @@ from functions.send_alert.handler import lambda_handler
 from functions.send_alert.message import compose
 from functions.send_alert.occurrence import CATEGORIES, understand
 
-EVENTS = Path(__file__).resolve().parent.parent / "events"
+EVENTS = Path(__file__).resolve().parents[2] / "events"
 SNAPSHOTS = sorted((EVENTS / "messages").glob("*.txt"))
 # The others are made of the event alone; these count what lies in the bucket or the ledger, or name the bucket.
 COUNTING = ("alert_batch", "alert_batch_failed", "alert_digest", "execution_aborted_batch")

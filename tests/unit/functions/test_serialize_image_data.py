@@ -16,7 +16,7 @@ from functions.common.errors import (
 )
 from functions.serialize_image_data.handler import lambda_handler
 
-VAN = Path(__file__).resolve().parent.parent / "events" / "van-17.png"
+VAN = Path(__file__).resolve().parents[2] / "events" / "van-17.png"
 VERSION = "3HL4kqtJvjVBH40Nrjfkd0V9tQm5XpWk"
 
 

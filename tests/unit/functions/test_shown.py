@@ -7,7 +7,7 @@ import pytest
 
 from functions.common.shown import shown
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEEP: list = []
 for _ in range(100_000):
     DEEP = [DEEP]

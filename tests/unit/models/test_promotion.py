@@ -14,7 +14,7 @@ from scripts.cli.app import app
 from scripts.models import promotion
 from scripts.models.promotion import Destination, PromoteError
 from scripts.operations.local_stack import LocalStack
-from tests.unit.test_artifact import DESCRIPTION, archive_of, member
+from tests.unit.training_scripts.test_artifact import DESCRIPTION, archive_of, member
 from training_scripts import artifact
 from training_scripts.artifact import ArtifactError
 from training_scripts.evaluation.gate import Verdict

@@ -6,7 +6,7 @@ import pytest
 
 from scripts.operations import cost
 from scripts.operations.prices import Volume
-from tests.unit.test_prices import BUCKET, ENDPOINT, KEY, SCALING
+from tests.unit.operations.test_prices import BUCKET, ENDPOINT, KEY, SCALING
 
 DEPLOYED = [BUCKET, KEY, *ENDPOINT, SCALING]
 NOW = datetime.now(UTC)

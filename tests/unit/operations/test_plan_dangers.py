@@ -7,7 +7,7 @@ import pytest
 
 from scripts.operations import plan_dangers, plan_markdown
 from scripts.operations.plan_dangers import weakened
-from tests.unit.test_plan_summary import change, summary
+from tests.unit.operations.test_plan_summary import change, summary
 
 KEPT = {"status": "Enabled", "filter": [{"prefix": "results/"}]}
 

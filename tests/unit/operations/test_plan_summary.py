@@ -15,7 +15,7 @@ from scripts.operations import plan_markdown
 from scripts.operations.plan_summary import Summary, summarise
 from scripts.operations.prices import Volume
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BUCKET = "module.storage.aws_s3_bucket.this"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "destruction.md").read_text(encoding="utf-8")
 # path | in the code | believes | can be wrong | what stops it | test
 ROWS = [

@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LOCKS = [
     *sorted((ROOT / "requirements").glob("*.txt")),
     *sorted((ROOT / "functions").glob("*/requirements.txt")),

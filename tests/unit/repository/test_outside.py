@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TREES = {
     path.relative_to(ROOT): ast.parse(path.read_text(encoding="utf-8"))
     for folder in ("functions", "scripts", "training_scripts")
@@ -52,7 +52,7 @@ def test_nothing_prints_around_what_cleans():
         and path.as_posix() not in OTHER_PRINTING
     }
 
-    assert len([path for path in commands if path.parts[:2] == ("scripts", "scones")]) > 30
+    assert len([path for path in commands if path.parts[:2] == ("scripts", "cli")]) > 30
     assert places(prints_as_it_is, commands) == []
 
 

@@ -1,6 +1,6 @@
 """No decision is replaced by a lesser one, however executions, people and their commands come between each other.
 
-INTERLEAVINGS=100000 .venv/bin/python -m pytest -rP tests/unit/test_interleavings.py -k keeps
+INTERLEAVINGS=100000 .venv/bin/python -m pytest -rP tests/unit/statemachine/test_interleavings.py -k keeps
 """
 
 import contextlib

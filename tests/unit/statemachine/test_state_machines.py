@@ -16,7 +16,7 @@ from scripts.local_aws.stepfunctions.asl.jsonata import evaluate, to_jsonata
 from scripts.policy.state_machine_rules import RETRYABLE, faults
 from scripts.policy.state_machine_rules import states as contained
 
-FOLDER = Path(__file__).resolve().parent.parent.parent / "statemachine"
+FOLDER = Path(__file__).resolve().parents[3] / "statemachine"
 CONTENTS = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.asl.json")}
 # The other files are single states that several machines share.
 FILES = sorted(name for name, content in CONTENTS.items() if "States" in content)

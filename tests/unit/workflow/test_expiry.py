@@ -14,7 +14,7 @@ from scripts.review.queue import Reviews
 from scripts.workflow.ledger import Ledger, RetentionUnknown, Selection
 from tests.unit.conftest import BUCKET
 
-FOLDER = Path(__file__).resolve().parents[2] / "statemachine"
+FOLDER = Path(__file__).resolve().parents[3] / "statemachine"
 DAYS = 90
 NOW = datetime.fromisoformat("2026-11-20T12:00:00+00:00")
 NOT_IN_A_DECADE = NOW + timedelta(days=3650)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.unit.test_artifact import DESCRIPTION
+from tests.unit.training_scripts.test_artifact import DESCRIPTION
 from training_scripts.evaluation import gate
 from training_scripts.evaluation.predictions import FOREIGN, Answers
 

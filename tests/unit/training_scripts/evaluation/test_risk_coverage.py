@@ -8,7 +8,7 @@ from PIL import Image
 from training_scripts import artifact
 from training_scripts.evaluation import risk_coverage
 
-SHIPPED = Path(__file__).resolve().parents[2] / "training_scripts" / "model" / "model.tar.gz"
+SHIPPED = Path(__file__).resolve().parents[4] / "training_scripts" / "model" / "model.tar.gz"
 CURVE = [[0.99, 0.1, 1.0], [0.95, 0.5, 1.0], [0.88, 0.8, 0.99], [0.6, 1.0, 0.93]]
 
 
