@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.operations.local_stack import LocalStack, silent
+from scripts.common.progress import silent
+from scripts.operations.local_stack import LocalStack
 from scripts.workflow.client import Workflow
 
 ROOT = Path(__file__).resolve().parent.parent

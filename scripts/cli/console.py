@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from functions.common.shown import shown
 from scripts.common.s3 import NoSuchObject
 from scripts.deployment import terraform
+from scripts.deployment.environments import ENVIRONMENT, PlanError
 from scripts.deployment.identity import StateLocked, StateUnreadable, WrongDeployment
 from scripts.deployment.outputs import Deployment, NotDeployed
 from scripts.deployment.packages import PackagingError
@@ -31,13 +32,14 @@ from scripts.operations import plan
 from scripts.operations.check import FAILED, OK, SKIPPED, Check
 from scripts.operations.destroy import NotSeen, Protected, StillDeployed, Target
 from scripts.operations.leftovers import Sweep, Swept
-from scripts.operations.local_stack import DEFAULT_FOLDER, ENVIRONMENT, ActionCounter, LocalStack, StackFailed
-from scripts.operations.plan import PlanError, SavedPlan
+from scripts.operations.local_stack import DEFAULT_FOLDER, ActionCounter, LocalStack, StackFailed
+from scripts.operations.plan import SavedPlan
 from scripts.report.build import LabelsWouldBeLost, NothingToShow
 from scripts.report.records import LabelsError
 from scripts.review.queue import NothingReviewed
 from scripts.workflow.batch import BatchError
-from scripts.workflow.client import NoSuchPicture, Outcome
+from scripts.workflow.bucket_layout import NoSuchPicture
+from scripts.workflow.client import Outcome
 from scripts.workflow.demo_pictures import NoPictures
 from scripts.workflow.forget import ForgetFailed
 from scripts.workflow.ledger import RetentionUnknown

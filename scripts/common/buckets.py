@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.operations.local_stack import Progress
+from scripts.common.progress import Progress
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 KEYS_AT_ONCE = 1000

@@ -18,8 +18,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.common.paths import MODULE
 from scripts.deployment.outputs import Deployment, NotDeployed
-from scripts.deployment.terraform import MODULE, TerraformFailed
+from scripts.deployment.terraform import TerraformFailed
 
 Settings = dict[str, Any]
 Terraform = Callable[..., tuple[int, str]]

@@ -10,7 +10,7 @@ from importlib.metadata import PackageMetadata, metadata
 from pathlib import Path
 
 from functions.common.shown import shown
-from scripts.deployment.terraform import ROOT
+from scripts.common.paths import ROOT
 
 PAGE = ROOT / "docs" / "licences.md"
 INTRODUCTION = """# Licences

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
 
+from scripts.common import paths
 from scripts.deployment import terraform
 
 ACCOUNT = "123456789012"
@@ -79,7 +80,7 @@ def plan_time_aws(account: str) -> Iterator[str]:
 @contextmanager
 def offline(
     work: Path,
-    source: Path = terraform.MODULE,
+    source: Path = paths.MODULE,
     account: str = ACCOUNT,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[OfflineModule]:
@@ -94,7 +95,7 @@ def offline(
     for name in ("statemachine", "build"):
         link = work / name
         if not link.is_symlink():
-            link.symlink_to(terraform.ROOT / name)
+            link.symlink_to(paths.ROOT / name)
     with plan_time_aws(account) as endpoint:
         module = OfflineModule(
             folder,

@@ -28,11 +28,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from functions.common.shown import shown
+from scripts.common.paths import ROOT
 from scripts.deployment import sbom
 from scripts.deployment.licences import UnknownLicence
 from training_scripts.terminal import cleaned
 
-ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 FUNCTIONS = ("classify_image", "filter_inferences", "report_drift", "send_alert", "serialize_image_data")
 

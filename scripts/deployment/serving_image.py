@@ -16,7 +16,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-ROOT = Path(__file__).resolve().parents[2]
+from scripts.common.paths import ROOT
+
 DOCKERFILE = ROOT / "training_scripts" / "Dockerfile"
 PLATFORM = "linux/amd64"
 _LAST_LINES = 15

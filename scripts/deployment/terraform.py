@@ -11,10 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from functions.common.shown import shown
-
-ROOT = Path(__file__).resolve().parents[2]
-MODULE = ROOT / "terraform"
-WORK = ROOT / ".scones"
+from scripts.common.paths import MODULE, WORK
 
 MINIMUM = (1, 10)
 PROVIDER = Path("registry.terraform.io/hashicorp/aws")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cli.console import err, steps
+from scripts.common.paths import ROOT, WORK
 from scripts.deployment.outputs import Deployment
-from scripts.deployment.terraform import ROOT, WORK
 from scripts.devtools import browser
 from scripts.operations.local_stack import LocalStack
 from scripts.report import build

@@ -3,14 +3,13 @@
 python -m scripts.devtools.state_diagrams
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.deployment.terraform import ROOT
+from scripts.common.paths import ROOT
+from scripts.deployment.state_machines import MACHINES, machines, read
 
-MACHINES = ROOT / "statemachine"
 PAGE = ROOT / "docs" / "workflow.md"
 LONGEST_CONDITION = 48
 CLASSES = {
@@ -36,27 +35,6 @@ def page(folder: Path = MACHINES) -> str:
         name = path.name.partition(".")[0]
         sections.append(f"## {name}\n\n{machine['Comment']}\n\n```mermaid\n{diagram(machine)}```\n")
     return "\n".join(sections)
-
-
-def machines(folder: Path = MACHINES) -> list[Path]:
-    """The files that no other file includes."""
-    paths = sorted(folder.glob("*.asl.json"))
-    texts = "".join(path.read_text(encoding="utf-8") for path in paths)
-    return [path for path in paths if f'"{path.name}"' not in texts]
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A machine with the files that it includes, which Terraform composes the same way."""
-
-    def whole(value: Any) -> Any:
-        if isinstance(value, str) and value.endswith(".asl.json"):
-            return whole(json.loads((path.parent / value).read_text(encoding="utf-8")))
-        if isinstance(value, dict):
-            return {name: whole(inner) for name, inner in value.items()}
-        return [whole(inner) for inner in value] if isinstance(value, list) else value
-
-    machine: dict[str, Any] = whole(json.loads(path.read_text(encoding="utf-8")))
-    return machine
 
 
 def diagram(machine: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from botocore.exceptions import ClientError
 from functions.common import baseline
 from functions.common.shown import shown
 from scripts.common import s3
+from scripts.common.progress import Progress
 from training_scripts import artifact, evaluate
 from training_scripts.evaluate import Pictures
 from training_scripts.evaluation import gate
@@ -63,9 +63,6 @@ class Promotion:
     verdict: Verdict
     before: dict[str, Any] | None
     after: dict[str, Any] | None
-
-
-Progress = Callable[[str, float | None], None]
 
 
 def promote(

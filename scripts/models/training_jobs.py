@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scripts.common.paths import ROOT
+from scripts.common.progress import Progress
 from scripts.deployment.outputs import Deployment
-from scripts.deployment.terraform import ROOT
-from scripts.operations.local_stack import Progress
 from training_scripts import artifact
 
 PROGRAM = "training_scripts/train.py"

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from scripts.deployment import identity, terraform
+from scripts.common.progress import Progress
+from scripts.deployment import environments, identity, terraform
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.deployment.identity import Identity, Settings, State, Terraform, WrongDeployment
 from scripts.operations import plan as plans
 from scripts.operations.leftovers import Sweep, Swept
-from scripts.operations.local_stack import ENVIRONMENT, ActionCounter, LocalStack, Progress
+from scripts.operations.local_stack import ActionCounter, LocalStack
 
 PARALLEL = "-parallelism=40"
 # What the state says of data that was applied as protected: type, attribute, value.
@@ -69,14 +71,14 @@ def target(environment: str, stack: LocalStack, progress: Progress) -> Target:
     Raises NotDeployed, PlanError, TerraformFailed, WrongDeployment, StateUnreadable.
     """
     here = environment == ENVIRONMENT
-    files = stack.var_files() if here else plans.var_files(environment)
+    files = stack.var_files() if here else environments.var_files(environment)
     if not here:
-        plans.initialise(environment, progress)
+        environments.initialise(environment, progress)
     progress(f"Finding out which deployment {environment} is", None)
     found = plans.identify(environment, stack if here else None)
     return Target(
         found,
-        plans.settings(environment),
+        environments.settings(environment),
         Sweep(found.account),
         stack.terraform if here else terraform.run,
         files,

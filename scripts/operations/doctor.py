@@ -10,14 +10,15 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from functions.common.shown import shown
-from scripts.deployment import serving_image, terraform
+from scripts.common import paths
+from scripts.deployment import environments, serving_image, terraform
+from scripts.deployment.identity import Settings
 from scripts.deployment.outputs import NotDeployed
 from scripts.deployment.serving_image import ImageError
 from scripts.deployment.terraform import MirrorMissing, TerraformMissing
-from scripts.operations import check, plan
+from scripts.operations import check
 from scripts.operations.check import FAILED, OK, SKIPPED, Check
 from scripts.operations.local_stack import LocalStack, StackGone
-from scripts.operations.plan import Settings
 
 # What the configuration files say until somebody writes an account of his own into them.
 PLACEHOLDER = "111122223333"
@@ -57,7 +58,7 @@ def _halves(error: Exception) -> tuple[str, str]:
 
 def packages() -> Check:
     """Whether the functions for AWS are packaged."""
-    manifest = terraform.ROOT / "build" / "aws" / "manifest.json"
+    manifest = paths.ROOT / "build" / "aws" / "manifest.json"
     if manifest.exists():
         return Check("packages", OK, "build/aws is there")
     return Check(
@@ -80,7 +81,7 @@ class Account:
     """What AWS says about an environment's account, asked with this shell's credentials.
 
     Args:
-        settings: as `plan.settings` reads them.
+        settings: as `environments.settings` reads them.
         session: whose credentials.
     """
 
@@ -124,7 +125,7 @@ class Account:
 
     def state(self) -> Check:
         """Whether the bucket for Terraform's state is named, and there."""
-        file = plan.ENVIRONMENTS / f"{self.settings['environment']}.s3.tfbackend"
+        file = environments.ENVIRONMENTS / f"{self.settings['environment']}.s3.tfbackend"
         found = re.search(r'^bucket\s*=\s*"(.+)"', file.read_text(encoding="utf-8"), re.MULTILINE)
         bucket, remedy = found[1] if found else "", f"terraform/bootstrap makes one; name it in {file.name}."
         if not bucket or PLACEHOLDER in bucket:

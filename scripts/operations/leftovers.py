@@ -16,8 +16,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.common import buckets
+from scripts.common.progress import Progress, silent
 from scripts.deployment.identity import Account
-from scripts.operations.local_stack import Progress, silent
 
 LEAST_KEY_DAYS = 7
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"

@@ -17,31 +17,26 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from scripts.common import paths
+from scripts.common.paths import SHIPPED_MODEL
+from scripts.common.progress import Progress, silent
 from scripts.deployment import outputs, packages, serving_image
 from scripts.deployment import terraform as terraform_cli
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.deployment.outputs import Deployment, NotDeployed
 from scripts.models import promotion
 
-ENVIRONMENT = "local"
 STATE_BUCKET = "scones-local-state"
 SERVING_REPOSITORY = "scones-local-serving"
 SERVING_COMMAND = f"{shlex.quote(sys.executable)} -m training_scripts.serve"
 # The last part of Terraform's default for training_image_uri.
 TRAINING_REPOSITORY = "pytorch"
-SHIPPED_MODEL = terraform_cli.ROOT / "training_scripts" / "model" / "model.tar.gz"
-DEFAULT_FOLDER = terraform_cli.WORK / "local"
+DEFAULT_FOLDER = paths.WORK / "local"
 START_SECONDS = 30
 STOP_SECONDS = 20
 ANSWER_SECONDS = 5
 # A process that was told to end is gone from the list a moment before the last of its threads.
 LOCK_SECONDS = 1
-
-# Step by step progress: (what is being done, share done between 0 and 1 or None where unknown).
-Progress = Callable[[str, float | None], None]
-
-
-def silent(_text: str, _share: float | None) -> None:
-    """A Progress that shows nothing."""
 
 
 class StackGone(NotDeployed):
@@ -159,7 +154,7 @@ class LocalStack:
             with log.open("wb") as output:
                 process = subprocess.Popen(
                     command,
-                    cwd=terraform_cli.ROOT,
+                    cwd=paths.ROOT,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -258,7 +253,7 @@ class LocalStack:
 
     def var_files(self) -> list[str]:
         """The -var-file options: the environment's own, and the published model's where there is one."""
-        files = [terraform_cli.MODULE / "environments" / f"{ENVIRONMENT}.tfvars"]
+        files = [paths.MODULE / "environments" / f"{ENVIRONMENT}.tfvars"]
         if self.model_file.exists():
             files.append(self.model_file)
         return [f"-var-file={path}" for path in files]
@@ -271,7 +266,7 @@ class LocalStack:
         """Creates the bucket for Terraform's state, in this very AWS, and initialises Terraform with it."""
         bare = Deployment({"region": self.variables["AWS_REGION"]}, self.variables)
         bare.client("s3").create_bucket(Bucket=STATE_BUCKET)
-        backend = terraform_cli.MODULE / "environments" / f"{ENVIRONMENT}.s3.tfbackend"
+        backend = paths.MODULE / "environments" / f"{ENVIRONMENT}.s3.tfbackend"
         self.terraform("init", f"-backend-config={backend}", "-lockfile=readonly", "-no-color")
 
     def apply(self, progress: Progress = silent, plan: Path | None = None) -> Deployment:

@@ -8,11 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from scripts.common.progress import Progress, silent
 from scripts.deployment.outputs import Deployment, found
 from scripts.operations import plan_summary
 from scripts.operations.check import FAILED, OK, SKIPPED, Check
-from scripts.operations.local_stack import Progress, silent
-from scripts.workflow.client import Picture, Workflow
+from scripts.workflow.bucket_layout import Picture
+from scripts.workflow.client import Workflow
 from scripts.workflow.forget import Forgetting
 from scripts.workflow.ledger import Row
 from training_scripts.synthetic import generator

@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from scripts.common.paths import ROOT, WORK
 from scripts.deployment.offline import offline
-from scripts.deployment.terraform import ROOT, WORK, MirrorMissing, TerraformFailed, TerraformMissing
+from scripts.deployment.terraform import MirrorMissing, TerraformFailed, TerraformMissing
 from scripts.policy import gates, inventory, mutation_testing, permissions_page, reference_plan
 from training_scripts.terminal import Terminal, cleaned
 

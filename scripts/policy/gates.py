@@ -22,8 +22,9 @@ from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_cla
 from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
 
+from scripts.common.paths import MODULE, ROOT
 from scripts.deployment.offline import OfflineModule, offline
-from scripts.deployment.terraform import MODULE, ROOT, TerraformFailed
+from scripts.deployment.terraform import TerraformFailed
 from scripts.policy import inventory, permissions_page, reference_plan, rules, third_party
 from scripts.policy.reference_plan import Plan
 from scripts.policy.state_machine_rules import states

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from functions.common.shown import shown
-from scripts.deployment.terraform import ROOT
+from scripts.common.paths import ROOT
 from scripts.policy.reference_plan import Plan, in_text, resources
 
 PAGE = ROOT / "tests" / "terraform" / "inventory.yaml"

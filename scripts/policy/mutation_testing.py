@@ -17,8 +17,9 @@ from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from scripts.common.paths import MODULE, ROOT
 from scripts.deployment.offline import OfflineModule, offline
-from scripts.deployment.terraform import MODULE, ROOT, TerraformFailed
+from scripts.deployment.terraform import TerraformFailed
 from scripts.policy import gates as policy_gates
 from scripts.policy import inventory, reference_plan
 from scripts.policy.mutations import REPLACED, SourceWeakening, Weakening, of_plan, of_source

@@ -7,8 +7,8 @@ always part of a review.
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from scripts.common.paths import ROOT
 from scripts.deployment.offline import ACCOUNT
-from scripts.deployment.terraform import ROOT
 from scripts.policy.reference_plan import REGION, Plan, listed, resources, statements
 
 PAGE = ROOT / "docs" / "permissions.md"

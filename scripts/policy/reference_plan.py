@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from scripts.common.paths import ROOT
 from scripts.deployment.offline import ACCOUNT, OfflineModule
-from scripts.deployment.terraform import ROOT
 
 REGION = "us-east-1"
 CATEGORIES = ["low_confidence", "rejected", "system", "alarm", "batch", "drift"]

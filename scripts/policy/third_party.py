@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.common.shown import shown
-from scripts.deployment.terraform import ROOT
+from scripts.common.paths import ROOT
 from scripts.policy.reference_plan import Plan, documents
 
 os.environ |= {

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.common import s3
+from scripts.common.paths import SHIPPED_MODEL
+from scripts.common.progress import Progress
 from scripts.deployment.outputs import Deployment
-from scripts.operations.local_stack import SHIPPED_MODEL, Progress
 from scripts.report import data_capture, html, records
 from scripts.workflow.ledger import Ledger, Row
 from training_scripts import artifact

@@ -1,9 +1,7 @@
 """The report as one HTML file that needs no server and no network."""
 
 import base64
-import hashlib
 import heapq
-import json
 from collections import defaultdict
 from pathlib import Path
 from string import Template
@@ -11,6 +9,7 @@ from typing import Any
 
 from functions.common.errors import ImageRejected
 from functions.common.picture import encode_png, read_picture
+from scripts.common.static_page import csp_hash, inline, read_part
 from scripts.report.records import Record, Report
 
 STATIC = Path(__file__).with_name("static")
@@ -34,21 +33,6 @@ def render(report: Report, title: str, made: str) -> str:
         script_hash=csp_hash(script),
         data=inline(_data(report, title, made)),
     )
-
-
-def read_part(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
-def csp_hash(text: str) -> str:
-    """https://www.w3.org/TR/CSP3/#grammardef-hash-source"""
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def inline(data: dict[str, Any]) -> str:
-    """JSON that cannot end the script element that it stands in: https://html.spec.whatwg.org/#restrictions-for-contents-of-script-elements"""
-    text = json.dumps(data, separators=(",", ":"))
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _data(report: Report, title: str, made: str) -> dict[str, Any]:

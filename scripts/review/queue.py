@@ -7,7 +7,6 @@ written; before that the row simply waits on.
 
 import hashlib
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,16 +20,13 @@ from functions.common.inference_id import picture_hash
 from functions.common.shown import shown
 from functions.common.times import ledger_time
 from scripts.deployment.outputs import Deployment
-from scripts.workflow.client import bucket_and_key
+from scripts.workflow.bucket_layout import MANIFEST, PREFIX, SUFFIX, bucket_and_key
 from scripts.workflow.ledger import UNKNOWN_VERSION, UNUSABLE, Ledger, Row, Selection, retention
 
-PREFIX = "reviewed"
-MANIFEST = f"{PREFIX}/manifest.jsonl"
 LEASE = timedelta(minutes=5)
 # The index's list is asked for again after so many seconds.
 FRESH_SECONDS = 5.0
 SETTLED = "Somebody else, or a rerun, has settled this picture meanwhile, or is looking at it."
-SUFFIX = re.compile(r"[.][a-z0-9]{1,5}")
 _AT_ONCE = 8
 
 

@@ -26,7 +26,7 @@ from PIL import Image
 
 from functions.common.errors import ImageRejected
 from functions.common.picture import read_picture
-from scripts.report.html import csp_hash, inline, read_part
+from scripts.common.static_page import csp_hash, inline, read_part
 from scripts.review.queue import Item, NotYours, Reviews
 from scripts.workflow.ledger import UNUSABLE
 

@@ -19,7 +19,8 @@ from functions.common.batch_results import Summary, count_outcomes, folder, mani
 from functions.common.inference_id import MAX_RUN
 from functions.common.shown import shown
 from scripts.common import s3
-from scripts.workflow.client import OWN_PREFIXES, Picture, Workflow, execution_input
+from scripts.workflow.bucket_layout import OWN_PREFIXES, Picture, execution_input
+from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION, retention
 
 MANIFESTS = (".csv", ".jsonl")

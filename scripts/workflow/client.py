@@ -15,44 +15,10 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from scripts.deployment.outputs import Deployment, NotDeployed
+from scripts.workflow.bucket_layout import SUBMITTED, NoSuchPicture, Picture, bucket_and_key, execution_input
 from scripts.workflow.ledger import Ledger, Row
 
-SUBMITTED = "submitted"
-# What the project itself writes into the bucket: nothing there is classified.
-CAPTURES, RESULTS = "capture/", "results/"
-OWN_PREFIXES = (CAPTURES, RESULTS, "models/", "reviewed/", "training/")
 POLL_SECONDS = (0.05, 1.0)
-
-
-class NoSuchPicture(Exception):
-    """A file or S3 object that cannot be submitted; the message says which and why."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture version in S3."""
-
-    s3_bucket: str
-    s3_key: str
-    s3_version_id: str
-
-    @property
-    def uri(self) -> str:
-        return f"s3://{self.s3_bucket}/{self.s3_key}"
-
-
-def bucket_and_key(uri: str) -> tuple[str, str]:
-    """The parts of s3://BUCKET/KEY. Raises NoSuchPicture."""
-    scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme != "s3" or not bucket or not key:
-        raise NoSuchPicture(f"{uri} names no object: write s3://BUCKET/KEY.")
-    return bucket, key
-
-
-def execution_input(picture: Picture, run: int) -> dict[str, Any]:
-    """What the state machine takes, in the shape of the original workflow."""
-    return {"image_data": "", **asdict(picture), "run": run}
 
 
 @dataclass(frozen=True)

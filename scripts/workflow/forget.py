@@ -15,16 +15,17 @@ from botocore.exceptions import ClientError
 
 from functions.common.inference_id import picture_hash
 from scripts.common import buckets
-from scripts.operations.local_stack import Progress
-from scripts.review import queue
-from scripts.workflow.client import CAPTURES, OWN_PREFIXES, RESULTS, Workflow, bucket_and_key
+from scripts.common.progress import Progress
+from scripts.workflow import bucket_layout
+from scripts.workflow.bucket_layout import CAPTURES, OWN_PREFIXES, RESULTS, bucket_and_key
+from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import UNKNOWN_VERSION, Row
 
 # Reviewed pictures, and what was frozen of them for a training job, are copies under the picture's hash.
-COPIES = (f"{queue.PREFIX}/", "training/data/")
+COPIES = (f"{bucket_layout.PREFIX}/", "training/data/")
 # All else that the deployment keeps there, or under its other prefixes, is no picture: models, manifests, archives.
 COPY = re.compile(
-    rf"({queue.PREFIX}|training/data/[^/]+)/.+/([0-9a-f]{{40}}({queue.SUFFIX.pattern})?|[^/]+[.](jpe?g|png|webp))",
+    rf"({bucket_layout.PREFIX}|training/data/[^/]+)/.+/([0-9a-f]{{40}}({bucket_layout.SUFFIX.pattern})?|[^/]+[.](jpe?g|png|webp))",
     re.IGNORECASE | re.DOTALL,
 )
 READ_AT_ONCE = 8
@@ -143,7 +144,7 @@ class Forgetting:
                 captures = [each for each in self._versions(CAPTURES) if _hour(each) >= since]
                 files += self._search("captured data", captures, hashes, hashes, progress)
             listed = [each for each in self._versions(RESULTS) if not since or each.modified >= since]
-            listed += self._versions(queue.MANIFEST)
+            listed += self._versions(bucket_layout.MANIFEST)
             files += self._search("files", listed, {_longest_word(self.key), *hashes}, hashes, progress)
         return replace(found, copies=copies, files=files)
 

@@ -7,7 +7,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.inference_id import inference_id
-from scripts.workflow.client import NoSuchPicture, Picture, Workflow, bucket_and_key
+from scripts.workflow.bucket_layout import NoSuchPicture, Picture, bucket_and_key
+from scripts.workflow.client import Workflow
 from scripts.workflow.dead_letters import DeadLetter
 from scripts.workflow.ledger import UNKNOWN_VERSION, Row, Selection
 

@@ -3,7 +3,8 @@
 import random
 from typing import Any
 
-from scripts.workflow.client import NoSuchPicture, Workflow, execution_input
+from scripts.workflow.bucket_layout import NoSuchPicture, execution_input
+from scripts.workflow.client import Workflow
 
 
 def draw(workflow: Workflow, prefix: str, count: int, seed: int | None) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.operations.local_stack import silent
+from scripts.common.progress import silent
 from scripts.review import queue
 from tests.performance.benchmarks import chaos
 from tests.support.order import overruled

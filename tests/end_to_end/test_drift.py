@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from scripts.operations.local_stack import SHIPPED_MODEL
+from scripts.common.paths import SHIPPED_MODEL
 from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import Ledger
 from scripts.workflow.stream import drawn

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from scripts.operations.local_stack import LocalStack
-from scripts.workflow.client import Picture, Workflow
+from scripts.workflow.bucket_layout import Picture
+from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import Ledger, Selection
 
 GOLDEN = Path(__file__).with_name("messages")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from scripts.cli import console
 from scripts.cli.app import app
-from scripts.operations.local_stack import SHIPPED_MODEL
+from scripts.common.paths import SHIPPED_MODEL
 from training_scripts import artifact
 from training_scripts.synthetic import generator
 

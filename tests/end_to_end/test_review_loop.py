@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from scripts.cli import console
 from scripts.cli.app import app
+from scripts.common.paths import SHIPPED_MODEL
 from scripts.models import training_jobs
-from scripts.operations.local_stack import SHIPPED_MODEL, training_python
+from scripts.operations.local_stack import training_python
 from scripts.review import queue
 from scripts.review.queue import Reviews
 from scripts.review.server import serving

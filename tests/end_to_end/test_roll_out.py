@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from scripts.common.paths import SHIPPED_MODEL
 from scripts.models import promotion
-from scripts.operations.local_stack import SHIPPED_MODEL, LocalStack
+from scripts.operations.local_stack import LocalStack
 from scripts.workflow.client import Workflow
 from training_scripts import artifact
 

@@ -9,11 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from scripts.cli.app import app
-from scripts.deployment import terraform
+from scripts.common.paths import SHIPPED_MODEL
+from scripts.common.progress import silent
+from scripts.deployment import environments, terraform
 from scripts.deployment.terraform import TerraformFailed
 from scripts.operations import destroy
 from scripts.operations import plan as plans
-from scripts.operations.local_stack import SHIPPED_MODEL, STATE_BUCKET, ActionCounter, silent
+from scripts.operations.local_stack import STATE_BUCKET, ActionCounter
 
 pytestmark = [pytest.mark.last, pytest.mark.timeout(600)]
 
@@ -118,7 +120,7 @@ def test_what_the_shell_says_to_terraform_does_not_reach_the_stack_on_this_machi
 def test_a_checkout_that_names_another_deployment_destroys_nothing(
     scones, workflow, monkeypatch, changed, said
 ):
-    settings = plans.settings("local") | changed
+    settings = environments.settings("local") | changed
     monkeypatch.setattr(plans, "settings", lambda _: settings)
 
     for verb in ("destroy", "cleanup"):

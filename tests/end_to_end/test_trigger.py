@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.workflow.client import OWN_PREFIXES, SUBMITTED
+from scripts.workflow.bucket_layout import OWN_PREFIXES, SUBMITTED
 
 EVENTS = Path(__file__).resolve().parent.parent / "events"
 

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
+from scripts.common.progress import silent
 from scripts.operations import verify
 from scripts.operations.check import FAILED, OK
-from scripts.operations.local_stack import silent
 
 
 @pytest.fixture

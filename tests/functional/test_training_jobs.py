@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 
 from scripts.cli.app import app
 from scripts.cli.commands import train as verb
+from scripts.common.paths import ROOT
 from scripts.deployment.outputs import Deployment
-from scripts.deployment.terraform import ROOT
 from scripts.models import training_jobs
 from scripts.models.training_jobs import Plan
 from scripts.operations.local_stack import training_python

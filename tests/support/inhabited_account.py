@@ -6,9 +6,9 @@ from functools import cache
 
 import boto3
 
+from scripts.common.progress import silent
 from scripts.operations import leftovers
 from scripts.operations.leftovers import Account, Sweep
-from scripts.operations.local_stack import silent
 
 NUMBER, REGION = "123456789012", "us-east-1"
 NEIGHBOURS = {

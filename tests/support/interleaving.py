@@ -21,16 +21,16 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.common.times import ledger_time
-from scripts.devtools import state_diagrams
+from scripts.deployment import state_machines
 from scripts.local_aws.core.errors import StatesError
 from scripts.local_aws.stepfunctions.asl import jsonata, state_context
 from scripts.local_aws.stepfunctions.asl.interpreter import Interpreter
 from scripts.local_aws.stepfunctions.asl.state_context import Payload
 from scripts.review import queue
-from scripts.review.queue import LEASE, UNUSABLE, NotYours, Reviews
+from scripts.review.queue import LEASE, NotYours, Reviews
 from scripts.workflow.client import Workflow
 from scripts.workflow.dead_letters import DeadLetter
-from scripts.workflow.ledger import UNKNOWN_VERSION, Selection, plain
+from scripts.workflow.ledger import UNKNOWN_VERSION, UNUSABLE, Selection, plain
 from scripts.workflow.rerun import Rerun, Reruns
 from tests.support import expressions
 from tests.support.expressions import Item
@@ -142,8 +142,8 @@ first = cache(lambda start: start.position(()))
 @cache
 def definition(machine: str) -> dict[str, Any]:
     """A machine whose functions are called by their own names; `child` is a batch's child."""
-    path = state_diagrams.MACHINES / f"{'batch' if machine == 'child' else machine}.asl.json"
-    text = json.dumps(state_diagrams.read(path)).replace("<<ledger_retention_days>>", "365")
+    path = state_machines.MACHINES / f"{'batch' if machine == 'child' else machine}.asl.json"
+    text = json.dumps(state_machines.read(path)).replace("<<ledger_retention_days>>", "365")
     whole: dict[str, Any] = json.loads(text.replace("<<", "").replace(">>", ""))
     return whole["States"]["ClassifyPictures"]["ItemProcessor"] if machine == "child" else whole
 

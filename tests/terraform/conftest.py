@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.deployment import terraform
+from scripts.deployment import environments, terraform
 from scripts.deployment.offline import ACCOUNT, offline
-from scripts.operations import plan as plans
 
 PLANS = Path(__file__).parent / "plans"
 FOLDERS = ("serialize_image_data", "classify_image", "filter_inferences", "send_alert", "report_drift")
@@ -42,7 +41,7 @@ class RootModule:
             if state:
                 before.write_text(json.dumps(state), encoding="utf-8")
             options += (f"-var-file=environments/{environment}.tfvars", f"-var-file={variables}")
-            return self.run("plan", *plans.OPTIONS, "-refresh=false", f"-state={before}", *options)
+            return self.run("plan", *environments.OPTIONS, "-refresh=false", f"-state={before}", *options)
 
     @cache  # noqa: B019 - lives as long as the session
     def _plan(self, environment: str, inputs: str, state: str) -> tuple[int, str]:

@@ -9,7 +9,7 @@ import pytest
 
 from functions.send_alert.message import Message, compose
 from functions.send_alert.occurrence import understand
-from scripts.deployment.terraform import ROOT
+from scripts.common.paths import ROOT
 
 EVENTS = ROOT / "tests" / "events"
 GOLDEN = EVENTS / "messages" / "alarms"

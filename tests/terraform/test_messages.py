@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.deployment import terraform
+from scripts.common import paths
 
 # Terraform tells all mistakes at once, so a few plans fail by every rule.
 MISTAKES: dict[str, dict[str, Any]] = {
@@ -178,7 +178,7 @@ EXAMPLES = [
 
 def validations() -> Counter[str]:
     """How many validations each variable has."""
-    text = (terraform.MODULE / "variables.tf").read_text(encoding="utf-8")
+    text = (paths.MODULE / "variables.tf").read_text(encoding="utf-8")
     blocks = re.split(r'^variable "', text, flags=re.MULTILINE)[1:]
     counts = {
         block.split('"')[0]: len(re.findall(r"^  validation \{", block, re.MULTILINE)) for block in blocks

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from scripts.deployment import terraform
-from scripts.operations import plan
+from scripts.common import paths
+from scripts.deployment import environments, terraform
 
 SCONES = Path(sys.executable).parent / "scones"
 
@@ -29,9 +29,7 @@ def scones(packages: Path, tmp_path: Path) -> Any:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(SCONES), "plan", *arguments]
-        return subprocess.run(
-            command, env=shell, cwd=terraform.ROOT, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, env=shell, cwd=paths.ROOT, capture_output=True, text=True, check=False)
 
     return run
 
@@ -77,7 +75,7 @@ def test_an_unknown_environment_is_told_with_the_known_ones(scones: Any) -> None
 
 
 def test_settings_are_read_as_terraform_reads_them_defaults_included() -> None:
-    settings = plan.settings("prod")
+    settings = environments.settings("prod")
 
     assert (settings["project"], settings["region"], settings["protect_data"]) == (
         "scones",
@@ -89,13 +87,13 @@ def test_settings_are_read_as_terraform_reads_them_defaults_included() -> None:
 
 
 def test_settings_of_one_machine_do_not_follow_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan.settings.cache_clear()
+    environments.settings.cache_clear()
     monkeypatch.setenv("TF_VAR_project", "other")
     monkeypatch.setenv("TF_WORKSPACE", "prod")
     terraform.environment.cache_clear()
     try:
-        assert plan.settings("local")["project"] == "scones"
-        assert plan.settings("dev")["project"] == "other"
+        assert environments.settings("local")["project"] == "scones"
+        assert environments.settings("dev")["project"] == "other"
     finally:
-        plan.settings.cache_clear()
+        environments.settings.cache_clear()
         terraform.environment.cache_clear()

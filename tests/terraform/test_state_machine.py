@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scripts.deployment import terraform
+from scripts.common import paths
 
-FOLDER = terraform.ROOT / "statemachine"
+FOLDER = paths.ROOT / "statemachine"
 ADDRESS = 'module.state_machine["classify"].aws_sfn_state_machine.this'
 MACHINES = ("batch", "classify", "unfinished")
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from saved_state import applied
 
-from scripts.deployment import terraform
+from scripts.common import paths
 from scripts.operations import plan as plans
 from scripts.operations import plan_markdown
 from scripts.operations.plan_summary import Summary, summarise
@@ -157,7 +157,7 @@ def test_a_taken_away_endpoint_stands_out_and_saves_its_hours(switched_off: dict
 
 
 def test_the_example_in_the_docs_is_what_the_command_prints(replaced: Summary) -> None:
-    page = terraform.ROOT / "docs" / "plans.md"
+    page = paths.ROOT / "docs" / "plans.md"
     text = page.read_text(encoding="utf-8")
     begin, end = "<!-- example: begin -->\n", "<!-- example: end -->"
     head, _, rest = text.partition(begin)

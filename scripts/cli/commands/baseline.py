@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment, moment, out
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.models import drift_baseline
-from scripts.operations.local_stack import ENVIRONMENT
 
 
 def baseline(

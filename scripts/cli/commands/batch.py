@@ -25,7 +25,7 @@ from scripts.cli.console import (
     printable,
     steps,
 )
-from scripts.operations.local_stack import ENVIRONMENT
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.workflow.batch import Batch, Batches, Undecided
 from scripts.workflow.client import Workflow
 

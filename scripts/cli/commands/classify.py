@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import errors_explained, exit_code, find_deployment, out, outcome_line
-from scripts.operations.local_stack import ENVIRONMENT
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.workflow.client import Outcome, Workflow
 
 

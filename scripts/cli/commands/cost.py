@@ -10,10 +10,10 @@ import typer
 from rich.table import Table
 
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps, terraform_of
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.operations import cost as costs
 from scripts.operations import plan, plan_summary, prices
 from scripts.operations.cost import Costs
-from scripts.operations.local_stack import ENVIRONMENT
 from scripts.operations.prices import Line, Volume
 
 

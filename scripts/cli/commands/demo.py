@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import err, errors_explained, interruption_told, out, outcome_line, printable, steps
+from scripts.common.paths import WORK
 from scripts.deployment.outputs import Deployment
-from scripts.deployment.terraform import WORK
 from scripts.operations.local_stack import LocalStack
 from scripts.report import build
 from scripts.report.records import Truths

@@ -14,9 +14,9 @@ from scripts.cli.console import (
     show_rest,
     steps,
 )
+from scripts.deployment import environments
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.operations import destroy as destroying
-from scripts.operations import plan
-from scripts.operations.local_stack import ENVIRONMENT
 
 
 def destroy(
@@ -52,7 +52,7 @@ def destroy(
             confirm_removal(target, found, yes=yes)
         with steps() as progress:
             left = destroying.destroy(target, planned, progress)
-        model_file = stack.model_file if environment == ENVIRONMENT else plan.model_file(environment)
+        model_file = stack.model_file if environment == ENVIRONMENT else environments.model_file(environment)
         if environment == ENVIRONMENT:
             stack.forget_deployment()
         elif model_file.exists():

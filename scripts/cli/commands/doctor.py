@@ -6,10 +6,10 @@ import boto3
 import typer
 
 from scripts.cli.console import errors_explained, local_stack, show_checks, steps
+from scripts.deployment import environments
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.operations import doctor as diagnosis
-from scripts.operations import plan
 from scripts.operations.check import FAILED, Check
-from scripts.operations.local_stack import ENVIRONMENT
 
 FOUND = 3
 
@@ -29,7 +29,7 @@ def doctor(
     could not be asked.
     """
     with errors_explained(), steps() as progress:
-        plan.var_files(environment)
+        environments.var_files(environment)
         progress("Looking at this machine", None)
         done = [*diagnosis.tools()]
         if environment == ENVIRONMENT:
@@ -38,7 +38,7 @@ def doctor(
             done.append(diagnosis.packages())
             if not _failed(done, "terraform", "provider"):
                 progress("Asking AWS", None)
-                done += diagnosis.Account(plan.settings(environment), boto3.Session()).checks()
+                done += diagnosis.Account(environments.settings(environment), boto3.Session()).checks()
     show_checks(done, environment, as_json=as_json)
     raise typer.Exit(FOUND if any(check.state == FAILED for check in done) else 0)
 

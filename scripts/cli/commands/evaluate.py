@@ -9,7 +9,8 @@ import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.common import s3
-from scripts.operations.local_stack import ENVIRONMENT, SHIPPED_MODEL
+from scripts.common.paths import SHIPPED_MODEL
+from scripts.deployment.environments import ENVIRONMENT
 from training_scripts import evaluate as evaluation
 
 

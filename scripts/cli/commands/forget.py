@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import confirm, err, errors_explained, find_deployment, out, printable, steps
-from scripts.operations.local_stack import ENVIRONMENT
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.workflow.client import Workflow
 from scripts.workflow.forget import Forgetting, Traces
 from training_scripts.terminal import Terminal

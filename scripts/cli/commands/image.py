@@ -6,8 +6,8 @@ import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.deployment import serving_image
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.deployment.serving_image import ImageError
-from scripts.operations.local_stack import ENVIRONMENT
 
 
 def image(

@@ -8,9 +8,9 @@ import typer
 from rich.markdown import Markdown
 
 from scripts.cli.console import Steps, err, errors_explained, make_plan, out, steps
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.operations import plan as plans
 from scripts.operations import plan_markdown
-from scripts.operations.local_stack import ENVIRONMENT
 from scripts.operations.plan import SavedPlan
 from scripts.operations.plan_summary import summarise
 from scripts.operations.prices import Volume

@@ -7,10 +7,11 @@ import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment, local_stack, out, printable, steps
 from scripts.common import s3
+from scripts.common.paths import SHIPPED_MODEL
+from scripts.deployment import environments
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.models import promotion
 from scripts.models.promotion import Destination, PromoteError, Promotion
-from scripts.operations import plan
-from scripts.operations.local_stack import ENVIRONMENT, SHIPPED_MODEL
 
 REFUSED = 3
 
@@ -71,7 +72,9 @@ def _destination(environment: str, image: str | None) -> Destination:
         )
     if image is None:
         raise PromoteError("--image is needed: the serving image by digest, which `scones image` prints")
-    return Destination(deployment.bucket, image, plan.model_file(environment), deployment.client("s3"))
+    return Destination(
+        deployment.bucket, image, environments.model_file(environment), deployment.client("s3")
+    )
 
 
 def _show(done: Promotion, tfvars: Path) -> None:

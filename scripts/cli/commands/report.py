@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
-from scripts.operations.local_stack import ENVIRONMENT
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.report import build
 from scripts.report.records import Truths, read_truths
 

@@ -23,7 +23,7 @@ from scripts.cli.console import (
     printable,
     steps,
 )
-from scripts.operations.local_stack import ENVIRONMENT
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.workflow.client import Workflow
 from scripts.workflow.dead_letters import AlertNotSent, DeadLetter, DeadLetters, alert
 from scripts.workflow.ledger import STATUSES, Selection

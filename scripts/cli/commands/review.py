@@ -13,11 +13,12 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment, out
-from scripts.deployment.terraform import WORK
-from scripts.operations.local_stack import ENVIRONMENT
+from scripts.common.paths import WORK
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.review import queue
 from scripts.review.queue import Reviews
 from scripts.review.server import serving
+from scripts.workflow import bucket_layout
 
 
 def review(
@@ -56,7 +57,7 @@ def review(
         answered = work.progress()["answered"]
         pictures = queue.write_manifest(deployment)
     err.print(
-        f"{answered} answered; {pictures} reviewed pictures in s3://{deployment.bucket}/{queue.MANIFEST}\n"
+        f"{answered} answered; {pictures} reviewed pictures in s3://{deployment.bucket}/{bucket_layout.MANIFEST}\n"
         "Next: scones train --data ... --with-reviewed",
         markup=False,
     )

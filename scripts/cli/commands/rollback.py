@@ -15,10 +15,11 @@ from scripts.cli.console import (
     out,
     steps,
 )
+from scripts.deployment import environments
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.models import promotion
 from scripts.models.promotion import Destination, NotPromoted, PromoteError
-from scripts.operations import plan, plan_summary
-from scripts.operations.local_stack import ENVIRONMENT
+from scripts.operations import plan_summary
 from scripts.operations.plan_summary import SIGNS
 
 
@@ -40,7 +41,9 @@ def rollback(
     """
     with errors_explained():
         deployment = find_deployment(environment)
-        file = local_stack().model_file if environment == ENVIRONMENT else plan.model_file(environment)
+        file = (
+            local_stack().model_file if environment == ENVIRONMENT else environments.model_file(environment)
+        )
         current = promotion.current_model(file)
         if current is None:
             raise PromoteError(f"there is no {file.name}, so no model to roll back")

@@ -7,8 +7,8 @@ import typer
 from rich.table import Table
 
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
-from scripts.deployment.terraform import WORK
-from scripts.operations.local_stack import ENVIRONMENT
+from scripts.common.paths import WORK
+from scripts.deployment.environments import ENVIRONMENT
 from training_scripts.data import staging
 from training_scripts.data.download import official_archive
 

@@ -26,7 +26,7 @@ from scripts.cli.console import (
     out,
     printable,
 )
-from scripts.operations.local_stack import ENVIRONMENT
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.workflow import stream as streaming
 from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import STATUSES

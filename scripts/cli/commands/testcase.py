@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment
-from scripts.operations.local_stack import ENVIRONMENT
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.workflow import sample_inputs
 from scripts.workflow.client import Workflow
 

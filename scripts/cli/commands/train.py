@@ -8,9 +8,10 @@ import typer
 
 from functions.common.shown import shown
 from scripts.cli.console import Steps, confirm, err, errors_explained, find_deployment, out, steps
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.models import training_jobs
 from scripts.models.training_jobs import Plan, TrainingJobs, Update, Watch
-from scripts.operations.local_stack import ENVIRONMENT, training_python
+from scripts.operations.local_stack import training_python
 from scripts.review import queue
 
 POLL_SECONDS = (0.2, 2.0)

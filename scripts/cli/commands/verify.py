@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import SOME_FAILED, errors_explained, find_deployment, make_plan, show_checks, steps
+from scripts.deployment.environments import ENVIRONMENT
 from scripts.operations import check
 from scripts.operations import verify as verification
 from scripts.operations.check import FAILED, Check
-from scripts.operations.local_stack import ENVIRONMENT
 from scripts.workflow.client import Workflow
 
 NEEDS_A_HAND = 3

@@ -12,7 +12,8 @@ import pytest
 from functions.common.inference_id import inference_id
 from functions.common.labels import labels_hash
 from scripts.operations.local_stack import LocalStack
-from scripts.workflow.client import Picture, Workflow
+from scripts.workflow.bucket_layout import Picture
+from scripts.workflow.client import Workflow
 from training_scripts.synthetic import generator
 
 from .breakages import BREAKAGES, Breakage, Rule, failed

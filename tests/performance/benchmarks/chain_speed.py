@@ -31,10 +31,11 @@ from typing import Any
 from PIL import Image
 
 from scripts.cli.console import steps
-from scripts.deployment import terraform
+from scripts.common import paths
 from scripts.operations.local_stack import LocalStack
 from scripts.workflow.batch import Batches
-from scripts.workflow.client import Picture, Workflow, execution_input
+from scripts.workflow.bucket_layout import Picture, execution_input
+from scripts.workflow.client import Workflow
 from training_scripts.synthetic import generator
 
 PHOTO = (4000, 3000)
@@ -353,7 +354,7 @@ def main() -> None:
         files = small_pictures(options.pictures)
     except NoPictures as error:
         parser.error(str(error))
-    stack = LocalStack(terraform.WORK / "bench")
+    stack = LocalStack(paths.WORK / "bench")
     with steps() as progress:
         stack.bring_up(progress)
         try:

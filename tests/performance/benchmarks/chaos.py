@@ -25,7 +25,7 @@ from itertools import islice
 from typing import Any
 
 from scripts.cli.console import steps
-from scripts.deployment import terraform
+from scripts.common import paths
 from scripts.operations.local_stack import LocalStack
 from scripts.review.queue import Item, NotYours, Reviews
 from scripts.workflow.client import Workflow
@@ -297,7 +297,7 @@ def main() -> None:
     )
     parser.add_argument("count", metavar="COUNT", type=int, nargs="?", default=10_000)
     count = parser.parse_args().count
-    stack = LocalStack(terraform.WORK / "chaos")
+    stack = LocalStack(paths.WORK / "chaos")
     with steps() as progress:
         stack.bring_up(progress, WAIT_SCALE)
         try:

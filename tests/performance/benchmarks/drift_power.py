@@ -22,7 +22,7 @@ from functions.common.baseline import Picture
 from functions.common.picture import read_picture, statistics
 from functions.report_drift.features import features
 from functions.report_drift.judgement import judge
-from scripts.operations.local_stack import SHIPPED_MODEL
+from scripts.common.paths import SHIPPED_MODEL
 from scripts.workflow.stream import drawn
 from training_scripts.data import readers
 from training_scripts.evaluation.predictions import ask, serving_archive

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
 
 import captures
 
+from scripts.common.paths import SHIPPED_MODEL
 from scripts.devtools import browser
-from scripts.operations.local_stack import SHIPPED_MODEL
 from scripts.report import chart, data_capture, html, records
 from training_scripts import artifact
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.deployment.terraform import ROOT
+from scripts.common.paths import ROOT
 from tests.performance.benchmarks import cost_per_million
 
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")

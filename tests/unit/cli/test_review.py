@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from scripts.cli.app import app
 from scripts.cli.commands import review
 from scripts.review import queue
+from scripts.workflow import bucket_layout
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_it_prints_the_address_with_the_token_and_ends_with_the_manifest(command
     assert "1 pictures wait" in result.stderr
     assert "1 answered; 1 reviewed pictures" in result.stderr
     assert "--with-reviewed" in result.stderr
-    (line,) = bucket.Object(queue.MANIFEST).get()["Body"].read().splitlines()
+    (line,) = bucket.Object(bucket_layout.MANIFEST).get()["Body"].read().splitlines()
     assert json.loads(line)["class-metadata"]["class-name"] == "bicycle"
 
 

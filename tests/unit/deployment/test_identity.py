@@ -8,6 +8,7 @@ import pytest
 from moto import mock_aws
 
 from scripts.cli import console
+from scripts.common import paths
 from scripts.deployment import identity, terraform
 from scripts.deployment.identity import StateUnreadable, WrongDeployment
 from scripts.deployment.outputs import NotDeployed
@@ -210,7 +211,7 @@ def test_every_command_asks_it(world, monkeypatch, ask):
 
 VERBS = [
     path
-    for path in sorted((terraform.ROOT / "scripts" / "scones").glob("*.py"))
+    for path in sorted((paths.ROOT / "scripts" / "scones").glob("*.py"))
     if '"--env"' in path.read_text(encoding="utf-8") and path.stem != "doctor"
 ]
 

@@ -8,9 +8,9 @@ import pytest
 
 from scripts.cli import console
 from scripts.deployment import terraform
+from scripts.deployment.environments import PlanError
 from scripts.deployment.outputs import NotDeployed
 from scripts.deployment.terraform import MirrorMissing, TerraformFailed, TerraformMissing
-from scripts.operations.plan import PlanError
 
 
 @pytest.fixture(autouse=True)

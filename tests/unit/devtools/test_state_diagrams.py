@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from scripts.deployment import state_machines
 from scripts.devtools import state_diagrams
 
 
@@ -22,9 +23,9 @@ def states(machine):
             yield from states(inner)
 
 
-@pytest.mark.parametrize("path", state_diagrams.machines(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", state_machines.machines(), ids=lambda path: path.name)
 def test_every_state_is_drawn_once_and_every_way_out_of_it_is_an_arrow(path):
-    machine = state_diagrams.read(path)
+    machine = state_machines.read(path)
     lines = drawn(machine)
 
     found = list(states(machine))

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from scripts.cli.app import app
 from scripts.common import buckets
+from scripts.common.progress import silent
 from scripts.deployment.identity import Account, Backend, Identity, StateLocked, WrongDeployment, read_state
 from scripts.deployment.terraform import TerraformFailed
 from scripts.operations import destroy, plan
 from scripts.operations.destroy import NotSeen, Protected, StillDeployed, Target
 from scripts.operations.leftovers import ClientError, Sweep
-from scripts.operations.local_stack import silent
 
 PLACE = f"scones-dev in {NUMBER}"
 BACKEND = Backend("scones-dev-state", "dev/terraform.tfstate", REGION, use_lockfile=True)

@@ -7,8 +7,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scripts.deployment import terraform
-from scripts.operations import doctor, plan
+from scripts.common import paths
+from scripts.deployment import environments, terraform
+from scripts.operations import doctor
 from scripts.operations.check import FAILED, OK, SKIPPED
 
 PROVISIONED = {
@@ -82,7 +83,7 @@ def test_credentials_of_another_account_than_the_models_are_found(account):
 def test_the_bucket_of_the_state_is_named_and_there(  # noqa: PLR0917 - fixtures
     account, monkeypatch, tmp_path, bucket, state, why
 ):
-    monkeypatch.setattr(plan, "ENVIRONMENTS", tmp_path)
+    monkeypatch.setattr(environments, "ENVIRONMENTS", tmp_path)
     (tmp_path / "test.s3.tfbackend").write_text(f'key = "test/terraform.tfstate"\nbucket = "{bucket}"\n')
     boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="scones-state-123456789012")
 
@@ -187,7 +188,7 @@ def test_a_missing_terraform_is_found_with_what_to_install(monkeypatch):
 
 
 def test_functions_that_are_not_packaged_are_found(monkeypatch, tmp_path):
-    monkeypatch.setattr(terraform, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
     assert doctor.packages().remedy == "make package"
 
     (tmp_path / "build" / "aws").mkdir(parents=True)

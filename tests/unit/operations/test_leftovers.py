@@ -8,9 +8,9 @@ same project; and things of nobody.
 import pytest
 from inhabited_account import NUMBER, REGION, client, tags, there
 
+from scripts.common.progress import silent
 from scripts.operations import leftovers
 from scripts.operations.leftovers import KINDS, Sweep
-from scripts.operations.local_stack import silent
 
 
 def test_one_thing_of_every_kind_is_found(account, neighbours):

@@ -5,10 +5,10 @@ import dataclasses
 import boto3
 import pytest
 
+from scripts.common.progress import silent
 from scripts.operations import check as checks
 from scripts.operations import verify
 from scripts.operations.check import FAILED, OK, SKIPPED
-from scripts.operations.local_stack import silent
 from scripts.workflow.client import Workflow
 
 PENDING = """<ListSubscriptionsByTopicResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">

@@ -4,7 +4,8 @@ import captures
 import pytest
 
 from functions.common.inference_id import inference_id
-from scripts.operations.local_stack import SHIPPED_MODEL, silent
+from scripts.common.paths import SHIPPED_MODEL
+from scripts.common.progress import silent
 from scripts.report.build import LabelsWouldBeLost, NothingToShow, make
 from scripts.report.records import Truths, read_truths
 from training_scripts import artifact

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from functions.common.inference_id import picture_hash
 from scripts.review import queue
 from scripts.review.queue import LEASE, NothingReviewed, NotYours, Reviews
+from scripts.workflow import bucket_layout
 from scripts.workflow.ledger import UNUSABLE
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -370,7 +371,9 @@ def test_the_manifest_is_one_that_sagemaker_reads(review, waits, bucket, deploym
 
     assert queue.write_manifest(deployment) == 2
 
-    lines = [json.loads(line) for line in bucket.Object(queue.MANIFEST).get()["Body"].read().splitlines()]
+    lines = [
+        json.loads(line) for line in bucket.Object(bucket_layout.MANIFEST).get()["Body"].read().splitlines()
+    ]
     assert [(line["class"], line["class-metadata"]["class-name"]) for line in lines] == [
         (0, "bicycle"),
         (1, "motorcycle"),

@@ -19,7 +19,7 @@ from PIL import Image
 
 from functions.common.batch_results import count_outcomes
 from functions.common.picture import encode_png
-from scripts.devtools import state_diagrams
+from scripts.deployment import state_machines
 from scripts.local_aws.core.errors import StatesError
 from scripts.local_aws.stepfunctions.asl import state_context
 from scripts.workflow.ledger import plain
@@ -48,7 +48,7 @@ FAULTS = {
 
 
 def definition(name: str) -> dict[str, Any]:
-    text = json.dumps(state_diagrams.read(state_diagrams.MACHINES / f"{name}.asl.json"))
+    text = json.dumps(state_machines.read(state_machines.MACHINES / f"{name}.asl.json"))
     return json.loads(re.sub(r"<<([a-z_]+)>>", lambda match: TOKENS[match[1]], text))
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from scripts.deployment import state_machines
 from scripts.deployment.outputs import Deployment
-from scripts.devtools import state_diagrams
 from tests.support import interleaving
 from tests.support.interleaving import World
 from tests.support.order import overruled
@@ -146,9 +146,9 @@ def conditions(value: Any) -> Iterator[str]:
 
 
 def test_the_record_of_the_order_quotes_every_condition() -> None:
-    told = (state_diagrams.MACHINES.parent / "docs/decisions/0017-order-of-decisions.md").read_text("utf-8")
+    told = (state_machines.MACHINES.parent / "docs/decisions/0017-order-of-decisions.md").read_text("utf-8")
 
-    written = {found for path in state_diagrams.machines() for found in conditions(state_diagrams.read(path))}
+    written = {found for path in state_machines.machines() for found in conditions(state_machines.read(path))}
 
     assert len(written) == 4
     assert [found for found in written if f"`{found}`" not in told] == []

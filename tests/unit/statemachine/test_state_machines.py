@@ -11,7 +11,7 @@ import pytest
 
 from functions.common import errors
 from functions.common.inference_id import MAX_RUN
-from scripts.devtools import state_diagrams
+from scripts.deployment import state_machines
 from scripts.local_aws.stepfunctions.asl.jsonata import evaluate, to_jsonata
 from scripts.policy.state_machine_rules import RETRYABLE, faults
 from scripts.policy.state_machine_rules import states as contained
@@ -53,7 +53,7 @@ def named_errors() -> set[str]:
 
 @pytest.fixture
 def machine():
-    return state_diagrams.read(FOLDER / "classify.asl.json")
+    return state_machines.read(FOLDER / "classify.asl.json")
 
 
 def find(machine, name):
@@ -135,10 +135,10 @@ def test_a_batchs_child_outlasts_the_waits_of_its_slowest_pictures():
     assert rounds * waits < 300
 
 
-@pytest.mark.parametrize("path", state_diagrams.machines(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", state_machines.machines(), ids=lambda path: path.name)
 def test_every_machine_keeps_every_rule(path):
     failures_are_told = path.name == "unfinished.asl.json"  # by the event rule "unsettled"
-    assert list(faults(state_diagrams.read(path), failures_are_told)) == []
+    assert list(faults(state_machines.read(path), failures_are_told)) == []
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from scripts.workflow.batch import (
     PictureUnseen,
     Undecided,
 )
-from scripts.workflow.client import OWN_PREFIXES, Workflow
+from scripts.workflow.bucket_layout import OWN_PREFIXES
+from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import RetentionUnknown
 from tests.unit.conftest import BUCKET
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from scripts.workflow.client import NoSuchPicture, Workflow
+from scripts.workflow.bucket_layout import NoSuchPicture
+from scripts.workflow.client import Workflow
 
 
 def test_files_that_cannot_be_read_are_all_named_before_anything_starts(deployment, bucket, tmp_path):

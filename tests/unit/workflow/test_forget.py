@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from functions.common.inference_id import inference_id, picture_hash
 from scripts.cli.app import app
-from scripts.operations.local_stack import silent
-from scripts.workflow.client import NoSuchPicture, Workflow
+from scripts.common.progress import silent
+from scripts.workflow.bucket_layout import NoSuchPicture
+from scripts.workflow.client import Workflow
 from scripts.workflow.forget import ForgetFailed, Forgetting
 from tests.unit.conftest import BUCKET
 

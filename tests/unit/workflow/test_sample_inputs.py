@@ -3,7 +3,8 @@
 import pytest
 
 from scripts.workflow import sample_inputs
-from scripts.workflow.client import NoSuchPicture, Workflow
+from scripts.workflow.bucket_layout import NoSuchPicture
+from scripts.workflow.client import Workflow
 
 
 @pytest.fixture

@@ -1,0 +1,8 @@
+"""Places in the repository that more than one package knows."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "terraform"
+WORK = ROOT / ".scones"
+SHIPPED_MODEL = ROOT / "training_scripts" / "model" / "model.tar.gz"

@@ -1,0 +1,104 @@
+"""Environments: their variables, settings and promoted model, and terraform/ initialised for one of them."""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from botocore.exceptions import NoCredentialsError
+
+from scripts.common import paths
+from scripts.common.paths import MODULE
+from scripts.common.progress import Progress
+from scripts.deployment import identity
+from scripts.deployment import terraform as terraform_cli
+from scripts.deployment.identity import Settings, StateUnreadable
+from scripts.deployment.terraform import TerraformFailed
+
+ENVIRONMENTS = MODULE / "environments"
+# A plan changes nothing, so it needs no lock: applying one that has become stale is refused by Terraform itself.
+OPTIONS = ("-input=false", "-no-color", "-lock=false")
+SETTINGS = ("project", "environment", "region", "model", "endpoint", "subscribers", "protect_data")
+NO_CREDENTIALS = re.compile(
+    r"No valid credential sources found|failed to refresh cached credentials|locate credentials"
+)
+
+ENVIRONMENT = "local"
+
+
+class PlanError(Exception):
+    """A plan cannot be made; the message says what to do."""
+
+
+def var_files(environment: str) -> list[str]:
+    """The -var-file options: the environment's own, and the promoted model's where there is one. Raises PlanError."""
+    own = ENVIRONMENTS / f"{environment}.tfvars"
+    if not own.exists():
+        known = ", ".join(sorted(path.stem for path in ENVIRONMENTS.glob("*.tfvars")))
+        raise PlanError(f"There is no {own.relative_to(paths.ROOT)}: the environments are {known}.")
+    return [f"-var-file={path}" for path in (own, model_file(environment)) if path.exists()]
+
+
+@cache
+def settings(environment: str) -> Settings:
+    """The root's variables that SETTINGS names, as Terraform reads them for an environment, defaults included.
+
+    Raises PlanError, TerraformFailed.
+    """
+    files = var_files(environment)
+    wanted = ", ".join(f"{name} = var.{name}" for name in SETTINGS)
+    # The variables alone, because the rest of the module needs the provider, and that takes seconds.
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (MODULE / "variables.tf", *MODULE.glob("*.tfvars*")):
+            shutil.copy(path, folder)
+        # The functions need not be packaged for this; that they are not is said, and no hindrance.
+        _, text = terraform_cli.run(
+            "console",
+            *files,
+            extra_environment=_chosen(environment),
+            module=Path(folder),
+            given=f"jsonencode({{{wanted}}})\n",
+        )
+    answer = next((line for line in text.splitlines() if line.startswith('"')), None)
+    if answer is None:
+        raise PlanError(f"The settings of {environment} cannot be read:\n{text[-2000:]}")
+    return json.loads(json.loads(answer))
+
+
+def model_file(environment: str) -> Path:
+    """Where `scones promote` names the model to Terraform."""
+    return ENVIRONMENTS / f"{environment}.model.tfvars.json"
+
+
+def initialise(environment: str, progress: Progress) -> None:
+    """Initialises terraform/ for an environment where it is not initialised; it is never switched silently."""
+    if identity.initialised_for(os.environ) is None:
+        progress("Initialising terraform/", None)
+        backend = ENVIRONMENTS / f"{environment}.s3.tfbackend"
+        with _explained(environment):
+            terraform_cli.run("init", *OPTIONS[:2], "-lockfile=readonly", f"-backend-config={backend}")
+
+
+def _chosen(environment: str) -> dict[str, str]:
+    """The variables that this shell chooses for an environment on AWS; the stack on this machine is always the same."""
+    if environment == ENVIRONMENT:
+        return {}
+    return {name: value for name, value in os.environ.items() if name.startswith("TF_VAR_")}
+
+
+@contextmanager
+def _explained(environment: str) -> Iterator[None]:
+    try:
+        yield
+    except (NoCredentialsError, StateUnreadable, TerraformFailed) as error:
+        if NO_CREDENTIALS.search(str(error)):
+            raise PlanError(
+                f"There are no AWS credentials for {environment}: log in (`aws sso login`, `aws configure`), "
+                "or plan without an account: --offline."
+            ) from error
+        raise
