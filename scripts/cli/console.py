@@ -26,7 +26,7 @@ from scripts.deployment.packages import PackagingError
 from scripts.deployment.serving_image import ImageError
 from scripts.deployment.terraform import MirrorMissing, TerraformFailed, TerraformMissing
 from scripts.models.drift_baseline import BaselineError
-from scripts.models.promotion import PromoteError
+from scripts.models.registry import PromoteError
 from scripts.models.training_jobs import TrainingJobError
 from scripts.operations import plan
 from scripts.operations.check import FAILED, OK, SKIPPED, Check
@@ -45,7 +45,7 @@ from scripts.workflow.forget import ForgetFailed
 from scripts.workflow.ledger import RetentionUnknown
 from training_scripts.artifact import ArtifactError
 from training_scripts.data.readers import StageError
-from training_scripts.evaluation.predictions import ServingFailed
+from training_scripts.evaluation.serving_client import ServingFailed
 from training_scripts.terminal import Terminal, cleaned, one_line
 
 out = Terminal(highlight=False, emoji=False, soft_wrap=True)

@@ -60,7 +60,7 @@ def settings(environment: str) -> Settings:
         _, text = terraform_cli.run(
             "console",
             *files,
-            extra_environment=_chosen(environment),
+            extra_environment=chosen(environment),
             module=Path(folder),
             given=f"jsonencode({{{wanted}}})\n",
         )
@@ -80,11 +80,11 @@ def initialise(environment: str, progress: Progress) -> None:
     if identity.initialised_for(os.environ) is None:
         progress("Initialising terraform/", None)
         backend = ENVIRONMENTS / f"{environment}.s3.tfbackend"
-        with _explained(environment):
+        with explained(environment):
             terraform_cli.run("init", *OPTIONS[:2], "-lockfile=readonly", f"-backend-config={backend}")
 
 
-def _chosen(environment: str) -> dict[str, str]:
+def chosen(environment: str) -> dict[str, str]:
     """The variables that this shell chooses for an environment on AWS; the stack on this machine is always the same."""
     if environment == ENVIRONMENT:
         return {}
@@ -92,7 +92,7 @@ def _chosen(environment: str) -> dict[str, str]:
 
 
 @contextmanager
-def _explained(environment: str) -> Iterator[None]:
+def explained(environment: str) -> Iterator[None]:
     try:
         yield
     except (NoCredentialsError, StateUnreadable, TerraformFailed) as error:

@@ -48,7 +48,8 @@ def main() -> None:
         os.environ.pop(name, None)
 
     # After the arguments: a wrong one is told at once.
-    from scripts.local_aws.server import LocalAws, serve, write_ready_file  # noqa: PLC0415
+    from scripts.local_aws.app import LocalAws  # noqa: PLC0415
+    from scripts.local_aws.server import serve, write_ready_file  # noqa: PLC0415
 
     images = {
         name: shlex.split(command) for name, _, command in (each.partition("=") for each in arguments.image)

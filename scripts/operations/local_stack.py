@@ -24,7 +24,7 @@ from scripts.deployment import outputs, packages, serving_image
 from scripts.deployment import terraform as terraform_cli
 from scripts.deployment.environments import ENVIRONMENT
 from scripts.deployment.outputs import Deployment, NotDeployed
-from scripts.models import promotion
+from scripts.models import registry
 
 STATE_BUCKET = "scones-local-state"
 SERVING_REPOSITORY = "scones-local-serving"
@@ -302,7 +302,7 @@ class LocalStack:
     def publish(self, artifact: Path) -> dict[str, Any]:
         """Puts a model artifact into the deployment's bucket and names it to Terraform."""
         target = self.deployment()
-        return promotion.publish(
+        return registry.publish(
             artifact,
             bucket=target.bucket,
             image_uri=self.image_uri,

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from scripts.operations.local_stack import LocalStack
-from scripts.policy.reference_plan import listed
+from scripts.policy.plan_json import listed
 
 PATH = "/_local/permissions"
 

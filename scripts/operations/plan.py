@@ -16,8 +16,8 @@ from scripts.deployment import terraform as terraform_cli
 from scripts.deployment.environments import (
     ENVIRONMENT,
     OPTIONS,
-    _chosen,
-    _explained,
+    chosen,
+    explained,
     initialise,
     model_file,
     settings,
@@ -26,7 +26,7 @@ from scripts.deployment.environments import (
 from scripts.deployment.identity import Identity
 from scripts.deployment.offline import ACCOUNT, offline
 from scripts.operations.local_stack import LocalStack
-from scripts.policy import reference_plan, rules
+from scripts.policy import plan_json, rules
 
 PLANS = WORK / "plans"
 
@@ -49,7 +49,7 @@ def on_aws(environment: str, progress: Progress) -> SavedPlan:
     files = var_files(environment)
     initialise(environment, progress)
     identify(environment)
-    with _explained(environment):
+    with explained(environment):
         progress(f"Planning {environment}", None)
         path = plan_path(environment)
         terraform_cli.run("plan", *OPTIONS, f"-out={path}", *files)
@@ -73,7 +73,7 @@ def without_account(environment: str, state: Path | None, progress: Progress) ->
     progress("Preparing Terraform", None)
     work = PLANS / environment
     work.mkdir(parents=True, exist_ok=True)
-    with offline(work, account=account, variables=_chosen(environment)) as module:
+    with offline(work, account=account, variables=chosen(environment)) as module:
         if state:
             shutil.copy(state, module.state)
         progress(f"Planning {environment}", None)
@@ -94,7 +94,7 @@ def broken_rules(plan: dict[str, Any]) -> list[str]:
     text = json.dumps(plan)
     for own, usual in (
         (account, ACCOUNT),
-        (region, reference_plan.REGION),
+        (region, plan_json.REGION),
         (f"{prefix}-", f"scones-{prefix.rpartition('-')[2]}-"),
     ):
         text = text.replace(own, usual)
@@ -103,7 +103,7 @@ def broken_rules(plan: dict[str, Any]) -> list[str]:
     judged["resource_changes"] = [
         it for it in judged["resource_changes"] if it["change"]["after"] is not None
     ]
-    return rules.broken(reference_plan.filled(judged))
+    return rules.broken(plan_json.filled(judged))
 
 
 def identify(environment: str, stack: LocalStack | None = None) -> Identity:
@@ -113,7 +113,7 @@ def identify(environment: str, stack: LocalStack | None = None) -> Identity:
     """
     var_files(environment)
     terraform, variables = (stack.terraform, stack.variables) if stack else (terraform_cli.run, os.environ)
-    with _explained(environment):
+    with explained(environment):
         return identity.find(environment, settings, terraform, variables)
 
 

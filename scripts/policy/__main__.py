@@ -13,7 +13,7 @@ from rich.table import Table
 from scripts.common.paths import ROOT, WORK
 from scripts.deployment.offline import offline
 from scripts.deployment.terraform import MirrorMissing, TerraformFailed, TerraformMissing
-from scripts.policy import gates, inventory, mutation_testing, permissions_page, reference_plan
+from scripts.policy import gates, inventory, mutation_testing, permissions_page, plan_json, reference_plan
 from training_scripts.terminal import Terminal, cleaned
 
 app = typer.Typer(
@@ -67,10 +67,10 @@ def write_inventory() -> None:
     err.print(f"written: {inventory.PAGE}", markup=False)
 
 
-def _plan() -> reference_plan.Plan:
+def _plan() -> plan_json.Plan:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with offline(FOLDER) as module:
-        return reference_plan.plan(reference_plan.packaged(module))
+        return plan_json.plan(reference_plan.packaged(module))
 
 
 @app.command()

@@ -25,8 +25,8 @@ from detect_secrets.settings import transient_settings
 from scripts.common.paths import MODULE, ROOT
 from scripts.deployment.offline import OfflineModule, offline
 from scripts.deployment.terraform import TerraformFailed
-from scripts.policy import inventory, permissions_page, reference_plan, rules, third_party
-from scripts.policy.reference_plan import Plan
+from scripts.policy import inventory, permissions_page, plan_json, reference_plan, rules, third_party
+from scripts.policy.plan_json import Plan
 from scripts.policy.state_machine_rules import states
 
 BIN = Path(sys.executable).parent
@@ -65,16 +65,16 @@ def _rules(plan: Plan) -> tuple[int, list[str]]:
 
 
 def _state_machines(plan: Plan) -> tuple[int, list[str]]:
-    count = sum(1 for _, definition in reference_plan.definitions(plan) for _ in states(definition))
+    count = sum(1 for _, definition in plan_json.definitions(plan) for _ in states(definition))
     return count, rules.broken(plan, (rules.state_machines_are_sound,))
 
 
 def _permissions(plan: Plan) -> tuple[int, list[str]]:
-    return sum(1 for _ in reference_plan.statements(plan)), permissions_page.broken(plan)
+    return sum(1 for _ in plan_json.statements(plan)), permissions_page.broken(plan)
 
 
 def _inventory(plan: Plan) -> tuple[int, list[str]]:
-    return sum(1 for _ in reference_plan.changes(plan)), inventory.broken(plan)
+    return sum(1 for _ in plan_json.changes(plan)), inventory.broken(plan)
 
 
 # Gates that read nothing but the plan: the mutations of a plan are held against these.
@@ -256,11 +256,11 @@ def run(work: Path) -> Iterator[Verdict]:
         waiting += [processes.submit(_timed, gate, module) for gate in MODULE_GATES]
         began = time.monotonic()
         try:
-            plan = reference_plan.plan(module)
+            plan = plan_json.plan(module)
         except TerraformFailed as error:
             yield Verdict("plan", 0, "resources", [str(error)], time.monotonic() - began)
         else:
-            count = sum(1 for _ in reference_plan.changes(plan))
+            count = sum(1 for _ in plan_json.changes(plan))
             yield Verdict("plan", count, "resources", [], time.monotonic() - began)
             path = work / "plan.json"
             path.write_text(json.dumps(plan), encoding="utf-8")

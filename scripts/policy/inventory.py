@@ -15,7 +15,8 @@ import yaml
 
 from functions.common.shown import shown
 from scripts.common.paths import ROOT
-from scripts.policy.reference_plan import Plan, in_text, resources
+from scripts.policy.plan_json import Plan, resources
+from scripts.policy.reference_plan import in_text
 
 PAGE = ROOT / "tests" / "terraform" / "inventory.yaml"
 INTRODUCTION = """# What production's plan sets, with everything on. Policies are in docs/permissions.md.

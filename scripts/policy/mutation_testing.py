@@ -21,9 +21,9 @@ from scripts.common.paths import MODULE, ROOT
 from scripts.deployment.offline import OfflineModule, offline
 from scripts.deployment.terraform import TerraformFailed
 from scripts.policy import gates as policy_gates
-from scripts.policy import inventory, reference_plan
+from scripts.policy import inventory, plan_json, reference_plan
 from scripts.policy.mutations import REPLACED, SourceWeakening, Weakening, of_plan, of_source
-from scripts.policy.reference_plan import Plan
+from scripts.policy.plan_json import Plan
 from scripts.policy.third_party import FEATURES
 
 Progress = Callable[[str, float], None]
@@ -72,7 +72,7 @@ def run(work: Path, only: str, sample: int | None, every_gate: bool, progress: P
     with offline(work) as bare:
         module = reference_plan.packaged(bare)
         progress("Planning", 0)
-        plan = reference_plan.plan(module)
+        plan = plan_json.plan(module)
         path = work / "plan.json"
         path.write_text(json.dumps(plan), encoding="utf-8")
         record = _Record(work / f"outcomes-{'every' if every_gate else 'first'}.jsonl", _fingerprint(path))
@@ -175,7 +175,7 @@ def _noticed(module: OfflineModule, weakening: SourceWeakening) -> dict[str, lis
     if weakening.kind == "roll-out":
         return {}
     try:
-        plan = reference_plan.plan(module)
+        plan = plan_json.plan(module)
         with policy_gates.pool() as processes:
             return processes.submit(_judged, ASKED, plan, every_gate=False).result()
     except TerraformFailed as error:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.deployment.offline import ACCOUNT
-from scripts.policy.reference_plan import Plan, changes, configured, in_text, is_configured, listed
+from scripts.policy.plan_json import Plan, changes, configured, is_configured, listed
+from scripts.policy.reference_plan import in_text
 
 GONE = "(removed)"
 Path_ = tuple[str | int, ...]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from scripts.common.paths import ROOT
 from scripts.deployment.offline import ACCOUNT
-from scripts.policy.reference_plan import REGION, Plan, listed, resources, statements
+from scripts.policy.plan_json import REGION, Plan, listed, resources, statements
 
 PAGE = ROOT / "docs" / "permissions.md"
 INTRODUCTION = """# Who may do what

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from scripts.deployment.offline import ACCOUNT
-from scripts.policy.reference_plan import DOCUMENTS, Plan, changes, documents, listed, resources, statements
+from scripts.policy.plan_json import DOCUMENTS, Plan, changes, documents, listed, resources, statements
 from scripts.policy.state_machine_rules import faults
 
 Rule = Callable[[Plan], Iterator[str]]

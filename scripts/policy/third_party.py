@@ -19,7 +19,7 @@ from typing import Any
 
 from functions.common.shown import shown
 from scripts.common.paths import ROOT
-from scripts.policy.reference_plan import Plan, documents
+from scripts.policy.plan_json import Plan, documents
 
 os.environ |= {
     "LOG_LEVEL": "ERROR",

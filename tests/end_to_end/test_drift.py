@@ -16,7 +16,7 @@ from scripts.workflow.ledger import Ledger
 from scripts.workflow.stream import drawn
 from tests.end_to_end.test_messages import golden, on_file
 from tests.performance.benchmarks.drift_power import answered, blurred, dark
-from training_scripts.evaluation.predictions import serving_archive
+from training_scripts.evaluation.serving_client import serving_archive
 
 # Long before anything that other tests decide.
 SPRING, SUMMER = "2026-03-01", "2026-06-01"

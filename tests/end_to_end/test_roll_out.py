@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scripts.common.paths import SHIPPED_MODEL
-from scripts.models import promotion
+from scripts.models import registry
 from scripts.operations.local_stack import LocalStack
 from scripts.workflow.client import Workflow
 from training_scripts import artifact
@@ -76,7 +76,7 @@ def test_no_answer_is_accepted_by_another_models_threshold(
     stack.apply()
     publish("lenient")
     rolled_out = apply()
-    promotion.write_model(stack.model_file, before)
+    registry.write_model(stack.model_file, before)
     rolled_back = apply()
 
     rows = rolled_out + rolled_back

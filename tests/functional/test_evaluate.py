@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 from scripts.cli.app import app
 from tests.functional.conftest import SHIPPED
 from training_scripts import artifact, evaluate
-from training_scripts.data import staging
-from training_scripts.evaluation import predictions
-from training_scripts.evaluation.predictions import FOREIGN, Answers, ServingFailed
+from training_scripts.data import staging, stores
+from training_scripts.evaluation import serving_client, test_set
+from training_scripts.evaluation.predictions import FOREIGN, Answers
+from training_scripts.evaluation.serving_client import ServingFailed
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_a_staged_set_is_judged_as_the_source_it_came_from(folder_of_drawings, t
     staging.stage_pictures(
         [folder_of_drawings],
         ["bicycle", "motorcycle"],
-        staging.Folder(tmp_path),
+        stores.Folder(tmp_path),
         neither=100,
         progress=lambda _text, _share: None,
     )
@@ -113,10 +114,10 @@ def test_the_digest_of_the_pictures_does_not_depend_on_how_they_are_packed(folde
             Image.open(path).save(tmp_path / "test" / place.name / f"renamed-{path.name}", compress_level=1)
 
     interest = ["bicycle", "motorcycle"]
-    first = evaluate.read(folder_of_drawings, "train", interest).digest()
-    assert evaluate.read(tmp_path, "test", interest).digest() == first
+    first = test_set.read(folder_of_drawings, "train", interest).digest()
+    assert test_set.read(tmp_path, "test", interest).digest() == first
     next((tmp_path / "test" / "bicycle").iterdir()).unlink()
-    assert evaluate.read(tmp_path, "test", interest).digest() != first
+    assert test_set.read(tmp_path, "test", interest).digest() != first
 
 
 def test_the_command_prints_every_figure_and_writes_json_and_charts(folder_of_drawings, tmp_path):
@@ -156,7 +157,7 @@ def test_a_server_that_does_not_start_is_reported_with_what_it_said(tmp_path):
     description, _ = artifact.read_archive(SHIPPED)
     artifact.write(tmp_path, description, b"no network")
 
-    with pytest.raises(ServingFailed, match="cannot be run"), predictions.serving(tmp_path):
+    with pytest.raises(ServingFailed, match="cannot be run"), serving_client.serving(tmp_path):
         pass
 
 

@@ -6,8 +6,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scripts.models import promotion
-from scripts.models.promotion import Destination, PromoteError
+from scripts.models import promotion, registry
+from scripts.models.registry import Destination, PromoteError
 from tests.functional.conftest import SHIPPED
 from training_scripts import artifact
 
@@ -24,7 +24,7 @@ def destination(monkeypatch, tmp_path):
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="pictures")
         to = Destination("pictures", IMAGE, tmp_path / "dev.model.tfvars.json", client)
-        promotion.publish(SHIPPED, **vars(to))
+        registry.publish(SHIPPED, **vars(to))
         yield to
 
 
@@ -109,7 +109,7 @@ def test_other_classes_are_an_error_unless_they_are_meant(variant, destination, 
 
 
 def test_a_current_model_that_was_lost_or_replaced_is_an_error(variant, destination, frozen):
-    model = promotion.current_model(destination.tfvars)
+    model = registry.current_model(destination.tfvars)
     key = model["artifact_uri"].removeprefix("s3://pictures/")
     destination.s3_client.put_object(Bucket="pictures", Key=key, Body=b"replaced")
     with pytest.raises(PromoteError, match="is not the artifact"):

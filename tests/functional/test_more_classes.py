@@ -20,8 +20,8 @@ from functions.common.errors import ThresholdConfidenceNotMet
 from functions.filter_inferences.handler import lambda_handler
 from scripts.models import promotion
 from training_scripts import artifact, evaluate
-from training_scripts.data import readers, staging
-from training_scripts.evaluation import predictions
+from training_scripts.data import readers, staging, stores
+from training_scripts.evaluation import serving_client
 
 ROOT = Path(__file__).resolve().parents[2]
 FROM_CIFAR_100 = ("bicycle", "motorcycle", "bus", "pickup_truck")
@@ -75,7 +75,7 @@ def sources(shared_data, tmp_path_factory) -> list[Path]:
 def staged(sources, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("staged")
     classes = [*FROM_CIFAR_100, *FROM_CIFAR_10]
-    staging.stage_pictures(sources, classes, staging.Folder(folder), neither=40, progress=lambda *_: None)
+    staging.stage_pictures(sources, classes, stores.Folder(folder), neither=40, progress=lambda *_: None)
     return folder
 
 
@@ -114,8 +114,8 @@ def test_the_serving_program_answers_and_the_workflow_decides_by_the_published_l
 ):
     description, _ = artifact.read_archive(trained)
     picture = next(p for p in readers.read_pictures(staged, "test") if p.label == "truck")
-    with predictions.serving_archive(trained) as (port, _):
-        (probabilities,) = predictions.ask(port, [picture.pixels]).tolist()
+    with serving_client.serving_archive(trained) as (port, _):
+        (probabilities,) = serving_client.ask(port, [picture.pixels]).tolist()
     assert len(probabilities) == 7
 
     # what Terraform hands to the function, with a threshold low enough for a model that has learnt little

@@ -7,8 +7,9 @@ from functools import cache
 import boto3
 
 from scripts.common.progress import silent
-from scripts.operations import leftovers
-from scripts.operations.leftovers import Account, Sweep
+from scripts.deployment.identity import Account
+from scripts.operations import resource_kinds
+from scripts.operations.leftovers import Sweep
 
 NUMBER, REGION = "123456789012", "us-east-1"
 NEIGHBOURS = {
@@ -124,7 +125,9 @@ def deploy(prefix, project, environment):
     logs = client("logs")
     logs.create_log_group(logGroupName=f"/aws/lambda/{prefix}-send-alert", tags=plain)
     logs.create_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{prefix}-classifier")
-    logs.create_log_stream(logGroupName=leftovers.TRAINING_LOGS, logStreamName=f"{prefix}-training-1/algo-1")
+    logs.create_log_stream(
+        logGroupName=resource_kinds.TRAINING_LOGS, logStreamName=f"{prefix}-training-1/algo-1"
+    )
     kms = client("kms")
     key = kms.create_key(
         Description=f"Encrypts (alias/{prefix})",

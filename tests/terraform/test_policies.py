@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scripts.policy import inventory, mutations, permissions_page, rules
-from scripts.policy.reference_plan import filled, listed, statements
+from scripts.policy.plan_json import filled, listed, statements
 
 RULES = (*rules.RULES, rules.state_machines_are_sound)
 

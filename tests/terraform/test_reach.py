@@ -18,7 +18,7 @@ from scripts.common import paths
 from scripts.deployment.offline import ACCOUNT, offline
 from scripts.local_aws.iam.policy_evaluation import Call, Decision, Document, Policies, decide
 from scripts.policy.permissions_page import ACROSS, ANYTHING
-from scripts.policy.reference_plan import listed
+from scripts.policy.plan_json import listed
 from tests.terraform.test_bootstrap import NAMED
 
 REGION = "us-east-1"

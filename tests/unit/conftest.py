@@ -17,10 +17,10 @@ from inhabited_account import NEIGHBOURS, NUMBER, REGION, client, deploy
 from moto import mock_aws
 
 from functions.common import aws, telemetry
+from scripts.deployment.identity import Account
 from scripts.deployment.outputs import Deployment
-from scripts.local_aws.moto_patches import registry
-from scripts.operations import leftovers
-from scripts.operations.leftovers import Account
+from scripts.local_aws.moto_patches import budgets
+from scripts.operations import resource_kinds
 
 EVENTS = Path(__file__).resolve().parent.parent / "events"
 BUCKET = "scones-test-123456789012-us-east-1"
@@ -135,7 +135,7 @@ def deployment(bucket: Any) -> Deployment:
 @pytest.fixture(scope="session")
 def repaired() -> None:
     """moto's budgets know no tags."""
-    registry.repair_budget_tags()
+    budgets.repair_budget_tags()
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def account(repaired: None, aws_session: boto3.Session, monkeypatch: pytest.Monk
     """The account with all of scones-dev in it."""
     with mock_aws():
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", aws_session)
-        client("logs").create_log_group(logGroupName=leftovers.TRAINING_LOGS)
+        client("logs").create_log_group(logGroupName=resource_kinds.TRAINING_LOGS)
         client("s3").create_bucket(Bucket="scones-dev-state")
         deploy("scones-dev", "scones", "dev")
         yield Account("scones-dev", REGION, "aws", NUMBER, dict(os.environ))

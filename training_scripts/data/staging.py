@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -28,6 +28,7 @@ from training_scripts import artifact
 from training_scripts.data import dataset, readers
 from training_scripts.data.dataset import NEITHER
 from training_scripts.data.readers import INCOMPLETE, LabelledPicture, StageError
+from training_scripts.data.stores import Store
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -36,89 +37,10 @@ _KEPT_FOR_TEST = 10
 _AT_ONCE = 8
 # A class becomes the name of a folder and a part of S3 keys.
 _CLASS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,63}")
-_SET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 # (what is being done, share done between 0 and 1 or None where unknown)
 Progress = Callable[[str, float | None], None]
 Item = TypeVar("Item")
-
-
-class Store(Protocol):
-    """Where a staged set is laid down. A file appears whole or not at all."""
-
-    place: str
-
-    def sizes(self) -> dict[str, int]:
-        """Bytes of every file that is there, by its path in the set."""
-
-    def read(self, path: str) -> bytes: ...
-
-    def put(self, path: str, content: bytes) -> None: ...
-
-    def remove(self, path: str) -> None: ...
-
-
-class Folder:
-    """A staged set in a folder of this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self.place, self._folder = str(folder), folder
-
-    def sizes(self) -> dict[str, int]:
-        files = (path for path in self._folder.rglob("*") if path.is_file())
-        return {
-            path.relative_to(self._folder).as_posix(): path.stat().st_size
-            for path in files
-            if not path.name.startswith(".")
-        }
-
-    def read(self, path: str) -> bytes:
-        return (self._folder / path).read_bytes()
-
-    def put(self, path: str, content: bytes) -> None:
-        target = self._folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        try:
-            partial.write_bytes(content)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def remove(self, path: str) -> None:
-        (self._folder / path).unlink(missing_ok=True)
-
-
-class Bucket:
-    """A staged set in S3, under s3://bucket/training/data/<name>/; an object is there whole or not at all."""
-
-    def __init__(self, client: Any, bucket: str, name: str) -> None:
-        """Raises StageError for a name that makes an awkward S3 key."""
-        if not _SET_NAME.fullmatch(name):
-            raise StageError(
-                f"{shown(name)} cannot name a staged set: small letters, digits and hyphens, at most 63"
-            )
-        self._client, self._bucket, self._prefix = client, bucket, f"training/data/{name}/"
-        self.place = f"s3://{bucket}/{self._prefix}"
-
-    def sizes(self) -> dict[str, int]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix
-        )
-        return {
-            item["Key"].removeprefix(self._prefix): item["Size"]
-            for page in pages
-            for item in page.get("Contents", ())
-        }
-
-    def read(self, path: str) -> bytes:
-        return self._client.get_object(Bucket=self._bucket, Key=self._prefix + path)["Body"].read()
-
-    def put(self, path: str, content: bytes) -> None:
-        self._client.put_object(Bucket=self._bucket, Key=self._prefix + path, Body=content)
-
-    def remove(self, path: str) -> None:
-        self._client.delete_object(Bucket=self._bucket, Key=self._prefix + path)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from scripts.common.paths import SHIPPED_MODEL
 from scripts.deployment import environments
 from scripts.deployment.environments import ENVIRONMENT
 from scripts.models import promotion
-from scripts.models.promotion import Destination, PromoteError, Promotion
+from scripts.models.promotion import Promotion
+from scripts.models.registry import Destination, PromoteError
 
 REFUSED = 3
 

@@ -17,8 +17,8 @@ from scripts.cli.console import (
 )
 from scripts.deployment import environments
 from scripts.deployment.environments import ENVIRONMENT
-from scripts.models import promotion
-from scripts.models.promotion import Destination, NotPromoted, PromoteError
+from scripts.models import registry
+from scripts.models.registry import Destination, NotPromoted, PromoteError
 from scripts.operations import plan_summary
 from scripts.operations.plan_summary import SIGNS
 
@@ -44,11 +44,11 @@ def rollback(
         file = (
             local_stack().model_file if environment == ENVIRONMENT else environments.model_file(environment)
         )
-        current = promotion.current_model(file)
+        current = registry.current_model(file)
         if current is None:
             raise PromoteError(f"there is no {file.name}, so no model to roll back")
         try:
-            former = promotion.former_model(
+            former = registry.former_model(
                 current, Destination(deployment.bucket, "", file, deployment.client("s3"))
             )
         except NotPromoted as error:
@@ -58,7 +58,7 @@ def rollback(
                 f"{current['name']} came with `scones up` and is the first model here: there is none to return to"
             ) from error
         before = file.read_bytes()
-        promotion.write_model(file, former)
+        registry.write_model(file, former)
         try:
             with steps() as progress:
                 saved = make_plan(environment, progress)

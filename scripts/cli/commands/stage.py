@@ -9,7 +9,7 @@ from rich.table import Table
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.common.paths import WORK
 from scripts.deployment.environments import ENVIRONMENT
-from training_scripts.data import staging
+from training_scripts.data import staging, stores
 from training_scripts.data.download import official_archive
 
 
@@ -54,11 +54,11 @@ def stage(  # noqa: PLR0913, PLR0917 - one for each option
     err.print(f"Next: scones train --data {staged.place} --classes {','.join(chosen)}", markup=False)
 
 
-def _store(to: Path | None, name: str, environment: str) -> staging.Store:
+def _store(to: Path | None, name: str, environment: str) -> stores.Store:
     if to:
-        return staging.Folder(to)
+        return stores.Folder(to)
     deployment = find_deployment(environment)
-    return staging.Bucket(deployment.client("s3"), deployment.bucket, name)
+    return stores.Bucket(deployment.client("s3"), deployment.bucket, name)
 
 
 def _table(staged: staging.Staged) -> Table:

@@ -5,21 +5,18 @@ activities, task tokens and redrives; asking for them is an UnknownOperationExce
 """
 
 import asyncio
-import functools
 import itertools
 import json
 import logging
 import queue
 import re
 import threading
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from scripts.local_aws.core.errors import ServiceError, StatesError
 from scripts.local_aws.core.moto_backends import ACCOUNT, REGION
@@ -29,6 +26,7 @@ from scripts.local_aws.stepfunctions.asl.state_context import PAYLOAD_BYTES, byt
 from scripts.local_aws.stepfunctions.asl.validation import diagnose
 from scripts.local_aws.stepfunctions.executions import CallService, Execution, Runtime
 from scripts.local_aws.stepfunctions.map_runs import MapRun
+from scripts.local_aws.stepfunctions.models import Machine, Origin, Revision, Version
 
 logger = logging.getLogger(__name__)
 
@@ -45,58 +43,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "encryptionConfiguration": {"type": "AWS_OWNED_KEY"},
 }
 EXECUTION_DATA = ("input", "inputDetails", "output", "outputDetails")
-
-
-@dataclass(frozen=True)
-class Revision:
-    """A definition with its role and settings; an execution keeps the one it started with."""
-
-    definition: str
-    role_arn: str
-    settings: dict[str, Any]
-    date: float = field(default_factory=time.time)
-    revision_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-
-    @functools.cached_property
-    def parsed(self) -> dict[str, Any]:
-        """The definition, which nobody changes."""
-        parsed: dict[str, Any] = json.loads(self.definition)
-        return parsed
-
-
-@dataclass(frozen=True)
-class Version:
-    arn: str
-    revision: Revision
-    description: str
-    date: float = field(default_factory=time.time)
-
-
-@dataclass
-class Machine:
-    arn: str
-    name: str
-    kind: str
-    revision: Revision
-    tags: dict[str, str]
-    date: float = field(default_factory=time.time)
-    versions: list[Version] = field(default_factory=list)
-    published: int = 0
-
-
-class Origin(NamedTuple):
-    """What an execution runs, and of how many items of which Map Run it is a child."""
-
-    machine: Machine
-    revision: Revision
-    version_arn: str | None
-    map_run: MapRun | None = None
-    items: int = 0
-
-    @property
-    def caller(self) -> Caller:
-        """Who makes the calls: the machine's role; the children of a Map Run act for the machine that has it."""
-        return Caller("states.amazonaws.com", self.revision.role_arn, self.machine.arn.partition("/")[0])
 
 
 class StepFunctions:

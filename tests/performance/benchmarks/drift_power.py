@@ -25,7 +25,7 @@ from functions.report_drift.judgement import judge
 from scripts.common.paths import SHIPPED_MODEL
 from scripts.workflow.stream import drawn
 from training_scripts.data import readers
-from training_scripts.evaluation.predictions import ask, serving_archive
+from training_scripts.evaluation.serving_client import ask, serving_archive
 
 SIZES = (50, 100, 200, 500, 1000)
 BASELINE = 1000

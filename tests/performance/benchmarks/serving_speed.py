@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from functions.common.picture import encode_png, read_picture
 from training_scripts import artifact
-from training_scripts.evaluation.predictions import serving_archive
+from training_scripts.evaluation.serving_client import serving_archive
 from training_scripts.serve import Model
 from training_scripts.synthetic import generator
 

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from scripts.cli.app import app
-from scripts.models import promotion
-from scripts.models.promotion import Destination, PromoteError
+from scripts.models import promotion, registry
+from scripts.models.registry import Destination, PromoteError
 from scripts.operations.local_stack import LocalStack
 from tests.unit.training_scripts.test_artifact import DESCRIPTION, archive_of, member
 from training_scripts import artifact
@@ -28,7 +28,7 @@ def packed(folder, network=b"network", **change):
 
 
 def publish(archive, s3, tfvars, bucket="pictures"):
-    return promotion.publish(archive, bucket=bucket, image_uri=IMAGE, tfvars=tfvars, s3_client=s3)
+    return registry.publish(archive, bucket=bucket, image_uri=IMAGE, tfvars=tfvars, s3_client=s3)
 
 
 def first_or_next(candidate, destination):
@@ -143,7 +143,7 @@ def test_the_current_model_published_again_keeps_who_it_has_replaced(s3, tmp_pat
     second = packed(tmp_path / "b", b"another", name="second")
 
     assert publish(second, s3, tfvars) == publish(second, s3, tfvars)
-    assert promotion.current_model(tfvars)["former"] == {"first": 0.93}
+    assert registry.current_model(tfvars)["former"] == {"first": 0.93}
 
 
 @pytest.mark.parametrize(
@@ -195,26 +195,26 @@ def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(
     s3, tmp_path, monkeypatch, step, done
 ):
     monkeypatch.setattr(promotion, "_verdict", lambda *_: Verdict())
-    destination = promotion.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = registry.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path / "a", name="first"), destination).after
     second = packed(tmp_path / "b", b"x", name="second", baseline={"count": 843, "confidence": [0.93] * 11})
     with monkeypatch.context() as patched:
         steps = Steps(step, done)
         patched.setattr(s3, "put_object", steps.around(s3.put_object))
-        patched.setattr(promotion, "_write", steps.around(promotion._write))
+        patched.setattr(registry, "_write", steps.around(registry._write))
         with pytest.raises(Cut):
             first_or_next(second, destination)
 
-    current = promotion.current_model(destination.tfvars)
+    current = registry.current_model(destination.tfvars)
     if current == first:
         with pytest.raises(PromoteError, match="was the first model"):
-            promotion.former_model(current, destination)
+            registry.former_model(current, destination)
     else:
-        assert promotion.former_model(current, destination) == first
+        assert registry.former_model(current, destination) == first
     repeated = first_or_next(second, destination).after
-    assert repeated == promotion.current_model(destination.tfvars)
+    assert repeated == registry.current_model(destination.tfvars)
     assert (repeated["name"], repeated["former"]) == ("second", {"first": 0.93})
-    assert promotion.former_model(repeated, destination) == first
+    assert registry.former_model(repeated, destination) == first
 
 
 def test_a_model_that_was_rolled_back_keeps_its_threshold_while_it_still_answers(s3, tmp_path):
@@ -222,9 +222,9 @@ def test_a_model_that_was_rolled_back_keeps_its_threshold_while_it_still_answers
     first = publish(packed(tmp_path / "a", name="first", threshold=0.8), s3, tfvars)["model"]
     publish(packed(tmp_path / "b", b"x", name="second", threshold=0.98), s3, tfvars)
 
-    promotion.write_model(tfvars, first)
+    registry.write_model(tfvars, first)
 
-    assert promotion.current_model(tfvars) == first | {"former": {"second": 0.98}}
+    assert registry.current_model(tfvars) == first | {"former": {"second": 0.98}}
 
 
 def test_no_artifact_is_no_promotion(s3, tmp_path):
@@ -261,7 +261,7 @@ def test_rolling_back_is_reverting_the_file_for_published_artifacts_stay(s3, tmp
 
     tfvars.write_text(before)
 
-    current = promotion.current_model(tfvars)
+    current = registry.current_model(tfvars)
     stored = s3.get_object(Bucket="pictures", Key="models/first/model.tar.gz")["Body"].read()
     assert current["artifact_uri"] == "s3://pictures/models/first/model.tar.gz"
     assert hashlib.sha256(stored).hexdigest() == current["sha256"]
@@ -288,23 +288,23 @@ def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
     record = json.dumps({"replaces": first, "figures": {}})
     s3.put_object(Bucket="pictures", Key="models/next/promotion.json", Body=record)
 
-    assert promotion.former_model(next_model, destination) == first
-    promotion.write_model(destination.tfvars, first)
-    assert promotion.current_model(destination.tfvars) == first
+    assert registry.former_model(next_model, destination) == first
+    registry.write_model(destination.tfvars, first)
+    assert registry.current_model(destination.tfvars) == first
 
 
 def test_a_first_model_an_unrecorded_one_and_one_whose_artifact_is_gone_cannot_be_rolled_back(s3, tmp_path):
     destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path), destination).after
     with pytest.raises(PromoteError, match="was the first model"):
-        promotion.former_model(first, destination)
+        registry.former_model(first, destination)
     with pytest.raises(PromoteError, match=r"no models/other/promotion.json.*revert m.json"):
-        promotion.former_model(first | {"name": "other"}, destination)
+        registry.former_model(first | {"name": "other"}, destination)
 
     s3.put_object(Bucket="pictures", Key="models/next/promotion.json", Body=json.dumps({"replaces": first}))
     s3.delete_object(Bucket="pictures", Key="models/scones-12345678/model.tar.gz")
     with pytest.raises(PromoteError, match="the artifact of scones-12345678"):
-        promotion.former_model(first | {"name": "next"}, destination)
+        registry.former_model(first | {"name": "next"}, destination)
 
 
 def test_a_model_that_accepts_nothing_is_refused_even_as_the_first(s3, tmp_path):
@@ -331,7 +331,7 @@ def test_a_damaged_model_file_is_named_with_what_to_do(tmp_path, content):
     (tmp_path / "m.json").write_text(content)
 
     with pytest.raises(PromoteError, match="revert or remove"):
-        promotion.current_model(tmp_path / "m.json")
+        registry.current_model(tmp_path / "m.json")
 
 
 MODEL = {

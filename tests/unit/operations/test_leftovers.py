@@ -10,7 +10,8 @@ from inhabited_account import NUMBER, REGION, client, tags, there
 
 from scripts.common.progress import silent
 from scripts.operations import leftovers
-from scripts.operations.leftovers import KINDS, Sweep
+from scripts.operations.leftovers import Sweep
+from scripts.operations.resource_kinds import KINDS
 
 
 def test_one_thing_of_every_kind_is_found(account, neighbours):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scripts.policy import rules
-from scripts.policy.reference_plan import KEY_LATER, LATER, filled
+from scripts.policy.plan_json import KEY_LATER, LATER, filled
 
 ALARM = {
     "alarm_name": "scones-dev-errors",

@@ -18,7 +18,7 @@ from training_scripts.synthetic import generator
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make setup-train")
 
 from training_scripts import sweep, train  # noqa: E402 - they import torch
-from training_scripts.data import staging  # noqa: E402 - they import torch
+from training_scripts.data import staging, stores  # noqa: E402 - they import torch
 from training_scripts.serve import Model  # noqa: E402
 from training_scripts.training import augmentation, loop, muon, onnx_export  # noqa: E402 - they import torch
 from training_scripts.training.network import WIDTHS, Network  # noqa: E402
@@ -81,7 +81,7 @@ def test_a_training_by_hand_ends_in_an_artifact_that_the_server_runs(archive, tm
 
 def test_a_staged_set_judges_by_its_own_foreign_pictures(tmp_path):
     source = archive_of_drawings(tmp_path / "pictures.tar.gz", ALL)
-    place = staging.Folder(tmp_path / "staged")
+    place = stores.Folder(tmp_path / "staged")
     classes = ["bicycle", "motorcycle"]
     staging.stage_pictures([source], classes, place, neither=100, progress=lambda *_: None)
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from training_scripts.data import out_of_distribution, readers
 from training_scripts.data.readers import StageError
-from training_scripts.data.staging import Bucket, Folder, stage_pictures
+from training_scripts.data.staging import stage_pictures
+from training_scripts.data.stores import Bucket, Folder
 
 OTHERS = ("apple", "bed", "castle", "dolphin")
 
