@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.common import buckets
+from scripts.common import s3 as buckets
 from scripts.common.progress import Progress, silent
 from scripts.deployment.identity import Account
 

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.common.inference_id import picture_hash
-from scripts.common import buckets
+from scripts.common import s3
 from scripts.common.progress import Progress
 from scripts.workflow import bucket_layout
 from scripts.workflow.bucket_layout import CAPTURES, OWN_PREFIXES, RESULTS, bucket_and_key
@@ -220,7 +220,7 @@ class Forgetting:
             named = [
                 {"Key": each.key, "VersionId": each.version} for each in versions if each.is_latest == latest
             ]
-            buckets.delete(self.s3, self.bucket, named)
+            s3.delete(self.s3, self.bucket, named)
 
     def _mentions(self, hashes: set[str]) -> Mentions:
         """Whether JSON names the picture: by its URI, as an execution's input does, or by one of its hashes."""

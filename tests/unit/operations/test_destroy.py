@@ -12,7 +12,7 @@ from inhabited_account import NUMBER, REGION, client, deploy, sweep_of, there
 from typer.testing import CliRunner
 
 from scripts.cli.app import app
-from scripts.common import buckets
+from scripts.common import s3
 from scripts.common.progress import silent
 from scripts.deployment.identity import Account, Backend, Identity, StateLocked, WrongDeployment, read_state
 from scripts.deployment.terraform import TerraformFailed
@@ -73,7 +73,7 @@ class PlayedTerraform:
         for kind in [*self.kept]:
             self.step(f"terraform destroys {kind}", None)
             if kind == "bucket":
-                buckets.empty(client("s3"), f"scones-dev-{NUMBER}-{REGION}", silent)
+                s3.empty(client("s3"), f"scones-dev-{NUMBER}-{REGION}", silent)
                 client("s3").delete_bucket(Bucket=f"scones-dev-{NUMBER}-{REGION}")
             else:
                 client("dynamodb").delete_table(TableName="scones-dev-ledger")
