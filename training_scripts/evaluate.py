@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from training_scripts import artifact
 from training_scripts.data import dataset
-from training_scripts.data.readers import StageError
+from training_scripts.data.readers import DataSourceError
 from training_scripts.evaluation import calibration
-from training_scripts.evaluation.corruptions import DAMAGES
-from training_scripts.evaluation.predictions import FOREIGN, Answers, truth_of
+from training_scripts.evaluation.corruptions import CORRUPTIONS
+from training_scripts.evaluation.predictions import OUT_OF_DISTRIBUTION, Predictions, truth_of
 from training_scripts.evaluation.serving_client import ServingFailed, ask, serving_archive
 from training_scripts.evaluation.test_set import Pictures, read
 from training_scripts.terminal import cleaned
@@ -50,7 +50,7 @@ def evaluate(
         progress: told how far it is.
 
     Raises:
-        ArtifactError, StageError, ServingFailed.
+        ArtifactError, DataSourceError, ServingFailed.
     """
     with serving_archive(archive) as (port, description):
         pictures = read(source, split, description["classes_of_interest"])
@@ -76,7 +76,7 @@ class _Asker:
     description: dict[str, Any]
     progress: Progress
 
-    def __call__(self, text: str, pixels: Iterable[NDArray[np.uint8]], labels: Sequence[str]) -> Answers:
+    def __call__(self, text: str, pixels: Iterable[NDArray[np.uint8]], labels: Sequence[str]) -> Predictions:
         done = 0
 
         def count() -> None:
@@ -85,10 +85,10 @@ class _Asker:
             self.progress(f"{text}: {done} of {len(labels)}", done / len(labels))
 
         probabilities = ask(self.port, pixels, count)
-        return Answers(self.description, probabilities, truth_of(labels, self.description))
+        return Predictions(self.description, probabilities, truth_of(labels, self.description))
 
 
-def _calibration(answers: Answers) -> dict[str, Any]:
+def _calibration(answers: Predictions) -> dict[str, Any]:
     ours = answers.ours
     curve = calibration.risk_coverage(answers.confidence[ours], answers.right[ours])
     step = max(1, len(curve) // _CURVE_POINTS)
@@ -111,7 +111,7 @@ def _calibration(answers: Answers) -> dict[str, Any]:
     }
 
 
-def _per_class(answers: Answers) -> dict[str, dict[str, calibration.Share]]:
+def _per_class(answers: Predictions) -> dict[str, dict[str, calibration.Share]]:
     """Recall and precision among the pictures of the classes of interest; foreign ones have figures of their own."""
     ours, labels = answers.ours, answers.description["labels"]
     figures = {}
@@ -124,17 +124,17 @@ def _per_class(answers: Answers) -> dict[str, dict[str, calibration.Share]]:
     return figures
 
 
-def _confusion(answers: Answers) -> dict[str, Any]:
+def _confusion(answers: Predictions) -> dict[str, Any]:
     labels = answers.description["labels"]
     rows = {name: labels.index(name) for name in answers.description["classes_of_interest"]}
     counts = {
         name: [int(((answers.truth == number) & (answers.best == best)).sum()) for best in range(len(labels))]
-        for name, number in {**rows, "foreign": FOREIGN}.items()
+        for name, number in {**rows, "foreign": OUT_OF_DISTRIBUTION}.items()
     }
     return {"answers": labels, "truth": counts}
 
 
-def _refused(answers: Answers, kinds: list[str | None]) -> dict[str, calibration.Share]:
+def _refused(answers: Predictions, kinds: list[str | None]) -> dict[str, calibration.Share]:
     groups = np.array([kind or "" for kind in kinds])
     named = {kind: groups == kind for kind in sorted({kind for kind in kinds if kind})}
     return {
@@ -143,12 +143,12 @@ def _refused(answers: Answers, kinds: list[str | None]) -> dict[str, calibration
     }
 
 
-def _robustness(asker: _Asker, pictures: Pictures, undamaged: Answers) -> dict[str, dict[str, Any]]:
+def _robustness(asker: _Asker, pictures: Pictures, undamaged: Predictions) -> dict[str, dict[str, Any]]:
     """Accuracy on damaged pictures of the classes of interest, and what it lost against the undamaged ones."""
     ours = np.flatnonzero(undamaged.ours)
     labels, before = [pictures.labels[i] for i in ours], undamaged.right[ours].mean()
     figures = {}
-    for name, damage in DAMAGES.items():
+    for name, damage in CORRUPTIONS.items():
         answers = asker(f"Damaging by {name}", (damage(pictures.pixels[i], int(i)) for i in ours), labels)
         share = calibration.share(answers.right)
         figures[name] = {"accuracy": share, "lost": round(float(before - answers.right.mean()), 4)}
@@ -218,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         figures = evaluate(arguments.artifact, arguments.source, arguments.split, arguments.drawn)
         if arguments.to:
             write(figures, arguments.to)
-    except (artifact.ArtifactError, StageError, ServingFailed, OSError) as error:
+    except (artifact.ArtifactError, DataSourceError, ServingFailed, OSError) as error:
         print(cleaned(f"evaluation failed: {error}"), file=sys.stderr)
         return 1
     print(cleaned("\n".join(lines(figures))))

@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             cells = (f"{figures[n]['value']} of {figures[n]['count']}" for n in names)
             words = " ".join(f"{name}={value}" for name, value in combination.items())
             table.add_row(words, *cells, f"{time.monotonic() - started:.0f}")
-    except (ValueError, readers.StageError, DataError, TrainingError, OSError) as error:
+    except (ValueError, readers.DataSourceError, DataError, TrainingError, OSError) as error:
         print(cleaned(f"the sweep failed: {error}"), file=sys.stderr)
         return 1
     console.print(table)

@@ -20,7 +20,7 @@ import numpy as np
 
 from training_scripts import artifact
 from training_scripts.data import dataset, readers
-from training_scripts.data.dataset import NEITHER, DataError, Rows
+from training_scripts.data.dataset import NEITHER, DataError, LabelledImages
 from training_scripts.evaluation import calibration
 from training_scripts.terminal import Terminal, cleaned
 from training_scripts.training import operating_point
@@ -52,7 +52,7 @@ def train(
     """Train and calibrate; returns the description (model.json) and the network (model.onnx).
 
     Raises:
-        StageError, DataError: unreadable sources, no pictures, one class only, too few for the folds.
+        DataSourceError, DataError: unreadable sources, no pictures, one class only, too few for the folds.
         TrainingError: the loss is not finite, or the export answers differently.
     """
     material = load(sources, settings)
@@ -69,7 +69,7 @@ def train(
     network.lower_neither(point.shift)
     exported = to_onnx(network, readers.SIDE)
 
-    def judged(rows: Rows) -> dict[str, Any]:
+    def judged(rows: LabelledImages) -> dict[str, Any]:
         probabilities = calibration.softmax(trainer.answers(network, rows), point.temperature)
         return operating_point.figures(probabilities, rows.truth, point.threshold, trainer.labels)
 
@@ -106,12 +106,12 @@ def load(sources: Sources, settings: Settings) -> Material:
     """Read and split everything.
 
     Raises:
-        StageError, DataError: unreadable sources, no pictures, one class only, too few for the folds.
+        DataSourceError, DataError: unreadable sources, no pictures, one class only, too few for the folds.
     """
     ours, outliers, foreign = dataset.split_rows(
         list(readers.read_pictures(sources.data, "train")), settings.interest
     )
-    real = dataset.joined([ours, outliers, _reviewed_rows(sources.reviewed, settings.interest)])
+    real = dataset.concatenate([ours, outliers, _reviewed_rows(sources.reviewed, settings.interest)])
     test, test_foreign = _test_rows(sources.data, settings.interest)
     pretraining, classes = _pretraining_rows(sources.pretraining, settings.interest)
     return Material(
@@ -123,11 +123,11 @@ def load(sources: Sources, settings: Settings) -> Material:
         digest=dataset.digest(*filter(None, (sources.data, sources.pretraining, sources.reviewed))),
         pretraining_digest=dataset.digest(sources.pretraining) if sources.pretraining else "",
         test=test,
-        foreign=dataset.joined([foreign, test_foreign]),
+        foreign=dataset.concatenate([foreign, test_foreign]),
     )
 
 
-def _test_rows(source: Path, interest: list[str]) -> tuple[Rows, Rows]:
+def _test_rows(source: Path, interest: list[str]) -> tuple[LabelledImages, LabelledImages]:
     """The test split's pictures of the classes of interest and of the classes that only judge, where it has any."""
     if not readers.has_split(source, "test"):
         return dataset.rows_of([], []), dataset.rows_of([], [])
@@ -135,10 +135,10 @@ def _test_rows(source: Path, interest: list[str]) -> tuple[Rows, Rows]:
     test, outliers, foreign = dataset.split_rows(pictures, interest)
     # what a staged set calls "neither" there is of classes that its training split lacks
     staged = any(picture.label == NEITHER for picture in pictures)
-    return test, dataset.joined([outliers, foreign]) if staged else foreign
+    return test, dataset.concatenate([outliers, foreign]) if staged else foreign
 
 
-def _pretraining_rows(source: Path | None, interest: list[str]) -> tuple[Rows, int]:
+def _pretraining_rows(source: Path | None, interest: list[str]) -> tuple[LabelledImages, int]:
     """All pictures of other classes, numbered by class: a class of interest is none of "neither"."""
     if source is None:
         return dataset.rows_of([], []), 0
@@ -147,7 +147,7 @@ def _pretraining_rows(source: Path | None, interest: list[str]) -> tuple[Rows, i
     return dataset.rows_of(pictures, [names.index(p.label) for p in pictures]), len(names)
 
 
-def _reviewed_rows(source: Path | None, interest: list[str]) -> Rows:
+def _reviewed_rows(source: Path | None, interest: list[str]) -> LabelledImages:
     """What people say the doubtful pictures of a running workflow are: classes of interest, or "neither".
 
     Raises:
@@ -204,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         artifact.write(folder, description, network)
         # a job's folder is packed by SageMaker itself
         packed = folder if in_job else artifact.pack(folder)
-    except (readers.StageError, DataError, TrainingError, artifact.ArtifactError, OSError) as error:
+    except (readers.DataSourceError, DataError, TrainingError, artifact.ArtifactError, OSError) as error:
         print(cleaned(f"training failed: {error}"), file=sys.stderr)
         if in_job and FAILURE_FILE.parent.is_dir():
             FAILURE_FILE.write_text(str(error))

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from functions.common.shown import shown
 from scripts.common.s3 import NoSuchObject
 from scripts.deployment import terraform
-from scripts.deployment.environments import ENVIRONMENT, PlanError
+from scripts.deployment.environments import LOCAL, PlanError
 from scripts.deployment.identity import StateLocked, StateUnreadable, WrongDeployment
 from scripts.deployment.outputs import Deployment, NotDeployed
 from scripts.deployment.packages import PackagingError
@@ -44,7 +44,7 @@ from scripts.workflow.demo_pictures import NoPictures
 from scripts.workflow.forget import ForgetFailed
 from scripts.workflow.ledger import RetentionUnknown
 from training_scripts.artifact import ArtifactError
-from training_scripts.data.readers import StageError
+from training_scripts.data.readers import DataSourceError
 from training_scripts.evaluation.serving_client import ServingFailed
 from training_scripts.terminal import Terminal, cleaned, one_line
 
@@ -83,7 +83,7 @@ EXPECTED_ERRORS = (
     LabelsWouldBeLost,
     LabelsError,
     PromoteError,
-    StageError,
+    DataSourceError,
     ClientError,
     BotoCoreError,
     OSError,
@@ -172,19 +172,19 @@ def find_deployment(environment: str) -> Deployment:
 
     Raises NotDeployed, WrongDeployment, StateUnreadable; PlanError for an environment that is not configured here.
     """
-    if environment == ENVIRONMENT:
+    if environment == LOCAL:
         return local_stack().deployment()
     return plan.identify(environment).deployment()
 
 
 def terraform_of(environment: str) -> Callable[..., tuple[int, str]]:
     """Runs Terraform on an environment, as `terraform.run` does."""
-    return local_stack().terraform if environment == ENVIRONMENT else terraform.run
+    return local_stack().terraform if environment == LOCAL else terraform.run
 
 
 def make_plan(environment: str, progress: Steps) -> SavedPlan:
     """A plan of an environment as it is configured here. Raises NotDeployed, PlanError, TerraformFailed."""
-    if environment == ENVIRONMENT:
+    if environment == LOCAL:
         return plan.on_this_machine(local_stack(), progress)
     return plan.on_aws(environment, progress)
 
@@ -192,7 +192,7 @@ def make_plan(environment: str, progress: Steps) -> SavedPlan:
 def apply_plan(environment: str, saved: SavedPlan, progress: Steps) -> None:
     """Applies exactly what was planned. Raises TerraformFailed."""
     progress("Applying", None)
-    if environment == ENVIRONMENT:
+    if environment == LOCAL:
         local_stack().apply(progress, saved.path)
     else:
         terraform.run("apply", "-no-color", str(saved.path), on_line=ActionCounter(progress).see)

@@ -3,6 +3,6 @@
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULE = ROOT / "terraform"
+TERRAFORM = ROOT / "terraform"
 WORK = ROOT / ".scones"
 SHIPPED_MODEL = ROOT / "training_scripts" / "model" / "model.tar.gz"

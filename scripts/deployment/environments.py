@@ -13,14 +13,14 @@ from pathlib import Path
 from botocore.exceptions import NoCredentialsError
 
 from scripts.common import paths
-from scripts.common.paths import MODULE
+from scripts.common.paths import TERRAFORM
 from scripts.common.progress import Progress
 from scripts.deployment import identity
 from scripts.deployment import terraform as terraform_cli
 from scripts.deployment.identity import Settings, StateUnreadable
 from scripts.deployment.terraform import TerraformFailed
 
-ENVIRONMENTS = MODULE / "environments"
+ENVIRONMENTS = TERRAFORM / "environments"
 # A plan changes nothing, so it needs no lock: applying one that has become stale is refused by Terraform itself.
 OPTIONS = ("-input=false", "-no-color", "-lock=false")
 SETTINGS = ("project", "environment", "region", "model", "endpoint", "subscribers", "protect_data")
@@ -28,7 +28,7 @@ NO_CREDENTIALS = re.compile(
     r"No valid credential sources found|failed to refresh cached credentials|locate credentials"
 )
 
-ENVIRONMENT = "local"
+LOCAL = "local"
 
 
 class PlanError(Exception):
@@ -54,7 +54,7 @@ def settings(environment: str) -> Settings:
     wanted = ", ".join(f"{name} = var.{name}" for name in SETTINGS)
     # The variables alone, because the rest of the module needs the provider, and that takes seconds.
     with tempfile.TemporaryDirectory() as folder:
-        for path in (MODULE / "variables.tf", *MODULE.glob("*.tfvars*")):
+        for path in (TERRAFORM / "variables.tf", *TERRAFORM.glob("*.tfvars*")):
             shutil.copy(path, folder)
         # The functions need not be packaged for this; that they are not is said, and no hindrance.
         _, text = terraform_cli.run(
@@ -86,7 +86,7 @@ def initialise(environment: str, progress: Progress) -> None:
 
 def chosen(environment: str) -> dict[str, str]:
     """The variables that this shell chooses for an environment on AWS; the stack on this machine is always the same."""
-    if environment == ENVIRONMENT:
+    if environment == LOCAL:
         return {}
     return {name: value for name, value in os.environ.items() if name.startswith("TF_VAR_")}
 

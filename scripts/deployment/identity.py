@@ -18,7 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from scripts.common.paths import MODULE
+from scripts.common.paths import TERRAFORM
 from scripts.deployment.outputs import Deployment, NotDeployed
 from scripts.deployment.terraform import TerraformFailed
 
@@ -226,7 +226,7 @@ def read_state(backend: Backend, terraform: Terraform) -> State | None:
 
 def initialised_for(variables: Mapping[str, str]) -> dict[str, Any] | None:
     """The backend that terraform/ is initialised for; None where it is not initialised."""
-    file = MODULE / (variables.get("TF_DATA_DIR") or ".terraform") / "terraform.tfstate"
+    file = TERRAFORM / (variables.get("TF_DATA_DIR") or ".terraform") / "terraform.tfstate"
     return json.loads(file.read_text(encoding="utf-8"))["backend"]["config"] if file.exists() else None
 
 
@@ -236,7 +236,7 @@ def init_command(environment: str, option: str = "") -> str:
 
 
 def _backend(environment: str, variables: Mapping[str, str]) -> Backend:
-    file = MODULE / "environments" / f"{environment}.s3.tfbackend"
+    file = TERRAFORM / "environments" / f"{environment}.s3.tfbackend"
     wanted = {
         name: json.loads(value) for name, value in BACKEND_LINE.findall(file.read_text(encoding="utf-8"))
     }

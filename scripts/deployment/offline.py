@@ -80,7 +80,7 @@ def plan_time_aws(account: str) -> Iterator[str]:
 @contextmanager
 def offline(
     work: Path,
-    source: Path = paths.MODULE,
+    source: Path = paths.TERRAFORM,
     account: str = ACCOUNT,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[OfflineModule]:

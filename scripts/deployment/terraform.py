@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from functions.common.shown import shown
-from scripts.common.paths import MODULE, WORK
+from scripts.common.paths import TERRAFORM, WORK
 
 MINIMUM = (1, 10)
 PROVIDER = Path("registry.terraform.io/hashicorp/aws")
@@ -135,7 +135,7 @@ def run(
     extra_environment: dict[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
     accept: tuple[int, ...] = (0,),
-    module: Path = MODULE,
+    module: Path = TERRAFORM,
     given: str = "",
 ) -> tuple[int, str]:
     """Runs `terraform ARGUMENTS` in the root module, with `given` on its standard input; returns (exit code, output).

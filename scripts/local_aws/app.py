@@ -31,7 +31,7 @@ from scripts.local_aws.events.schedules import PATH as SCHEDULES_PATH
 from scripts.local_aws.events.schedules import Schedules
 from scripts.local_aws.events.service import EventBridge
 from scripts.local_aws.iam import authorization
-from scripts.local_aws.iam.authorization import Authorisation
+from scripts.local_aws.iam.authorization import Authorization
 from scripts.local_aws.lambda_.service import LambdaService
 from scripts.local_aws.moto_patches import registry
 from scripts.local_aws.sagemaker.endpoints import Hosting
@@ -64,18 +64,18 @@ class LocalAws:
         self._locks: dict[str, threading.RLock] = defaultdict(threading.RLock)
         self.background = Background(workers=16, wait_scale=wait_scale)
         self.faults = Faults()
-        self.authorisation = Authorisation()
+        self.authorization = Authorization()
         self.metrics = Metrics()
         self.functions = LambdaService(
-            state_dir, self.background, self.faults, self.authorisation, self.metrics
+            state_dir, self.background, self.faults, self.authorization, self.metrics
         )
-        self.hosting = Hosting(state_dir, images, self.faults, self.authorisation, self.metrics)
+        self.hosting = Hosting(state_dir, images, self.faults, self.authorization, self.metrics)
         self.sagemaker = SageMaker(self.hosting, wait_scale)
-        self.training = Training(state_dir, images, self.sagemaker.add_tags, self.authorisation, wait_scale)
+        self.training = Training(state_dir, images, self.sagemaker.add_tags, self.authorization, wait_scale)
         self.notifications = Notifications(
             state_dir / "outbox.jsonl", self.background, self.functions, self.metrics
         )
-        self.integrations = Integrations(self.moto, self.functions, self.faults, self.authorisation)
+        self.integrations = Integrations(self.moto, self.functions, self.faults, self.authorization)
         call_service = self.integrations.call_service
         self.functions.call_service = call_service
         self.events = EventBridge(self.background, self.functions, call_service)
@@ -88,7 +88,7 @@ class LocalAws:
             call_service,
             self._publish_execution,
             self.integrations.s3,
-            self.authorisation,
+            self.authorization,
             wait_scale=wait_scale,
         )
         self.integrations.step_functions = self.step_functions
@@ -157,7 +157,7 @@ class LocalAws:
     def _own_answer(self, request: Request) -> Answer | None:
         if request.path.startswith("/_local/"):
             return self._local(request)
-        self.authorisation.check_request(request)
+        self.authorization.check_request(request)
         if request.service == "states":
             with self.faults.during_request(request):
                 return json_answer(self.step_functions.handle(request.action, request.json()))
@@ -179,7 +179,7 @@ class LocalAws:
         if path.startswith(SCHEDULES_PATH):
             return self.schedules.answer(request)
         if path == authorization.PATH:
-            return self.authorisation.answer()
+            return self.authorization.answer()
         if path == "/_local/health":
             return json_answer({"status": "ok", "pid": os.getpid(), "pending": self.background.pending()})
         if path == "/_local/outbox":

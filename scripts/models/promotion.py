@@ -25,7 +25,7 @@ from scripts.models.registry import (
 from training_scripts import artifact
 from training_scripts.evaluation import gate, test_set
 from training_scripts.evaluation.gate import Verdict
-from training_scripts.evaluation.predictions import Answers, truth_of
+from training_scripts.evaluation.predictions import Predictions, truth_of
 from training_scripts.evaluation.serving_client import ask, serving_archive
 from training_scripts.evaluation.test_set import Pictures
 
@@ -58,14 +58,14 @@ def promote(
 
     A first model is adopted without a comparison. Verdict and figures are kept beside the artifact as
     promotion.json before Terraform is told of the model, so that one cut off anywhere can be repeated and rolled
-    back. Rolling back is writing `former_model` to the file `destination.tfvars`, or reverting it.
+    back. Rolling back is writing `previous_model` to the file `destination.tfvars`, or reverting it.
 
     Args:
         frozen: an archive or staged folder whose test split decides; needed if there is a current model.
         new_classes: the classes of interest may differ; only those that both models know are compared.
 
     Raises:
-        ArtifactError, StageError, ServingFailed: the candidate or the frozen set cannot be used.
+        ArtifactError, DataSourceError, ServingFailed: the candidate or the frozen set cannot be used.
         PromoteError: no frozen set, other classes, or the current model is not what its file says.
         botocore.exceptions.ClientError: the bucket cannot be read or written.
     """
@@ -110,7 +110,7 @@ class _Contest:
     frozen: Path | None
     progress: Progress
 
-    def answers(self, archive: Path, pictures: Pictures, whose: str) -> Answers:
+    def answers(self, archive: Path, pictures: Pictures, whose: str) -> Predictions:
         done = 0
 
         def count() -> None:
@@ -120,7 +120,7 @@ class _Contest:
 
         with serving_archive(archive) as (port, description):
             probabilities = ask(port, pictures.pixels, count)
-        return Answers(description, probabilities, truth_of(pictures.labels, description))
+        return Predictions(description, probabilities, truth_of(pictures.labels, description))
 
 
 def _verdict(contest: _Contest, destination: Destination, folder: Path, new_classes: bool) -> Verdict:

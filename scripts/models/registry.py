@@ -56,7 +56,7 @@ def current_model(tfvars: Path) -> dict[str, Any] | None:
         ) from error
 
 
-def former_model(current: dict[str, Any], destination: Destination) -> dict[str, Any]:
+def previous_model(current: dict[str, Any], destination: Destination) -> dict[str, Any]:
     """The Terraform variable `model` that the current one has replaced, by the record of its promotion.
 
     Raises:

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from scripts.common.progress import Progress
 from scripts.deployment import environments, identity, terraform
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.deployment.identity import Identity, Settings, State, Terraform, WrongDeployment
 from scripts.operations import plan as plans
 from scripts.operations.leftovers import Sweep, Swept
@@ -70,7 +70,7 @@ def target(environment: str, stack: LocalStack, progress: Progress) -> Target:
 
     Raises NotDeployed, PlanError, TerraformFailed, WrongDeployment, StateUnreadable.
     """
-    here = environment == ENVIRONMENT
+    here = environment == LOCAL
     files = stack.var_files() if here else environments.var_files(environment)
     if not here:
         environments.initialise(environment, progress)

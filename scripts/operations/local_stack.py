@@ -22,7 +22,7 @@ from scripts.common.paths import SHIPPED_MODEL
 from scripts.common.progress import Progress, silent
 from scripts.deployment import outputs, packages, serving_image
 from scripts.deployment import terraform as terraform_cli
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.deployment.outputs import Deployment, NotDeployed
 from scripts.models import registry
 
@@ -253,20 +253,20 @@ class LocalStack:
 
     def var_files(self) -> list[str]:
         """The -var-file options: the environment's own, and the published model's where there is one."""
-        files = [paths.MODULE / "environments" / f"{ENVIRONMENT}.tfvars"]
+        files = [paths.TERRAFORM / "environments" / f"{LOCAL}.tfvars"]
         if self.model_file.exists():
             files.append(self.model_file)
         return [f"-var-file={path}" for path in files]
 
     @property
     def model_file(self) -> Path:
-        return self.folder / f"{ENVIRONMENT}.model.tfvars.json"
+        return self.folder / f"{LOCAL}.model.tfvars.json"
 
     def init(self) -> None:
         """Creates the bucket for Terraform's state, in this very AWS, and initialises Terraform with it."""
         bare = Deployment({"region": self.variables["AWS_REGION"]}, self.variables)
         bare.client("s3").create_bucket(Bucket=STATE_BUCKET)
-        backend = paths.MODULE / "environments" / f"{ENVIRONMENT}.s3.tfbackend"
+        backend = paths.TERRAFORM / "environments" / f"{LOCAL}.s3.tfbackend"
         self.terraform("init", f"-backend-config={backend}", "-lockfile=readonly", "-no-color")
 
     def apply(self, progress: Progress = silent, plan: Path | None = None) -> Deployment:

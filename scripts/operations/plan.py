@@ -14,7 +14,7 @@ from scripts.common.progress import Progress
 from scripts.deployment import identity
 from scripts.deployment import terraform as terraform_cli
 from scripts.deployment.environments import (
-    ENVIRONMENT,
+    LOCAL,
     OPTIONS,
     chosen,
     explained,
@@ -59,7 +59,7 @@ def on_aws(environment: str, progress: Progress) -> SavedPlan:
 def on_this_machine(stack: LocalStack, progress: Progress) -> SavedPlan:
     """Plans the running stack. Raises NotDeployed, TerraformFailed."""
     progress("Planning the stack on this machine", None)
-    path = plan_path(ENVIRONMENT)
+    path = plan_path(LOCAL)
     stack.terraform("plan", *OPTIONS, f"-out={path}", *stack.var_files())
     return _read(path, "the stack on this machine", stack.terraform)
 

@@ -22,7 +22,7 @@ from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_cla
 from detect_secrets.core.scan import scan_file
 from detect_secrets.settings import transient_settings
 
-from scripts.common.paths import MODULE, ROOT
+from scripts.common.paths import ROOT, TERRAFORM
 from scripts.deployment.offline import OfflineModule, offline
 from scripts.deployment.terraform import TerraformFailed
 from scripts.policy import inventory, permissions_page, plan_json, reference_plan, rules, third_party
@@ -102,7 +102,7 @@ def _judged_file(gate: str, path: Path) -> Verdict:
 
 
 def formatting() -> tuple[int, str, list[str]]:
-    done = _run("terraform", "fmt", "-check", "-recursive", str(MODULE))
+    done = _run("terraform", "fmt", "-check", "-recursive", str(TERRAFORM))
     return _count("terraform/**/*.tf*"), "files", [f"{path}: run make format" for path in done.stdout.split()]
 
 
@@ -173,7 +173,7 @@ def _excused(path: str, kind: str, excuse: tuple[str, str]) -> bool:
     return fnmatch.fnmatch(path, excuse[0]) and fnmatch.fnmatch(kind, excuse[1])
 
 
-def state(folder: Path = MODULE) -> tuple[int, str, list[str]]:
+def state(folder: Path = TERRAFORM) -> tuple[int, str, list[str]]:
     """Terraform's state, which knows everything, is encrypted and locked wherever it is kept."""
     backends = sorted(folder.glob("environments/*.tfbackend"))
     findings = [

@@ -17,7 +17,7 @@ from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from scripts.common.paths import MODULE, ROOT
+from scripts.common.paths import ROOT, TERRAFORM
 from scripts.deployment.offline import OfflineModule, offline
 from scripts.deployment.terraform import TerraformFailed
 from scripts.policy import gates as policy_gates
@@ -76,7 +76,7 @@ def run(work: Path, only: str, sample: int | None, every_gate: bool, progress: P
         path = work / "plan.json"
         path.write_text(json.dumps(plan), encoding="utf-8")
         record = _Record(work / f"outcomes-{'every' if every_gate else 'first'}.jsonl", _fingerprint(path))
-        chosen: list[Weakening | SourceWeakening] = [*of_plan(plan), *of_source(MODULE)]
+        chosen: list[Weakening | SourceWeakening] = [*of_plan(plan), *of_source(TERRAFORM)]
         chosen = [it for it in chosen if only.lower() in str(it).lower()]
         if sample is not None and sample < len(chosen):
             chosen = random.Random(record.fingerprint).sample(chosen, sample)  # noqa: S311 - no secret is drawn
@@ -162,7 +162,7 @@ def _in_source(module: OfflineModule, weakening: SourceWeakening) -> Outcome:
     try:
         return Outcome(str(weakening), weakening.kind, _noticed(module, weakening))
     finally:
-        shutil.copy(MODULE / weakening.file, module.folder / weakening.file)
+        shutil.copy(TERRAFORM / weakening.file, module.folder / weakening.file)
 
 
 def _noticed(module: OfflineModule, weakening: SourceWeakening) -> dict[str, list[str]]:
@@ -184,7 +184,7 @@ def _noticed(module: OfflineModule, weakening: SourceWeakening) -> dict[str, lis
 
 def _native_tests(module: OfflineModule, weakening: SourceWeakening) -> list[str]:
     """Runs only those tests that expect this variable to be refused: a laxer validation fails no other."""
-    text = (MODULE / weakening.file).read_text(encoding="utf-8").splitlines()
+    text = (TERRAFORM / weakening.file).read_text(encoding="utf-8").splitlines()
     variable = next(
         (
             found[1]
@@ -194,7 +194,7 @@ def _native_tests(module: OfflineModule, weakening: SourceWeakening) -> list[str
         "",
     )
     folder = module.folder / "tests"
-    for path in (MODULE / "tests").glob("*.hcl"):
+    for path in (TERRAFORM / "tests").glob("*.hcl"):
         head, *runs = re.split(r"(?m)^(?=run \")", path.read_text(encoding="utf-8"))
         wanted = [it for it in runs if re.search(rf"expect_failures = [^\]]*\bvar[.]{variable}\b", it)]
         (folder / path.name).write_text("".join([head, *wanted]), encoding="utf-8")
@@ -202,7 +202,7 @@ def _native_tests(module: OfflineModule, weakening: SourceWeakening) -> list[str
         count, _, failed = policy_gates.native_tests(module)
         return failed if count else []
     finally:
-        shutil.copytree(MODULE / "tests", folder, dirs_exist_ok=True)
+        shutil.copytree(TERRAFORM / "tests", folder, dirs_exist_ok=True)
 
 
 class _Record:
@@ -228,7 +228,7 @@ class _Record:
 def _fingerprint(plan: Path) -> str:
     digest = hashlib.sha256(plan.read_bytes())
     files = [path for pattern in JUDGES for path in ROOT.glob(pattern)]
-    files += [*FEATURES.glob("*.feature"), *MODULE.glob("tests/*.hcl"), *MODULE.rglob("*.tf")]
+    files += [*FEATURES.glob("*.feature"), *TERRAFORM.glob("tests/*.hcl"), *TERRAFORM.rglob("*.tf")]
     for path in sorted(files):
         digest.update(path.read_bytes())
     return digest.hexdigest()

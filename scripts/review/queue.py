@@ -20,7 +20,7 @@ from functions.common.inference_id import picture_hash
 from functions.common.shown import shown
 from functions.common.times import ledger_time
 from scripts.deployment.outputs import Deployment
-from scripts.workflow.bucket_layout import MANIFEST, PREFIX, SUFFIX, bucket_and_key
+from scripts.workflow.bucket_layout import REVIEW_MANIFEST, REVIEWED, SUFFIX, bucket_and_key
 from scripts.workflow.ledger import UNKNOWN_VERSION, UNUSABLE, Ledger, Row, Selection, retention
 
 LEASE = timedelta(minutes=5)
@@ -239,7 +239,7 @@ class Reviews:
     def _place(self, item: Item, label: str) -> None:
         """Put the picture to the others of its class, and to no other class."""
         for other in self.labels:
-            for key in _keys(self._s3, self._bucket, f"{PREFIX}/{other}/{item.identity}"):
+            for key in _keys(self._s3, self._bucket, f"{REVIEWED}/{other}/{item.identity}"):
                 if other != label:
                     self._s3.delete_object(Bucket=self._bucket, Key=key)
         if label != UNUSABLE:
@@ -254,7 +254,7 @@ def _doubt(item: Item) -> tuple[bool, float, str]:
 def _place_of(item: Item, label: str) -> str:
     suffix = PurePosixPath(item.row["picture"]).suffix.lower()
     known = suffix if SUFFIX.fullmatch(suffix) else ""
-    return f"{PREFIX}/{label}/{item.identity}{known}"
+    return f"{REVIEWED}/{label}/{item.identity}{known}"
 
 
 def _keys(s3: Any, bucket: str, prefix: str) -> Iterator[str]:
@@ -276,7 +276,7 @@ def write_manifest(deployment: Deployment) -> int:
     s3, labels = deployment.client("s3"), deployment.labels
     lines = []
     for number, label in enumerate(labels):
-        for each in _objects(s3, deployment.bucket, f"{PREFIX}/{label}/"):
+        for each in _objects(s3, deployment.bucket, f"{REVIEWED}/{label}/"):
             described = {
                 "class-name": label,
                 "confidence": 1,
@@ -288,7 +288,7 @@ def write_manifest(deployment: Deployment) -> int:
             source = f"s3://{deployment.bucket}/{each['Key']}"
             lines.append(json.dumps({"source-ref": source, "class": number, "class-metadata": described}))
     s3.put_object(
-        Bucket=deployment.bucket, Key=MANIFEST, Body="".join(f"{line}\n" for line in lines).encode()
+        Bucket=deployment.bucket, Key=REVIEW_MANIFEST, Body="".join(f"{line}\n" for line in lines).encode()
     )
     return len(lines)
 
@@ -302,17 +302,17 @@ def freeze(deployment: Deployment) -> str:
         NothingReviewed: nothing is there.
     """
     s3, bucket = deployment.client("s3"), deployment.bucket
-    found = [each for label in deployment.labels for each in _objects(s3, bucket, f"{PREFIX}/{label}/")]
+    found = [each for label in deployment.labels for each in _objects(s3, bucket, f"{REVIEWED}/{label}/")]
     if not found:
         raise NothingReviewed(
-            f"No reviewed pictures lie in s3://{bucket}/{PREFIX}/: label some by scones review."
+            f"No reviewed pictures lie in s3://{bucket}/{REVIEWED}/: label some by scones review."
         )
     names = "".join(f"{each['Key']} {each['ETag']}\n" for each in found)
     place = f"training/data/reviewed-{hashlib.sha256(names.encode()).hexdigest()[:16]}/"
     there = set(_keys(s3, bucket, place))
 
     def copy(key: str) -> None:
-        target = f"{place}train/{key.removeprefix(f'{PREFIX}/')}"
+        target = f"{place}train/{key.removeprefix(f'{REVIEWED}/')}"
         if target not in there:
             s3.copy_object(Bucket=bucket, Key=target, CopySource={"Bucket": bucket, "Key": key})
 

@@ -9,8 +9,8 @@ SUBMITTED = "submitted"
 CAPTURES, RESULTS = "capture/", "results/"
 OWN_PREFIXES = (CAPTURES, RESULTS, "models/", "reviewed/", "training/")
 
-PREFIX = "reviewed"
-MANIFEST = f"{PREFIX}/manifest.jsonl"
+REVIEWED = "reviewed"
+REVIEW_MANIFEST = f"{REVIEWED}/manifest.jsonl"
 SUFFIX = re.compile(r"[.][a-z0-9]{1,5}")
 
 

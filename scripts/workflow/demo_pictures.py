@@ -62,7 +62,7 @@ def from_folder(folder: Path) -> list[Sample]:
 def from_archive(archive: Path, folder: Path) -> list[Sample]:
     """The test rows of the two classes from a CIFAR-100 archive, and one file that was cut short.
 
-    Raises NoPictures, and training_scripts.data.readers.StageError for an archive that is none.
+    Raises NoPictures, and training_scripts.data.readers.DataSourceError for an archive that is none.
     """
     samples = []
     for picture in readers.read_pictures(archive, "test"):

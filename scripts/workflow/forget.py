@@ -22,10 +22,10 @@ from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import UNKNOWN_VERSION, Row
 
 # Reviewed pictures, and what was frozen of them for a training job, are copies under the picture's hash.
-COPIES = (f"{bucket_layout.PREFIX}/", "training/data/")
+COPIES = (f"{bucket_layout.REVIEWED}/", "training/data/")
 # All else that the deployment keeps there, or under its other prefixes, is no picture: models, manifests, archives.
 COPY = re.compile(
-    rf"({bucket_layout.PREFIX}|training/data/[^/]+)/.+/([0-9a-f]{{40}}({bucket_layout.SUFFIX.pattern})?|[^/]+[.](jpe?g|png|webp))",
+    rf"({bucket_layout.REVIEWED}|training/data/[^/]+)/.+/([0-9a-f]{{40}}({bucket_layout.SUFFIX.pattern})?|[^/]+[.](jpe?g|png|webp))",
     re.IGNORECASE | re.DOTALL,
 )
 READ_AT_ONCE = 8
@@ -144,7 +144,7 @@ class Forgetting:
                 captures = [each for each in self._versions(CAPTURES) if _hour(each) >= since]
                 files += self._search("captured data", captures, hashes, hashes, progress)
             listed = [each for each in self._versions(RESULTS) if not since or each.modified >= since]
-            listed += self._versions(bucket_layout.MANIFEST)
+            listed += self._versions(bucket_layout.REVIEW_MANIFEST)
             files += self._search("files", listed, {_longest_word(self.key), *hashes}, hashes, progress)
         return replace(found, copies=copies, files=files)
 

@@ -12,7 +12,7 @@ from tests.functional.conftest import SHIPPED
 from training_scripts import artifact, evaluate
 from training_scripts.data import staging, stores
 from training_scripts.evaluation import serving_client, test_set
-from training_scripts.evaluation.predictions import FOREIGN, Answers
+from training_scripts.evaluation.predictions import OUT_OF_DISTRIBUTION, Predictions
 from training_scripts.evaluation.serving_client import ServingFailed
 
 
@@ -73,7 +73,9 @@ def test_precision_and_recall_by_hand():
         "threshold": 0.5,
     }
     best = np.array([0, 0, 1, 2, 1, 1, 0])
-    answers = Answers(description, np.eye(3)[best] * 0.9, np.array([0, 0, 0, 0, 1, 1, FOREIGN]))
+    answers = Predictions(
+        description, np.eye(3)[best] * 0.9, np.array([0, 0, 0, 0, 1, 1, OUT_OF_DISTRIBUTION])
+    )
 
     classes = evaluate._per_class(answers)
 

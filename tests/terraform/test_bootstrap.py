@@ -98,7 +98,7 @@ CHARACTERS = 6144  # the most a managed policy holds, white space not counted
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OfflineModule]:
-    with offline(tmp_path_factory.mktemp("bootstrap"), paths.MODULE / "bootstrap") as copy:
+    with offline(tmp_path_factory.mktemp("bootstrap"), paths.TERRAFORM / "bootstrap") as copy:
         yield copy
 
 
@@ -141,12 +141,12 @@ def test_the_bucket_for_states_is_versioned_encrypted_private_and_kept(plan: dic
     assert encryption["apply_server_side_encryption_by_default"][0]["sse_algorithm"] == "aws:kms"
     access = plan["aws_s3_bucket_public_access_block.state"]
     assert all(access[name] for name in access if name.startswith(("block_", "ignore_", "restrict_")))
-    source = (paths.MODULE / "bootstrap" / "state.tf").read_text(encoding="utf-8")
+    source = (paths.TERRAFORM / "bootstrap" / "state.tf").read_text(encoding="utf-8")
     assert "prevent_destroy = true" in source
 
 
 def test_every_environment_keeps_its_state_there_with_a_native_lock() -> None:
-    for path in (paths.MODULE / "environments").glob("*.s3.tfbackend"):
+    for path in (paths.TERRAFORM / "environments").glob("*.s3.tfbackend"):
         text = path.read_text(encoding="utf-8")
         assert "use_lockfile" in text
         assert path.stem == "local.s3" or 'bucket       = "scones-state-' in text

@@ -7,7 +7,7 @@ from scripts.common import paths
 
 
 def test_lock_file_holds_hashes_for_every_platform() -> None:
-    lock = (paths.MODULE / ".terraform.lock.hcl").read_text(encoding="utf-8")
+    lock = (paths.TERRAFORM / ".terraform.lock.hcl").read_text(encoding="utf-8")
     assert lock.count('"zh:') >= 10, (
         "run: terraform providers lock -platform=linux_amd64 -platform=darwin_arm64 ..."
     )

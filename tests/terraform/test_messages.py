@@ -178,7 +178,7 @@ EXAMPLES = [
 
 def validations() -> Counter[str]:
     """How many validations each variable has."""
-    text = (paths.MODULE / "variables.tf").read_text(encoding="utf-8")
+    text = (paths.TERRAFORM / "variables.tf").read_text(encoding="utf-8")
     blocks = re.split(r'^variable "', text, flags=re.MULTILINE)[1:]
     counts = {
         block.split('"')[0]: len(re.findall(r"^  validation \{", block, re.MULTILINE)) for block in blocks

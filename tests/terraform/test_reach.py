@@ -102,7 +102,7 @@ def of_type(plan: Plan, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def bootstraps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Plan]:
     """What the bootstrap makes for each project, by the real provider's plan."""
     plans = {}
-    with offline(tmp_path_factory.mktemp("reach"), paths.MODULE / "bootstrap") as module:
+    with offline(tmp_path_factory.mktemp("reach"), paths.TERRAFORM / "bootstrap") as module:
         for project, names in PROJECTS.items():
             variables = {"github_repository": "o/r", "project": project, "environments": json.dumps(names)}
             given = [f"-var={name}={value}" for name, value in variables.items()]

@@ -30,7 +30,7 @@ class DataError(Exception):
 
 
 @dataclass(frozen=True)
-class Rows:
+class LabelledImages:
     """Pictures uint8 [N, S, S, 3], class numbers [N], or AMBIGUOUS."""
 
     pixels: NDArray[np.uint8]
@@ -39,21 +39,21 @@ class Rows:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def only(self, chosen: NDArray[np.bool_]) -> "Rows":
-        return Rows(self.pixels[chosen], self.truth[chosen])
+    def only(self, chosen: NDArray[np.bool_]) -> "LabelledImages":
+        return LabelledImages(self.pixels[chosen], self.truth[chosen])
 
 
-def rows_of(pictures: Sequence[readers.LabelledPicture], truth: Sequence[int]) -> Rows:
+def rows_of(pictures: Sequence[readers.LabelledPicture], truth: Sequence[int]) -> LabelledImages:
     pixels = (
         np.stack([p.pixels for p in pictures])
         if pictures
         else np.zeros((0, readers.SIDE, readers.SIDE, 3), np.uint8)
     )
-    return Rows(pixels, np.asarray(truth, np.int64))
+    return LabelledImages(pixels, np.asarray(truth, np.int64))
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
-    return Rows(np.concatenate([p.pixels for p in parts]), np.concatenate([p.truth for p in parts]))
+def concatenate(parts: Sequence[LabelledImages]) -> LabelledImages:
+    return LabelledImages(np.concatenate([p.pixels for p in parts]), np.concatenate([p.truth for p in parts]))
 
 
 def foreign_classes(
@@ -66,7 +66,7 @@ def foreign_classes(
 
 def split_rows(
     pictures: Sequence[readers.LabelledPicture], interest: Sequence[str]
-) -> tuple[Rows, Rows, Rows]:
+) -> tuple[LabelledImages, LabelledImages, LabelledImages]:
     """(the classes of interest, "neither" to train on, foreign pictures that only judge).
 
     Raises:
@@ -91,7 +91,7 @@ def split_rows(
     )
 
 
-def drawn_rows(interest: Sequence[str], count: int, first_seed: int) -> Rows:
+def drawn_rows(interest: Sequence[str], count: int, first_seed: int) -> LabelledImages:
     """Drawn pictures for the classes of interest that the generator knows, for "neither" and for in between."""
     shares = {label: 0.3 for label in interest if label in ("bicycle", "motorcycle")}
     numbers = {label: number for number, label in enumerate(interest)} | {"other": len(interest)}
@@ -106,7 +106,7 @@ def drawn_rows(interest: Sequence[str], count: int, first_seed: int) -> Rows:
     pixels = np.zeros((len(drawn), readers.SIDE, readers.SIDE, 3), np.uint8)
     for place, (picture, _) in enumerate(drawn):
         pixels[place] = picture
-    return Rows(pixels, np.array([number for _, number in drawn], np.int64))
+    return LabelledImages(pixels, np.array([number for _, number in drawn], np.int64))
 
 
 def drawn_pixels(label: str, seed: int) -> NDArray[np.uint8]:
@@ -133,7 +133,7 @@ def targets(
     return (1 - smoothing) * np.eye(labels + kinds, dtype=np.float32)[truth] + smoothing * even
 
 
-def folds(rows: Rows, count: int, seed: int) -> NDArray[np.int64]:
+def folds(rows: LabelledImages, count: int, seed: int) -> NDArray[np.int64]:
     """A fold number per row, balanced by class; near-duplicates share a fold.
 
     Raises:

@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from training_scripts.data.readers import OFFICIAL_MD5, StageError
+from training_scripts.data.readers import OFFICIAL_MD5, DataSourceError
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 _BLOCK = 1 << 20
@@ -22,7 +22,7 @@ def official_archive(
     """The archive in `folder`; downloaded if it is not there, from where an earlier download was cut off.
 
     Raises:
-        StageError: the server cannot be reached, or what it sends is not the official archive.
+        DataSourceError: the server cannot be reached, or what it sends is not the official archive.
     """
     archive = folder / url.rsplit("/", 1)[-1]
     if archive.is_file() and _md5(archive) == md5:
@@ -32,13 +32,13 @@ def official_archive(
     try:
         _download(url, partial, progress)
     except (OSError, http.client.HTTPException) as error:
-        raise StageError(
+        raise DataSourceError(
             f"{url} cannot be fetched ({error}): try again, it continues where it stopped, or fetch the file "
             "elsewhere and name it by --source"
         ) from error
     if _md5(partial) != md5:
         partial.unlink()
-        raise StageError(
+        raise DataSourceError(
             f"{url} sent a file whose md5 is not {md5}: it was damaged or replaced; do not use it"
         )
     partial.replace(archive)

@@ -69,14 +69,16 @@ _SPLITS = ("train", "test")  # training goes by the classes of the first
 _SYNSET = re.compile(r"n\d{8}_(.+)")
 
 
-def judging(source: Path, split: str, interest: Sequence[str]) -> tuple[list[LabelledPicture], list[str]]:
+def ood_pictures(
+    source: Path, split: str, interest: Sequence[str]
+) -> tuple[list[LabelledPicture], list[str]]:
     """Foreign pictures that no training has seen, and each one's kind: vehicles, thin wires or other things.
 
     Of a staged set they are its class `neither` in that split; of an archive, both splits' pictures of the
     classes that training keeps for judging; of any other folder, all pictures of other classes.
 
     Raises:
-        StageError: the source cannot be read.
+        DataSourceError: the source cannot be read.
     """
     if source.is_dir():
         pictures = [p for p in readers.read_pictures(source, split) if p.label not in interest]

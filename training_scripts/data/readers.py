@@ -32,7 +32,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
-class StageError(Exception):
+class DataSourceError(Exception):
     """The source cannot be read as labelled pictures; the message names the file and the reason."""
 
 
@@ -56,7 +56,7 @@ def read_pictures(source: Path, split: str, side: int = SIDE) -> Iterator[Labell
         side: width and height of the arrays that picture files are reduced to, in pixels.
 
     Raises:
-        StageError: missing, damaged, tampered with, no pictures in it, or a picture that cannot be read.
+        DataSourceError: missing, damaged, tampered with, no pictures in it, or a picture that cannot be read.
     """
     _check_is_there(source)
     if source.is_dir():
@@ -68,14 +68,14 @@ def read_pictures(source: Path, split: str, side: int = SIDE) -> Iterator[Labell
         empty = False
         yield picture
     if empty:
-        raise StageError(f"{source}: no pictures of the split {shown(split)} in it")
+        raise DataSourceError(f"{source}: no pictures of the split {shown(split)} in it")
 
 
 def has_split(source: Path, split: str) -> bool:
     """Whether the source holds a picture of this split.
 
     Raises:
-        StageError: it cannot be read.
+        DataSourceError: it cannot be read.
     """
     _check_is_there(source)
     if source.is_dir():
@@ -87,7 +87,7 @@ def class_names(source: Path) -> list[str]:
     """The classes of a source in the alphabet's order; of a CIFAR archive all that it has names for.
 
     Raises:
-        StageError: it cannot be read.
+        DataSourceError: it cannot be read.
     """
     _check_is_there(source)
     if source.is_dir():
@@ -96,7 +96,7 @@ def class_names(source: Path) -> list[str]:
     if _is_cifar(source):
         meta = dict(_members(source, "cifar-100-python/meta".__eq__))
         if not meta:
-            raise StageError(f"{source}: the member cifar-100-python/meta is missing")
+            raise DataSourceError(f"{source}: the member cifar-100-python/meta is missing")
         ((name, data),) = meta.items()
         return sorted(_texts(source, _table(source, name, data), b"fine_label_names"))
     return sorted({Path(name).parent.name for name in _names(source) if _is_picture_of(name, None)})
@@ -104,7 +104,7 @@ def class_names(source: Path) -> list[str]:
 
 def _check_is_there(source: Path) -> None:
     if not source.exists():
-        raise StageError(f"{source}: no such file or folder")
+        raise DataSourceError(f"{source}: no such file or folder")
 
 
 def is_official(archive: Path) -> bool:
@@ -120,14 +120,14 @@ def _members(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str
                 if not (member.isreg() and wanted(member.name)):
                     continue
                 if member.size > _LARGEST_MEMBER:
-                    raise StageError(
+                    raise DataSourceError(
                         f"{archive}: {shown(member.name)} claims {member.size} bytes, too many to read"
                     )
                 file = tar.extractfile(member)
                 assert file is not None  # a regular member always has content
                 yield member.name, file.read()
     except _UNREADABLE as error:
-        raise StageError(f"{archive}: no readable tar archive ({error})") from error
+        raise DataSourceError(f"{archive}: no readable tar archive ({error})") from error
 
 
 def _names(archive: Path) -> Iterator[str]:
@@ -136,7 +136,7 @@ def _names(archive: Path) -> Iterator[str]:
         with tarfile.open(archive, "r|*") as tar:
             yield from (member.name for member in tar if member.isreg())
     except _UNREADABLE as error:
-        raise StageError(f"{archive}: no readable tar archive ({error})") from error
+        raise DataSourceError(f"{archive}: no readable tar archive ({error})") from error
 
 
 def _is_cifar(archive: Path) -> bool:
@@ -152,7 +152,7 @@ def _cifar(archive: Path, split: str) -> Iterator[LabelledPicture]:
     }
     for name in wanted.values():
         if name not in tables:
-            raise StageError(f"{archive}: the member cifar-100-python/{name} is missing")
+            raise DataSourceError(f"{archive}: the member cifar-100-python/{name} is missing")
     names = _texts(archive, tables["meta"], b"fine_label_names")
     table = tables[split]
     labels, files, data = table.get(b"fine_labels"), _texts(archive, table, b"filenames"), table.get(b"data")
@@ -164,7 +164,9 @@ def _cifar(archive: Path, split: str) -> Iterator[LabelledPicture]:
         and len(files) == len(labels)
         and all(type(label) is int and 0 <= label < len(names) for label in labels)
     ):
-        raise StageError(f"{archive}: the labels, file names and pictures of {split} do not fit each other")
+        raise DataSourceError(
+            f"{archive}: the labels, file names and pictures of {split} do not fit each other"
+        )
     pixels = data.values.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     for picture, label, filename in zip(pixels, labels, files, strict=True):
         yield LabelledPicture(np.ascontiguousarray(picture), names[label], filename)
@@ -173,7 +175,7 @@ def _cifar(archive: Path, split: str) -> Iterator[LabelledPicture]:
 def _texts(archive: Path, table: dict[Any, Any], key: bytes) -> list[str]:
     values = table.get(key)
     if not (isinstance(values, list) and all(isinstance(value, bytes) for value in values)):
-        raise StageError(f"{archive}: {key.decode()} is no list of names")
+        raise DataSourceError(f"{archive}: {key.decode()} is no list of names")
     return [value.decode("utf-8", "replace") for value in values]
 
 
@@ -182,11 +184,11 @@ def _table(archive: Path, member: str, data: bytes) -> dict[Any, Any]:
         table = _Unpickler(io.BytesIO(data), encoding="bytes").load()
     # a damaged pickle can raise nearly any exception out of the unpickling machine
     except Exception as error:
-        raise StageError(
+        raise DataSourceError(
             f"{archive}: {member} is damaged or was tampered with ({shown(str(error))})"
         ) from error
     if not isinstance(table, dict):
-        raise StageError(f"{archive}: {member} holds a {type(table).__name__}, no table")
+        raise DataSourceError(f"{archive}: {member} holds a {type(table).__name__}, no table")
     return table
 
 
@@ -248,7 +250,7 @@ def _folder(folder: Path, split: str, side: int) -> Iterator[LabelledPicture]:
 def _files(folder: Path, split: str) -> list[Path]:
     """Picture files of one split, in the order of their names."""
     if (folder / INCOMPLETE).exists():
-        raise StageError(f"{folder}: it was not staged to the end; run the same `scones stage` again")
+        raise DataSourceError(f"{folder}: it was not staged to the end; run the same `scones stage` again")
     root = folder
     if (folder / "train").is_dir() or (folder / "test").is_dir():
         root = folder / split
@@ -261,5 +263,5 @@ def _decoded(place: str, data: bytes, path: Path, side: int) -> LabelledPicture:
     try:
         pixels = np.asarray(read_picture(data, side).image)
     except ImageRejected as error:
-        raise StageError(f"{place}: {error.reason}") from error
+        raise DataSourceError(f"{place}: {error.reason}") from error
     return LabelledPicture(pixels, path.parent.name, path.name)

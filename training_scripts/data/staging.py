@@ -27,7 +27,7 @@ from functions.common.shown import shown
 from training_scripts import artifact
 from training_scripts.data import dataset, readers
 from training_scripts.data.dataset import NEITHER
-from training_scripts.data.readers import INCOMPLETE, LabelledPicture, StageError
+from training_scripts.data.readers import INCOMPLETE, DataSourceError, LabelledPicture
 from training_scripts.data.stores import Store
 
 MANIFEST = "manifest.json"
@@ -90,7 +90,7 @@ def stage_pictures(
         neither: at most so many pictures of other classes in each split, evenly over those classes.
 
     Raises:
-        StageError: a class that no source has, an unreadable source, or another set at that place.
+        DataSourceError: a class that no source has, an unreadable source, or another set at that place.
         OSError, botocore.exceptions.ClientError: the place cannot be written.
     """
     known = sorted({name for source in sources for name in readers.class_names(source)})
@@ -106,9 +106,9 @@ def _check_classes(classes: Sequence[str], known: list[str]) -> None:
             near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
             near += [other for other in known if (name in other or other in name) and other not in near]
             hint = f"near it: {', '.join(near)}" if near else f"there are: {', '.join(known)}"
-            raise StageError(f"no class {shown(name)} among the {len(known)} of the data; {hint}")
+            raise DataSourceError(f"no class {shown(name)} among the {len(known)} of the data; {hint}")
     if len(set(classes)) < max(2, len(classes)) or NEITHER in classes:
-        raise StageError(
+        raise DataSourceError(
             f"name at least two different classes to tell apart, not {shown(', '.join(classes))}"
         )
 
@@ -130,7 +130,9 @@ def _collect(
                 foreign.setdefault((split, picture.label), []).append((source, picture))
     for name in classes:
         if not any(picture.label == name and picture.split == "train" for picture in chosen):
-            raise StageError(f"the data knows the class {shown(name)} but has no picture of it to train on")
+            raise DataSourceError(
+                f"the data knows the class {shown(name)} but has no picture of it to train on"
+            )
     for split in ("train", "test"):
         groups = [group for (home, _), group in sorted(foreign.items()) if home == split]
         chosen += [_picture(source, split, picture, NEITHER) for source, picture in _evenly(groups, neither)]
@@ -217,7 +219,7 @@ def _load(store: Store, pictures: list[_Picture], documents: dict[str, bytes], p
     strange = sorted(set(there) - set(planned) - {INCOMPLETE})
     if strange or (MANIFEST in there and store.read(MANIFEST) != documents[MANIFEST]):
         what = f"such as {strange[0]}" if strange else f"its {MANIFEST} says so"
-        raise StageError(
+        raise DataSourceError(
             f"{store.place} holds another set of pictures ({what}): stage under another name, or remove it first"
         )
     missing = [path for path, content in planned.items() if there.get(path) != len(content)]

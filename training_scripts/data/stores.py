@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from functions.common.shown import shown
-from training_scripts.data.readers import StageError
+from training_scripts.data.readers import DataSourceError
 
 _SET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -60,9 +60,9 @@ class Bucket:
     """A staged set in S3, under s3://bucket/training/data/<name>/; an object is there whole or not at all."""
 
     def __init__(self, client: Any, bucket: str, name: str) -> None:
-        """Raises StageError for a name that makes an awkward S3 key."""
+        """Raises DataSourceError for a name that makes an awkward S3 key."""
         if not _SET_NAME.fullmatch(name):
-            raise StageError(
+            raise DataSourceError(
                 f"{shown(name)} cannot name a staged set: small letters, digits and hyphens, at most 63"
             )
         self._client, self._bucket, self._prefix = client, bucket, f"training/data/{name}/"

@@ -36,7 +36,7 @@ def grey(pixels: Pixels, _seed: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
 
 
-DAMAGES: dict[str, Callable[[Pixels, int], Pixels]] = {
+CORRUPTIONS: dict[str, Callable[[Pixels, int], Pixels]] = {
     "noise (sd 25)": noise,
     "blur (radius 1)": blur,
     "JPEG quality 50": jpeg,

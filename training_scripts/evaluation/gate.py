@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training_scripts.evaluation import calibration
-from training_scripts.evaluation.predictions import Answers
+from training_scripts.evaluation.predictions import Predictions
 
 LEVEL = 0.05
 LEAST_PICTURES = 50
@@ -61,7 +61,7 @@ def coverage_falls(new: NDArray[np.bool_], current: NDArray[np.bool_]) -> tuple[
     return float(difference.mean()), float((draws[:, 2] > draws[:, 0]).mean())
 
 
-def floors(description: dict[str, Any], answers: Answers | None) -> list[str]:
+def floors(description: dict[str, Any], answers: Predictions | None) -> list[str]:
     """Why a model is refused whatever the current one is."""
     refusals = []
     if description["threshold"] >= 1:
@@ -79,7 +79,7 @@ def floors(description: dict[str, Any], answers: Answers | None) -> list[str]:
     return refusals
 
 
-def compare(new: Answers, current: Answers) -> Verdict:
+def compare(new: Predictions, current: Predictions) -> Verdict:
     """Hold a new model's answers against the current one's to the same pictures, by the rule above."""
     # a class that one model knows and the other does not can decide nothing
     shared = new.ours == current.ours

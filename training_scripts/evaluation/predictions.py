@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from training_scripts.evaluation import calibration
 
 # The class number of a picture that shows no class of interest.
-FOREIGN = -1
+OUT_OF_DISTRIBUTION = -1
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """A model's probabilities [N, C] for pictures of known truth [N], its labels' number or FOREIGN."""
 
     description: dict[str, Any]
@@ -29,7 +29,7 @@ class Answers:
     @cached_property
     def ours(self) -> NDArray[np.bool_]:
         """The pictures that show a class of interest."""
-        return self.truth != FOREIGN
+        return self.truth != OUT_OF_DISTRIBUTION
 
     @cached_property
     def confidence(self) -> NDArray[np.float64]:
@@ -61,4 +61,6 @@ class Answers:
 def truth_of(labels: Iterable[str], description: dict[str, Any]) -> NDArray[np.int64]:
     """Class numbers in the order of the artifact's labels; FOREIGN for every class that is not of interest."""
     known, interest = description["labels"], description["classes_of_interest"]
-    return np.array([known.index(label) if label in interest else FOREIGN for label in labels], np.int64)
+    return np.array(
+        [known.index(label) if label in interest else OUT_OF_DISTRIBUTION for label in labels], np.int64
+    )

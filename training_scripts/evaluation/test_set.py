@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from functions.common.shown import shown
 from training_scripts.data import out_of_distribution, readers
-from training_scripts.data.readers import StageError
+from training_scripts.data.readers import DataSourceError
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ def read(source: Path, split: str, interest: Sequence[str]) -> Pictures:
     """The pictures of the classes of interest in that split, and the foreign ones that may judge.
 
     Raises:
-        StageError: unreadable, or no picture of a class of interest.
+        DataSourceError: unreadable, or no picture of a class of interest.
     """
     ours = [p for p in readers.read_pictures(source, split) if p.label in interest]
     if not ours:
-        raise StageError(f"{source}: no picture of {' or '.join(interest)} in the split {shown(split)}")
-    others, kinds = out_of_distribution.judging(source, split, interest)
+        raise DataSourceError(f"{source}: no picture of {' or '.join(interest)} in the split {shown(split)}")
+    others, kinds = out_of_distribution.ood_pictures(source, split, interest)
     pixels = np.stack([p.pixels for p in [*ours, *others]])
     return Pictures(pixels, [p.label for p in [*ours, *others]], [*(None for _ in ours), *kinds])

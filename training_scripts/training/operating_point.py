@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from functions.common.picture import statistics
-from training_scripts.data.dataset import Rows
+from training_scripts.data.dataset import LabelledImages
 from training_scripts.evaluation import calibration
 
 ACCEPTED_ACCURACY = 0.99
@@ -104,7 +104,9 @@ def figures(
     }
 
 
-def baseline(rows: Rows, probabilities: NDArray, threshold: float, labels: list[str]) -> dict[str, Any]:
+def baseline(
+    rows: LabelledImages, probabilities: NDArray, threshold: float, labels: list[str]
+) -> dict[str, Any]:
     """What accepted pictures of the classes of interest look like: class mix and deciles, to tell drift from."""
     interest = len(labels) - 1
     confidence = calibration.confidence_of_interest(probabilities, interest)

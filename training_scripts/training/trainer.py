@@ -13,7 +13,7 @@ from rich.progress import Progress
 from torch import Generator, Tensor
 
 from training_scripts.data import dataset
-from training_scripts.data.dataset import AMBIGUOUS, NEITHER, Rows
+from training_scripts.data.dataset import AMBIGUOUS, NEITHER, LabelledImages
 from training_scripts.terminal import Terminal
 from training_scripts.training.loop import Course, Run, Schedule, logits, normalise
 from training_scripts.training.network import WIDTHS, Network
@@ -60,15 +60,15 @@ class Material:
     The pretraining rows, numbered by their own classes, are kinds of "neither" afterwards.
     """
 
-    real: Rows
+    real: LabelledImages
     folds: np.ndarray
-    drawn: Rows
-    pretraining: Rows
+    drawn: LabelledImages
+    pretraining: LabelledImages
     pretraining_classes: int
     digest: str
     pretraining_digest: str
-    test: Rows
-    foreign: Rows
+    test: LabelledImages
+    foreign: LabelledImages
 
 
 class Trainer:
@@ -101,7 +101,9 @@ class Trainer:
         kept, labels = m.real.only(used), len(self.labels)
         # what lies between the classes of interest is a kind of "neither", after those of the pretraining
         kinds = m.pretraining_classes + int((m.drawn.truth == AMBIGUOUS).any())
-        rows = dataset.joined([kept, m.drawn, Rows(m.pretraining.pixels, m.pretraining.truth + labels)])
+        rows = dataset.concatenate(
+            [kept, m.drawn, LabelledImages(m.pretraining.pixels, m.pretraining.truth + labels)]
+        )
         network = self._new(labels, kept, kinds)
         if m.pretraining_classes:
             network.adopt(self._pretrained())
@@ -110,7 +112,7 @@ class Trainer:
         schedule = Schedule(s.epochs, s.batch_size, s.muon_lr, strength=s.strength, damage=s.damage)
         return self._run(run, network, Course(_tensor(rows), targets, sample, schedule, s.seed))
 
-    def answers(self, network: Network, rows: Rows) -> np.ndarray:
+    def answers(self, network: Network, rows: LabelledImages) -> np.ndarray:
         """Logits [N, classes], the mean over each picture and its mirror image."""
         return logits(network, _tensor(rows), self._device)
 
@@ -130,7 +132,7 @@ class Trainer:
         course = Course(_tensor(rows), targets, sample, schedule, self._settings.seed)
         return self._run(f"pretrain-{self._settings.architecture}", self._new(classes, rows, 0), course)
 
-    def _new(self, labels: int, rows: Rows, kinds: int) -> Network:
+    def _new(self, labels: int, rows: LabelledImages, kinds: int) -> Network:
         torch.manual_seed(self._settings.seed)
         network = Network(labels, WIDTHS[self._settings.architecture], kinds)
         network.set_whitening(normalise(_tensor(rows)[:_WHITENING_SAMPLE].float() / 255))
@@ -163,11 +165,13 @@ class Trainer:
         return report
 
 
-def _tensor(rows: Rows) -> Tensor:
+def _tensor(rows: LabelledImages) -> Tensor:
     return torch.from_numpy(rows.pixels).permute(0, 3, 1, 2).contiguous()
 
 
-def _epoch_rows(real: Rows, drawn: int, outliers: int, settings: Settings, generator: Generator) -> Tensor:
+def _epoch_rows(
+    real: LabelledImages, drawn: int, outliers: int, settings: Settings, generator: Generator
+) -> Tensor:
     """All rows of the classes of interest and fresh samples of the others, shuffled."""
     neither = len(settings.interest)
     ours = torch.from_numpy(np.flatnonzero(real.truth < neither))

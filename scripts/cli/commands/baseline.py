@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment, moment, out
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.models import drift_baseline
 
 
@@ -24,7 +24,7 @@ def baseline(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show it.")] = False,
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
 ) -> None:
     """Take the pictures that were decided in a time as normal, in place of those that the model was judged on.
 

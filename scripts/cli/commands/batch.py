@@ -25,7 +25,7 @@ from scripts.cli.console import (
     printable,
     steps,
 )
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.workflow.batch import Batch, Batches, Undecided
 from scripts.workflow.client import Workflow
 
@@ -64,7 +64,7 @@ def batch(  # noqa: PLR0913, PLR0917 - one for each option
     ] = None,
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object at the end, for scripts.")] = False,
 ) -> None:
     """Classify many pictures: a prefix, or a manifest of execution inputs as `scones testcase` prints them.

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import errors_explained, exit_code, find_deployment, out, outcome_line
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.workflow.client import Outcome, Workflow
 
 
@@ -16,7 +16,7 @@ def classify(
     ],
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
     path: Annotated[
         bool, typer.Option("--path", help="Show the states each execution passed, with times.")
     ] = False,

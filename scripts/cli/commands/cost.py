@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps, terraform_of
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.operations import cost as costs
 from scripts.operations import plan, plan_summary, prices
 from scripts.operations.cost import Costs
@@ -31,7 +31,7 @@ def cost(  # noqa: PLR0913, PLR0917 - one for each option
     as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON object.")] = False,
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
 ) -> None:
     """Say what a deployment costs a month, part by part: idle with the endpoint off, and at a volume.
 
@@ -112,7 +112,7 @@ def _say_terms(environment: str, done: Costs) -> None:
         f"List prices of {table['date']} in {' and '.join(table['regions'])}, without free tier, taxes, transfers, training "
         "jobs and stored images; the functions' seconds are assumed."
     )
-    if environment == ENVIRONMENT:
+    if environment == LOCAL:
         err.print("Nothing of it is billed on this machine.")
     else:
         err.print("What AWS bills stands in Cost Explorer (filter by the tags project and environment).")

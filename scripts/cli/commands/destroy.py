@@ -15,7 +15,7 @@ from scripts.cli.console import (
     steps,
 )
 from scripts.deployment import environments
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.operations import destroy as destroying
 
 
@@ -52,8 +52,8 @@ def destroy(
             confirm_removal(target, found, yes=yes)
         with steps() as progress:
             left = destroying.destroy(target, planned, progress)
-        model_file = stack.model_file if environment == ENVIRONMENT else environments.model_file(environment)
-        if environment == ENVIRONMENT:
+        model_file = stack.model_file if environment == LOCAL else environments.model_file(environment)
+        if environment == LOCAL:
             stack.forget_deployment()
         elif model_file.exists():
             err.print(f"{model_file.name} names a model that is gone: remove the file before the next apply.")

@@ -7,7 +7,7 @@ import typer
 
 from scripts.cli.console import errors_explained, local_stack, show_checks, steps
 from scripts.deployment import environments
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.operations import doctor as diagnosis
 from scripts.operations.check import FAILED, Check
 
@@ -17,7 +17,7 @@ FOUND = 3
 def doctor(
     environment: Annotated[
         str, typer.Option("--env", help="local, dev, prod or another of terraform/environments.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
     as_json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object.")] = False,
 ) -> None:
     """Look for what would make an apply or an alert fail, before it does; each finding comes with its remedy.
@@ -32,7 +32,7 @@ def doctor(
         environments.var_files(environment)
         progress("Looking at this machine", None)
         done = [*diagnosis.tools()]
-        if environment == ENVIRONMENT:
+        if environment == LOCAL:
             done.append(diagnosis.this_machine(local_stack()))
         else:
             done.append(diagnosis.packages())

@@ -10,7 +10,7 @@ import typer
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.common import s3
 from scripts.common.paths import SHIPPED_MODEL
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from training_scripts import evaluate as evaluation
 
 
@@ -36,7 +36,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one for each option
         Path | None,
         typer.Option(help="Write the JSON to this file, and three charts beside it.", dir_okay=False),
     ] = None,
-    environment: Annotated[str, typer.Option("--env", help="Whose S3 the URIs mean.")] = ENVIRONMENT,
+    environment: Annotated[str, typer.Option("--env", help="Whose S3 the URIs mean.")] = LOCAL,
 ) -> None:
     """Judge a model: accuracy, calibration, coverage, refusal of foreign pictures, robustness.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import confirm, err, errors_explained, find_deployment, out, printable, steps
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.workflow.client import Workflow
 from scripts.workflow.forget import Forgetting, Traces
 from training_scripts.terminal import Terminal
@@ -38,7 +38,7 @@ def forget(
     as_json: Annotated[bool, typer.Option("--json", help="What was removed as one JSON object.")] = False,
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
 ) -> None:
     """Remove one picture from everywhere, for good, and say what was removed and what cannot be reached.
 

@@ -6,7 +6,7 @@ import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.deployment import serving_image
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.deployment.serving_image import ImageError
 
 
@@ -19,7 +19,7 @@ def image(
     """
     with errors_explained():
         serving_image.check_engine()
-        if environment == ENVIRONMENT:
+        if environment == LOCAL:
             raise ImageError(
                 "the one-machine AWS takes no image: it starts the serving program itself, and "
                 "`scones promote --env local` names it"

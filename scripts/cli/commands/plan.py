@@ -8,7 +8,7 @@ import typer
 from rich.markdown import Markdown
 
 from scripts.cli.console import Steps, err, errors_explained, make_plan, out, steps
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.operations import plan as plans
 from scripts.operations import plan_markdown
 from scripts.operations.plan import SavedPlan
@@ -62,7 +62,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one for each option
     out.print(shown, markup=False, soft_wrap=not out.is_terminal)
     out.print(saved.text, markup=False)
     err.print(f"Saved as {saved.path}.", markup=False)
-    if not (offline or state or environment == ENVIRONMENT):
+    if not (offline or state or environment == LOCAL):
         err.print(f"Next: terraform -chdir=terraform apply {saved.path}", markup=False)
 
 

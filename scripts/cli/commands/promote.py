@@ -9,7 +9,7 @@ from scripts.cli.console import err, errors_explained, find_deployment, local_st
 from scripts.common import s3
 from scripts.common.paths import SHIPPED_MODEL
 from scripts.deployment import environments
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.models import promotion
 from scripts.models.promotion import Promotion
 from scripts.models.registry import Destination, PromoteError
@@ -66,7 +66,7 @@ def promote(
 
 def _destination(environment: str, image: str | None) -> Destination:
     deployment = find_deployment(environment)
-    if environment == ENVIRONMENT:
+    if environment == LOCAL:
         stack = local_stack()
         return Destination(
             deployment.bucket, image or stack.image_uri, stack.model_file, deployment.client("s3")
@@ -95,7 +95,7 @@ def _show(done: Promotion, tfvars: Path) -> None:
 
 
 def _plan_command(environment: str, tfvars: Path) -> str:
-    if environment == ENVIRONMENT:
+    if environment == LOCAL:
         return "scones deploy"
     return (
         f"terraform -chdir=terraform plan -var-file=environments/{environment}.tfvars "

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.report import build
 from scripts.report.records import Truths, read_truths
 
@@ -61,7 +61,7 @@ def report(  # noqa: PLR0913, PLR0917 - one for each option
     ] = Path("report.html"),
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON, for scripts.")] = False,
 ) -> None:
     """Show confidences over time, their distribution, class mix, calibration, time taken, and the least sure pictures.

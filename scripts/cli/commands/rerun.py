@@ -23,7 +23,7 @@ from scripts.cli.console import (
     printable,
     steps,
 )
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.workflow.client import Workflow
 from scripts.workflow.dead_letters import AlertNotSent, DeadLetter, DeadLetters, alert
 from scripts.workflow.ledger import STATUSES, Selection
@@ -79,7 +79,7 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
     ] = False,
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
 ) -> None:
     """Run pictures again: all that wait for attention, or those that the options choose.
 

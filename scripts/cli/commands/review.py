@@ -14,7 +14,7 @@ import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment, out
 from scripts.common.paths import WORK
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.review import queue
 from scripts.review.queue import Reviews
 from scripts.review.server import serving
@@ -31,7 +31,7 @@ def review(
     browser: Annotated[bool, typer.Option(help="Open the page in this machine's browser.")] = True,
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
 ) -> None:
     """Open a small page of all that waits in the ledger, the biggest doubts first; one key answers.
 
@@ -57,7 +57,7 @@ def review(
         answered = work.progress()["answered"]
         pictures = queue.write_manifest(deployment)
     err.print(
-        f"{answered} answered; {pictures} reviewed pictures in s3://{deployment.bucket}/{bucket_layout.MANIFEST}\n"
+        f"{answered} answered; {pictures} reviewed pictures in s3://{deployment.bucket}/{bucket_layout.REVIEW_MANIFEST}\n"
         "Next: scones train --data ... --with-reviewed",
         markup=False,
     )

@@ -16,7 +16,7 @@ from scripts.cli.console import (
     steps,
 )
 from scripts.deployment import environments
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.models import registry
 from scripts.models.registry import Destination, NotPromoted, PromoteError
 from scripts.operations import plan_summary
@@ -41,18 +41,16 @@ def rollback(
     """
     with errors_explained():
         deployment = find_deployment(environment)
-        file = (
-            local_stack().model_file if environment == ENVIRONMENT else environments.model_file(environment)
-        )
+        file = local_stack().model_file if environment == LOCAL else environments.model_file(environment)
         current = registry.current_model(file)
         if current is None:
             raise PromoteError(f"there is no {file.name}, so no model to roll back")
         try:
-            former = registry.former_model(
+            former = registry.previous_model(
                 current, Destination(deployment.bucket, "", file, deployment.client("s3"))
             )
         except NotPromoted as error:
-            if environment != ENVIRONMENT:
+            if environment != LOCAL:
                 raise
             raise PromoteError(
                 f"{current['name']} came with `scones up` and is the first model here: there is none to return to"

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.common.paths import WORK
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from training_scripts.data import staging, stores
 from training_scripts.data.download import official_archive
 
@@ -30,7 +30,7 @@ def stage(  # noqa: PLR0913, PLR0917 - one for each option
     ] = None,
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
     neither: Annotated[
         int, typer.Option(min=0, help='At most so many pictures of other classes, as "neither", in a split.')
     ] = 2000,

@@ -26,7 +26,7 @@ from scripts.cli.console import (
     out,
     printable,
 )
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.workflow import stream as streaming
 from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import STATUSES
@@ -59,7 +59,7 @@ def stream(  # noqa: PLR0913, PLR0917 - one for each option
     ] = False,
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
 ) -> None:
     """Send pictures to incoming/ as a continuous stream, and watch what becomes of them.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import err, errors_explained, find_deployment
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.workflow import sample_inputs
 from scripts.workflow.client import Workflow
 
@@ -20,7 +20,7 @@ def print_inputs(
     pretty: Annotated[bool, typer.Option("--pretty", help="Indented, for reading.")] = False,
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
 ) -> None:
     """Print random execution inputs from what is in the bucket: JSON, one a line.
 

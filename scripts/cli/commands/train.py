@@ -8,7 +8,7 @@ import typer
 
 from functions.common.shown import shown
 from scripts.cli.console import Steps, confirm, err, errors_explained, find_deployment, out, steps
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.models import training_jobs
 from scripts.models.training_jobs import Plan, TrainingJobs, Update, Watch
 from scripts.operations.local_stack import training_python
@@ -52,7 +52,7 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
     detach: Annotated[bool, typer.Option("--detach", help="Submit the job and leave it running.")] = False,
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
     as_json: Annotated[
         bool, typer.Option("--json", help="The result as one JSON object, for scripts.")
     ] = False,
@@ -64,7 +64,7 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
     """
     hyperparameters = _hyperparameters(settings or [], classes)
     with errors_explained():
-        if environment == ENVIRONMENT:
+        if environment == LOCAL:
             training_jobs.check_interpreter(training_python())
         else:
             err.print(
@@ -77,9 +77,7 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
             reviewed = queue.freeze(deployment) if with_reviewed else None
         assert places[0]
         name = jobs.submit(Plan(places[0], places[1], hyperparameters, instance, spot, reviewed))
-        err.print(
-            f"Job {name}: {jobs.console_url(name) if environment != ENVIRONMENT else 'on this machine'}"
-        )
+        err.print(f"Job {name}: {jobs.console_url(name) if environment != LOCAL else 'on this machine'}")
         if detach:
             _say_detached(jobs, name, as_json)
         else:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scripts.cli.console import SOME_FAILED, errors_explained, find_deployment, make_plan, show_checks, steps
-from scripts.deployment.environments import ENVIRONMENT
+from scripts.deployment.environments import LOCAL
 from scripts.operations import check
 from scripts.operations import verify as verification
 from scripts.operations.check import FAILED, Check
@@ -28,7 +28,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="The checklist as one JSON object.")] = False,
     environment: Annotated[
         str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = ENVIRONMENT,
+    ] = LOCAL,
 ) -> None:
     """Check after an apply that what runs is what was asked for, a line for each check.
 

@@ -77,7 +77,7 @@ class Caller(NamedTuple):
         return f"arn:aws:sts::{moto_backends.ACCOUNT}:assumed-role/{_last(self.role)}/{session}"
 
 
-class Authorisation:
+class Authorization:
     """Decides on calls and remembers the first of each kind, for `GET /_local/permissions`."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Authorisation:
         self._rows: dict[str, list[Row]] = {}
 
     def check(self, caller: Caller, request: str, **parameters: Any) -> None:
-        """Authorise a request such as `s3:GetObject` with the API's parameters, and what it implies.
+        """Authorize a request such as `s3:GetObject` with the API's parameters, and what it implies.
 
         Raises ServiceError as the service refuses it.
         """
@@ -137,7 +137,7 @@ class Authorisation:
         return self.allows(service, "logs:Encrypt", key=key, context=context)
 
     def check_request(self, request: Request) -> None:
-        """Authorise a request over HTTP by whoever signed it. Raises ServiceError."""
+        """Authorize a request over HTTP by whoever signed it. Raises ServiceError."""
         caller = self._caller(request.access_key)
         if caller is None:
             return
@@ -222,7 +222,7 @@ def _assumption(caller: Caller) -> Call:
 
 
 def _unknown(request: str) -> ServiceError:
-    """Better no answer than one that nothing has authorised."""
+    """Better no answer than one that nothing has authorized."""
     text = f"required_permissions.py does not tell what {request} takes, or about what it is"
     return ServiceError("UnknownOperationException", text)
 
@@ -477,7 +477,7 @@ def _last(name: str) -> str:
 
 
 def _named(request: Request) -> tuple[str, dict[str, Any]]:
-    """The request's name and parameters, as `Authorisation.check` takes them."""
+    """The request's name and parameters, as `Authorization.check` takes them."""
     service = SCOPES.get(request.service, request.service)
     if service == "s3":
         return _named_object(request)

@@ -31,7 +31,7 @@ from scripts.local_aws.core.errors import ServiceError
 from scripts.local_aws.core.faults import Call, Faults
 from scripts.local_aws.core.log_writer import LogWriter
 from scripts.local_aws.core.protocol import Answer, Request, json_answer
-from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.iam.authorization import Authorization, Caller
 from scripts.local_aws.lambda_.execution_environment import (
     FunctionProcess,
     Invocation,
@@ -71,7 +71,7 @@ class Sandbox:
     """A function process with its log stream."""
 
     def __init__(
-        self, function: Any, folder: Path, runtime: Path, logs: LogWriter, authorisation: Authorisation
+        self, function: Any, folder: Path, runtime: Path, logs: LogWriter, authorization: Authorization
     ) -> None:
         caller = role_of(function)
         day = datetime.now(UTC).strftime("%Y/%m/%d")
@@ -81,12 +81,12 @@ class Sandbox:
         self._version = str(function.version)
         self._memory = function.memory_size
         self._tail: deque[str] = deque(maxlen=200)
-        self._logged = authorisation.may_log(caller, "lambda:WriteLogs", self._group, self._stream)
+        self._logged = authorization.may_log(caller, "lambda:WriteLogs", self._group, self._stream)
         if self._logged:
             logs.open_stream(self._group, self._stream)
         if function.tracing_config.get("Mode") == "Active":
-            authorisation.allows(caller, "lambda:SendTraces")
-        environment = self._environment(function, folder, runtime) | authorisation.credentials(caller)
+            authorization.allows(caller, "lambda:SendTraces")
+        environment = self._environment(function, folder, runtime) | authorization.credentials(caller)
         self.process = FunctionProcess(folder, environment, self._write)
 
     def invoke(self, invocation: Invocation) -> tuple[Outcome, bytes]:
@@ -195,7 +195,7 @@ class LambdaService:
         state_dir: packages are unpacked below it.
         background: runs asynchronous invocations and their retries.
         faults: what fails on purpose.
-        authorisation: decides what a function's role may do.
+        authorization: decides what a function's role may do.
         metrics: counts invocations, and what functions count themselves.
     """
 
@@ -204,14 +204,14 @@ class LambdaService:
         state_dir: Path,
         background: Background,
         faults: Faults,
-        authorisation: Authorisation,
+        authorization: Authorization,
         metrics: Metrics,
     ) -> None:
         self._folder = state_dir / "functions"
         self._metrics = metrics
         self._background = background
         self._faults = faults
-        self._authorisation = authorisation
+        self._authorization = authorization
         self._logs = LogWriter(metrics.embed)
         self._lock = threading.Lock()
         self._runtime: Path | None = None
@@ -273,7 +273,7 @@ class LambdaService:
         """
         self._resolve(name, qualifier)
         if caller is not None:
-            self._authorisation.check(caller, "lambda:Invoke", FunctionName=name, Qualifier=qualifier)
+            self._authorization.check(caller, "lambda:Invoke", FunctionName=name, Qualifier=qualifier)
         _check_payload(payload, ASYNCHRONOUS_BYTES)
         request_id = str(uuid.uuid4())
         self._background.submit(self._attempt, name, payload, qualifier, request_id, 1)
@@ -402,13 +402,13 @@ class LambdaService:
         return pool
 
     def _start(self, function: Any) -> Sandbox:
-        if not self._authorisation.assumes(role_of(function)):
+        if not self._authorization.assumes(role_of(function)):
             message = "The role defined for the function cannot be assumed by Lambda."
             raise ServiceError("AccessDeniedException", message, 403)
         with self._lock:
             folder = self._unpack(function)
             self._runtime = self._runtime or link_runtime(self._folder / "runtime")
-        return Sandbox(function, folder, self._runtime, self._logs, self._authorisation)
+        return Sandbox(function, folder, self._runtime, self._logs, self._authorization)
 
     def _unpack(self, function: Any) -> Path:
         """The package's folder, one per content."""

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scripts.local_aws.core import moto_backends
-from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.iam.authorization import Authorization, Caller
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ class Inference:
 class DataCapture:
     """Collects records and writes them in the background, one object per variant and batch, by the model's role."""
 
-    def __init__(self, authorisation: Authorisation) -> None:
-        self._authorisation = authorisation
+    def __init__(self, authorization: Authorization) -> None:
+        self._authorization = authorization
         self._lock = threading.Lock()
         self._callers: dict[str, Caller | None] = {}
         self._configs: dict[str, dict[str, Any]] = {}
@@ -84,7 +84,7 @@ class DataCapture:
         caller = self._callers[endpoint]
         try:
             assert caller is not None
-            self._authorisation.check(caller, "s3:PutObject", Bucket=bucket, Key=key)
+            self._authorization.check(caller, "s3:PutObject", Bucket=bucket, Key=key)
             moto_backends.s3().put_object(bucket, key, ("\n".join(lines) + "\n").encode())
         except Exception as error:  # the bucket may be gone; the endpoint must not suffer, on AWS neither
             logger.warning(

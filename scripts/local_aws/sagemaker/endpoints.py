@@ -30,7 +30,7 @@ from scripts.local_aws.core import child_processes, moto_backends, unpacking
 from scripts.local_aws.core.errors import ServiceError
 from scripts.local_aws.core.faults import Call, Fault, Faults
 from scripts.local_aws.core.protocol import Answer, Request
-from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.iam.authorization import Authorization, Caller
 from scripts.local_aws.sagemaker.data_capture import DataCapture, Inference
 
 INVOCATIONS = re.compile(r"^/endpoints/(?P<name>[^/]+)/invocations$")
@@ -104,7 +104,7 @@ class Hosting:
         state_dir: models and logs lie below it.
         images: start command per image repository name.
         faults: what fails on purpose.
-        authorisation: decides what a model's role may do.
+        authorization: decides what a model's role may do.
         metrics: counts requests.
     """
 
@@ -113,20 +113,20 @@ class Hosting:
         state_dir: Path,
         images: dict[str, list[str]],
         faults: Faults,
-        authorisation: Authorisation,
+        authorization: Authorization,
         metrics: Metrics,
     ) -> None:
         self._folder = state_dir / "endpoints"
         self._metrics = metrics
         self._images = images
         self._faults = faults
-        self._authorisation = authorisation
+        self._authorization = authorization
         self._reviving = threading.Lock()
         self._lock = threading.Lock()
         self._deployed: dict[str, list[Variant]] = {}
         self._arriving: dict[str, tuple[list[Variant], float]] = {}
         self._started: set[Any] = set()
-        self._capture = DataCapture(authorisation)
+        self._capture = DataCapture(authorization)
 
     def serves(self, endpoint: str) -> bool:
         return endpoint in self._deployed
@@ -138,7 +138,7 @@ class Hosting:
         Raises ServiceError when either may not be read or the archive is not there.
         """
         try:
-            self._authorisation.check(
+            self._authorization.check(
                 caller, "sagemaker:PullImage", repository=repository_arn(container["Image"])
             )
         except ServiceError as error:
@@ -148,8 +148,8 @@ class Hosting:
             return b""
         bucket, _, key = url.removeprefix("s3://").partition("/")
         try:
-            self._authorisation.check(caller, "s3:ListObjects", Bucket=bucket, Prefix=key)
-            self._authorisation.check(caller, "s3:GetObject", Bucket=bucket, Key=key)
+            self._authorization.check(caller, "s3:ListObjects", Bucket=bucket, Prefix=key)
+            self._authorization.check(caller, "s3:GetObject", Bucket=bucket, Key=key)
         except ServiceError as error:
             raise ServiceError(
                 "ValidationException",
@@ -202,16 +202,16 @@ class Hosting:
 
         Without the latter two it serves all the same.
         """
-        caller, allows = variant.caller, self._authorisation.allows
+        caller, allows = variant.caller, self._authorization.allows
         name = f"/aws/sagemaker/Endpoints/{endpoint}"
         if variant.volume_key:
             try:
-                self._authorisation.check(caller, "sagemaker:EncryptVolume", key=variant.volume_key)
+                self._authorization.check(caller, "sagemaker:EncryptVolume", key=variant.volume_key)
             except ServiceError as error:
                 raise StartFailed(error.message) from error
         allows(caller, "sagemaker:FindLogGroup", group=moto_backends.arn("logs", f"log-group:{name}"))
         stream = f"{variant.name}/{uuid.uuid4().hex[:8]}"
-        self._authorisation.may_log(caller, "sagemaker:WriteLogs", name, stream)
+        self._authorization.may_log(caller, "sagemaker:WriteLogs", name, stream)
         namespace = (("cloudwatch:namespace", ("/aws/sagemaker/Endpoints",)),)
         allows(caller, "sagemaker:PutMetrics", context=namespace)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from scripts.local_aws.core import moto_backends, unpacking
 from scripts.local_aws.core.errors import ServiceError
-from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.iam.authorization import Authorization, Caller
 
 BASE = PurePosixPath("/opt/ml")
 HOST = "algo-1"
@@ -172,8 +172,8 @@ class Container:
 class Bucket:
     """S3 as a job sees it: by the job's role."""
 
-    def __init__(self, authorisation: Authorisation, caller: Caller) -> None:
-        self._authorisation, self._caller = authorisation, caller
+    def __init__(self, authorization: Authorization, caller: Caller) -> None:
+        self._authorization, self._caller = authorization, caller
 
     def objects(self, uri: str) -> list[tuple[str, str]]:
         """(key, path below the prefix) of the objects under an s3:// URI, which may also name a single object.
@@ -182,7 +182,7 @@ class Bucket:
         """
         bucket, prefix = _split(uri)
         try:
-            self._authorisation.check(self._caller, "s3:ListObjects", Bucket=bucket, Prefix=prefix)
+            self._authorization.check(self._caller, "s3:ListObjects", Bucket=bucket, Prefix=prefix)
             found, *_ = moto_backends.s3().list_objects(
                 moto_backends.s3().head_bucket(bucket), prefix, None, None, None
             )
@@ -208,7 +208,7 @@ class Bucket:
         """Raises JobFailed."""
         bucket, key = _split(uri)
         try:
-            self._authorisation.check(self._caller, "s3:GetObject", Bucket=bucket, Key=key)
+            self._authorization.check(self._caller, "s3:GetObject", Bucket=bucket, Key=key)
             found = moto_backends.s3().get_object(bucket, key)
         except ServiceError as error:
             raise JobFailed(f"ClientError: Data download failed: {uri}: {error.message}") from error
@@ -224,9 +224,9 @@ class Bucket:
         bucket, name = _split(uri)
         content = path.read_bytes()
         try:
-            self._authorisation.check(self._caller, "s3:UploadInParts", Bucket=bucket, Key=name)
+            self._authorization.check(self._caller, "s3:UploadInParts", Bucket=bucket, Key=name)
             if key:
-                self._authorisation.check(self._caller, "sagemaker:EncryptOutput", key=key)
+                self._authorization.check(self._caller, "sagemaker:EncryptOutput", key=key)
             moto_backends.s3().put_object(bucket, name, content)
         except Exception as error:  # as above
             raise JobFailed(f"ClientError: Data upload failed: {uri} cannot be written: {error}") from error

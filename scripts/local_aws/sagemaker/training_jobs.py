@@ -20,7 +20,7 @@ from typing import IO, Any
 from scripts.local_aws.core import child_processes, moto_backends
 from scripts.local_aws.core.errors import ServiceError
 from scripts.local_aws.core.log_writer import LogWriter
-from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.iam.authorization import Authorization, Caller
 from scripts.local_aws.sagemaker.endpoints import repository_arn, repository_name
 from scripts.local_aws.sagemaker.training_container import BASE, HOST, Bucket, Container, JobFailed
 
@@ -103,7 +103,7 @@ class Training:
         state_dir: each job gets a folder below it, which stands for /opt/ml.
         images: the Python interpreter (a list of words) per image repository name.
         add_tags: SageMaker's AddTags.
-        authorisation: decides what a job's role may do.
+        authorization: decides what a job's role may do.
         wait_scale: factor on the grace that a stopped job gets.
     """
 
@@ -112,11 +112,11 @@ class Training:
         state_dir: Path,
         images: dict[str, list[str]],
         add_tags: Callable[[Payload], Payload],
-        authorisation: Authorisation,
+        authorization: Authorization,
         wait_scale: float,
     ) -> None:
         self._folder, self._images, self._add_tags = state_dir / "training", images, add_tags
-        self._authorisation = authorisation
+        self._authorization = authorization
         self._grace = STOP_SECONDS * wait_scale
         self._logs = LogWriter()
         self._lock = threading.Lock()
@@ -137,7 +137,7 @@ class Training:
         name = payload["TrainingJobName"]
         arn = moto_backends.arn("sagemaker", f"training-job/{name.lower()}")
         caller = Caller("sagemaker.amazonaws.com", payload["RoleArn"], arn)
-        bucket = Bucket(self._authorisation, caller)
+        bucket = Bucket(self._authorization, caller)
         self._check(payload, bucket)
         if name in self._jobs:
             raise ServiceError(
@@ -267,7 +267,7 @@ class Training:
         """https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms"""
         repository = repository_arn(job.description["AlgorithmSpecification"]["TrainingImage"])
         try:
-            self._authorisation.check(job.caller, "sagemaker:PullImage", repository=repository)
+            self._authorization.check(job.caller, "sagemaker:PullImage", repository=repository)
         except ServiceError as error:
             raise JobFailed(f"ClientError: The image cannot be pulled: {error.message}") from error
 
@@ -326,11 +326,11 @@ class Training:
 
     def _may_log(self, caller: Caller, stream: str) -> bool:
         """The log of a job, and the metrics of its instance, are written by the job's role."""
-        group, allows = moto_backends.arn("logs", f"log-group:{LOG_GROUP}"), self._authorisation.allows
+        group, allows = moto_backends.arn("logs", f"log-group:{LOG_GROUP}"), self._authorization.allows
         namespace = (("cloudwatch:namespace", ("/aws/sagemaker/TrainingJobs",)),)
         allows(caller, "sagemaker:PutMetrics", context=namespace)
         found = allows(caller, "sagemaker:FindLogGroup", group=group, own_group=True)
-        return self._authorisation.may_log(caller, "sagemaker:WriteLogs", LOG_GROUP, stream) and found
+        return self._authorization.may_log(caller, "sagemaker:WriteLogs", LOG_GROUP, stream) and found
 
 
 def _invalid(message: str) -> ServiceError:

@@ -22,7 +22,7 @@ from scripts.local_aws.core import moto_backends
 from scripts.local_aws.core.errors import ServiceError, StatesError
 from scripts.local_aws.core.faults import Call, Faults, resource_of
 from scripts.local_aws.core.protocol import WsgiApplication, call_json
-from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.iam.authorization import Authorization, Caller
 from scripts.local_aws.lambda_.service import LambdaService
 
 Arguments = dict[str, Any]
@@ -40,7 +40,7 @@ ERROR_PREFIXES = {
     "sagemaker": "SageMaker",
     "sagemakerruntime": "SageMakerRuntime",
 }
-# What a task fails with when it is not authorised: SNS has an error of its own for that, elsewhere it is the base class
+# What a task fails with when it is not authorized: SNS has an error of its own for that, elsewhere it is the base class
 # of the service's errors. Seen for Lambda (https://github.com/awslabs/aws-deployment-framework/issues/460).
 REFUSALS = {
     "dynamodb": ("DynamoDB.AmazonDynamoDBException", "AmazonDynamoDBv2"),
@@ -64,16 +64,16 @@ class Integrations:
         moto: moto's WSGI application, for actions of JSON-protocol services.
         functions: Lambda.
         faults: what fails on purpose.
-        authorisation: decides what the caller may do.
+        authorization: decides what the caller may do.
     """
 
     def __init__(
-        self, moto: WsgiApplication, functions: LambdaService, faults: Faults, authorisation: Authorisation
+        self, moto: WsgiApplication, functions: LambdaService, faults: Faults, authorization: Authorization
     ) -> None:
         self._moto = moto
         self._functions = functions
         self._faults = faults
-        self._authorisation = authorisation
+        self._authorization = authorization
         self._clients: dict[tuple[str, Caller], Any] = {}
         self._lock = threading.Lock()
         self.step_functions: Executions | None = None
@@ -108,7 +108,7 @@ class Integrations:
 
     def _check(self, caller: Caller, request: str, arguments: Arguments, error: str, service: str) -> None:
         try:
-            self._authorisation.check(caller, request, **arguments)
+            self._authorization.check(caller, request, **arguments)
         except ServiceError as refusal:
             raise StatesError(error, _cause(refusal, service)) from refusal
 
@@ -220,7 +220,7 @@ class Integrations:
         """A boto3 client that acts for the caller; `service` as in a resource ARN, e.g. `sagemakerruntime`."""
         with self._lock:
             if (service, caller) not in self._clients:
-                keys = self._authorisation.credentials(caller)
+                keys = self._authorization.credentials(caller)
                 session = boto3.session.Session(
                     keys["AWS_ACCESS_KEY_ID"],
                     keys["AWS_SECRET_ACCESS_KEY"],

@@ -20,7 +20,7 @@ from typing import Any
 
 from scripts.local_aws.core.errors import ServiceError, StatesError
 from scripts.local_aws.core.moto_backends import ACCOUNT, REGION
-from scripts.local_aws.iam.authorization import Authorisation, Caller
+from scripts.local_aws.iam.authorization import Authorization, Caller
 from scripts.local_aws.stepfunctions.asl.distributed_map import MAP_RUN_CONCURRENCY, ChildInput, MapSettings
 from scripts.local_aws.stepfunctions.asl.state_context import PAYLOAD_BYTES, byte_length, iso_time
 from scripts.local_aws.stepfunctions.asl.validation import diagnose
@@ -53,7 +53,7 @@ class StepFunctions:
             and raises StatesError. It must not change the arguments.
         publish_event: gets every EventBridge event, in order, on a thread of its own.
         s3: gives a boto3 client that acts for a caller, for the datasets and results of Distributed Maps.
-        authorisation: decides what a machine's role may do besides its tasks.
+        authorization: decides what a machine's role may do besides its tasks.
         wait_scale: factor on the time of Wait states and between attempts; nothing else is scaled.
     """
 
@@ -62,11 +62,11 @@ class StepFunctions:
         call_service: CallService,
         publish_event: Callable[[dict[str, Any]], object],
         s3: Callable[[Caller], Any],
-        authorisation: Authorisation,
+        authorization: Authorization,
         wait_scale: float = 1.0,
     ) -> None:
         self._publish_event = publish_event
-        self._authorisation = authorisation
+        self._authorization = authorization
         self.runtime = Runtime(call_service, s3, wait_scale)
         self._machines: dict[str, Machine] = {}
         self._executions: dict[str, Execution] = {}
@@ -151,7 +151,7 @@ class StepFunctions:
         """https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html#cloudwatch-iam-policy"""
         caller = Caller("states.amazonaws.com", revision.role_arn, arn)
         logged = revision.settings["loggingConfiguration"].get("level", "OFF") != "OFF"
-        if logged and not self._authorisation.allows(caller, "states:DeliverLogs"):
+        if logged and not self._authorization.allows(caller, "states:DeliverLogs"):
             raise ServiceError(
                 "AccessDeniedException",
                 "The state machine IAM Role is not authorized to access the Log Destination",
@@ -291,7 +291,7 @@ class StepFunctions:
         number = next(self._numbers)
         execution = Execution(self, arn, name, text, revision.parsed, context, number, standard, origin)
         if revision.settings["tracingConfiguration"].get("enabled"):
-            self._authorisation.allows(origin.caller, "states:SendTraces")
+            self._authorization.allows(origin.caller, "states:SendTraces")
         started = {"input": text, "inputDetails": {"truncated": False}, "roleArn": revision.role_arn}
         if version_arn:
             started["stateMachineVersionArn"] = version_arn
@@ -405,13 +405,13 @@ class StepFunctions:
         """
         children = self._arn("execution", machine.name, str(uuid.uuid4()))
         try:
-            self._authorisation.check(caller, "states:RunMap", machine=machine.arn, execution=children)
+            self._authorization.check(caller, "states:RunMap", machine=machine.arn, execution=children)
         except ServiceError as error:
             raise StatesError("StepFunctions.AWSStepFunctionsException", error.message) from error
         if place := writer.get("Arguments"):
             key = f"{place.get('Prefix', '')}/manifest.json".lstrip("/")
             try:
-                self._authorisation.check(caller, "states:WriteResults", Bucket=place["Bucket"], Key=key)
+                self._authorization.check(caller, "states:WriteResults", Bucket=place["Bucket"], Key=key)
             except ServiceError as error:
                 raise StatesError("States.ResultWriterFailed", error.message) from error
 

@@ -62,7 +62,7 @@ def test_it_prints_the_address_with_the_token_and_ends_with_the_manifest(command
     assert "1 pictures wait" in result.stderr
     assert "1 answered; 1 reviewed pictures" in result.stderr
     assert "--with-reviewed" in result.stderr
-    (line,) = bucket.Object(bucket_layout.MANIFEST).get()["Body"].read().splitlines()
+    (line,) = bucket.Object(bucket_layout.REVIEW_MANIFEST).get()["Body"].read().splitlines()
     assert json.loads(line)["class-metadata"]["class-name"] == "bicycle"
 
 

@@ -208,13 +208,13 @@ def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(
     current = registry.current_model(destination.tfvars)
     if current == first:
         with pytest.raises(PromoteError, match="was the first model"):
-            registry.former_model(current, destination)
+            registry.previous_model(current, destination)
     else:
-        assert registry.former_model(current, destination) == first
+        assert registry.previous_model(current, destination) == first
     repeated = first_or_next(second, destination).after
     assert repeated == registry.current_model(destination.tfvars)
     assert (repeated["name"], repeated["former"]) == ("second", {"first": 0.93})
-    assert registry.former_model(repeated, destination) == first
+    assert registry.previous_model(repeated, destination) == first
 
 
 def test_a_model_that_was_rolled_back_keeps_its_threshold_while_it_still_answers(s3, tmp_path):
@@ -288,7 +288,7 @@ def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
     record = json.dumps({"replaces": first, "figures": {}})
     s3.put_object(Bucket="pictures", Key="models/next/promotion.json", Body=record)
 
-    assert registry.former_model(next_model, destination) == first
+    assert registry.previous_model(next_model, destination) == first
     registry.write_model(destination.tfvars, first)
     assert registry.current_model(destination.tfvars) == first
 
@@ -297,14 +297,14 @@ def test_a_first_model_an_unrecorded_one_and_one_whose_artifact_is_gone_cannot_b
     destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path), destination).after
     with pytest.raises(PromoteError, match="was the first model"):
-        registry.former_model(first, destination)
+        registry.previous_model(first, destination)
     with pytest.raises(PromoteError, match=r"no models/other/promotion.json.*revert m.json"):
-        registry.former_model(first | {"name": "other"}, destination)
+        registry.previous_model(first | {"name": "other"}, destination)
 
     s3.put_object(Bucket="pictures", Key="models/next/promotion.json", Body=json.dumps({"replaces": first}))
     s3.delete_object(Bucket="pictures", Key="models/scones-12345678/model.tar.gz")
     with pytest.raises(PromoteError, match="the artifact of scones-12345678"):
-        registry.former_model(first | {"name": "next"}, destination)
+        registry.previous_model(first | {"name": "next"}, destination)
 
 
 def test_a_model_that_accepts_nothing_is_refused_even_as_the_first(s3, tmp_path):

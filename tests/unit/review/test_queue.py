@@ -372,7 +372,8 @@ def test_the_manifest_is_one_that_sagemaker_reads(review, waits, bucket, deploym
     assert queue.write_manifest(deployment) == 2
 
     lines = [
-        json.loads(line) for line in bucket.Object(bucket_layout.MANIFEST).get()["Body"].read().splitlines()
+        json.loads(line)
+        for line in bucket.Object(bucket_layout.REVIEW_MANIFEST).get()["Body"].read().splitlines()
     ]
     assert [(line["class"], line["class-metadata"]["class-name"]) for line in lines] == [
         (0, "bicycle"),

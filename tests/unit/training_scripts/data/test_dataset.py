@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training_scripts.data import dataset
-from training_scripts.data.dataset import AMBIGUOUS, DataError, Rows
+from training_scripts.data.dataset import AMBIGUOUS, DataError, LabelledImages
 from training_scripts.data.readers import LabelledPicture
 
 INTEREST = ["bicycle", "motorcycle"]
@@ -15,10 +15,10 @@ def picture(label: str, seed: int = 0) -> LabelledPicture:
     return LabelledPicture(pixels, label, f"{label}-{seed}.png")
 
 
-def random_rows(count: int, classes: int = 2) -> Rows:
+def random_rows(count: int, classes: int = 2) -> LabelledImages:
     rng = np.random.default_rng(1)
     coarse = rng.integers(0, 256, (count, 8, 8, 3), np.uint8)
-    return Rows(coarse.repeat(4, 1).repeat(4, 2), np.arange(count) % classes)
+    return LabelledImages(coarse.repeat(4, 1).repeat(4, 2), np.arange(count) % classes)
 
 
 def test_other_classes_are_split_into_those_trained_on_and_those_that_only_judge():
@@ -77,7 +77,7 @@ def test_copies_mirrored_or_brightened_ones_too_share_a_fold():
     rows = random_rows(40)
     mirrored = rows.pixels[:, :, ::-1]
     brighter = np.clip(rows.pixels * 0.8 + 20, 0, 255).astype(np.uint8)
-    all_rows = Rows(np.concatenate([rows.pixels, mirrored, brighter]), np.tile(rows.truth, 3))
+    all_rows = LabelledImages(np.concatenate([rows.pixels, mirrored, brighter]), np.tile(rows.truth, 3))
 
     folds = dataset.folds(all_rows, 5, seed=0).reshape(3, 40)
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from training_scripts.data.download import official_archive
-from training_scripts.data.readers import StageError
+from training_scripts.data.readers import DataSourceError
 
 CONTENT = bytes(range(256)) * 20_000
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -69,7 +69,7 @@ def test_progress_is_told_up_to_the_end(server, tmp_path):
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_download_that_was_cut_off_is_finished_by_the_next_run(server, tmp_path, ranges):
     server.stop_after = 3_000_000
-    with pytest.raises(StageError, match="continues where it stopped"):
+    with pytest.raises(DataSourceError, match="continues where it stopped"):
         official_archive(tmp_path, silent, server.url, MD5)
     assert [path.suffix for path in tmp_path.iterdir()] == [".partial"]
 
@@ -87,11 +87,11 @@ def test_a_download_that_was_whole_but_not_yet_named_is_kept(server, tmp_path):
 def test_a_replaced_archive_is_refused_and_thrown_away(server, tmp_path):
     server.content = b"something else"
 
-    with pytest.raises(StageError, match="damaged or replaced"):
+    with pytest.raises(DataSourceError, match="damaged or replaced"):
         official_archive(tmp_path, silent, server.url, MD5)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_server_that_cannot_be_reached_is_one_clear_error(tmp_path):
-    with pytest.raises(StageError, match="name it by --source"):
+    with pytest.raises(DataSourceError, match="name it by --source"):
         official_archive(tmp_path, silent, "http://127.0.0.1:9/cifar-100-python.tar.gz", MD5)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from training_scripts.data import readers
-from training_scripts.data.readers import StageError
+from training_scripts.data.readers import DataSourceError
 
 # Protocol 2 as Python 2 wrote it: an array of bytes pickled by the three names of the format.
 RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
@@ -122,7 +122,7 @@ def doubled(levels: int) -> bytes:
     ],
 )
 def test_a_message_is_short_whatever_a_pickle_holds(tmp_path, train):
-    with pytest.raises(StageError) as refusal:
+    with pytest.raises(DataSourceError) as refusal:
         list(readers.read_pictures(cifar(tmp_path, train), "train"))
 
     assert len(str(refusal.value)) < 1000
@@ -133,7 +133,7 @@ def test_a_message_is_short_whatever_a_pickle_holds(tmp_path, train):
     "name", ["n" * 100_000 + "/train/bicycle/a.jpg", "\x1b]0;owned\x07/train/bicycle/a.jpg"]
 )
 def test_a_message_is_short_and_printable_whatever_a_member_is_called(tmp_path, name):
-    with pytest.raises(StageError) as refusal:
+    with pytest.raises(DataSourceError) as refusal:
         list(readers.read_pictures(archive(tmp_path / "a.tar.gz", {name: b"no picture"}), "train"))
 
     assert len(str(refusal.value)) < 1000
@@ -158,7 +158,7 @@ def test_a_pickle_that_names_any_other_code_is_refused_and_runs_nothing(tmp_path
     mark = tmp_path / "mark"
     source = cifar(tmp_path, b"\x80\x02" + opcodes.replace(b"{mark}", str(mark).encode()))
 
-    with pytest.raises(StageError, match="does not need"):
+    with pytest.raises(DataSourceError, match="does not need"):
         list(readers.read_pictures(source, "train"))
     assert not mark.exists()
 
@@ -184,13 +184,13 @@ def test_a_pickle_that_names_any_other_code_is_refused_and_runs_nothing(tmp_path
     ],
 )
 def test_a_tampered_or_damaged_table_is_a_clear_error(tmp_path, train, said):
-    with pytest.raises(StageError, match=said):
+    with pytest.raises(DataSourceError, match=said):
         list(readers.read_pictures(cifar(tmp_path, train), "train"))
 
 
 def test_one_hostile_pickle_does_not_change_how_the_next_one_is_read(tmp_path):
     hostile = b"\x80\x02" + RECONSTRUCT + b"}X\x0c\x00\x00\x00__defaults__K\x01sb."
-    with pytest.raises(StageError):
+    with pytest.raises(DataSourceError):
         list(readers.read_pictures(cifar(tmp_path, hostile), "train"))
 
     assert len(list(readers.read_pictures(cifar(tmp_path, split_table([1, 0], PIXELS)), "train"))) == 2
@@ -199,7 +199,7 @@ def test_one_hostile_pickle_does_not_change_how_the_next_one_is_read(tmp_path):
 def test_a_missing_member_is_named(tmp_path):
     source = archive(tmp_path / "a.tar.gz", {"cifar-100-python/meta": META})
 
-    with pytest.raises(StageError, match="cifar-100-python/train is missing"):
+    with pytest.raises(DataSourceError, match="cifar-100-python/train is missing"):
         list(readers.read_pictures(source, "train"))
 
 
@@ -208,7 +208,7 @@ def test_a_file_that_is_no_archive_is_a_clear_error(tmp_path, content):
     source = tmp_path / "a.tar.gz"
     source.write_bytes(content)
 
-    with pytest.raises(StageError, match="no readable tar archive"):
+    with pytest.raises(DataSourceError, match="no readable tar archive"):
         list(readers.read_pictures(source, "train"))
 
 
@@ -218,7 +218,7 @@ def test_an_archive_that_was_cut_off_is_a_clear_error(tmp_path):
     )
     source.write_bytes(source.read_bytes()[:2000])
 
-    with pytest.raises(StageError, match=r"no readable tar archive|is missing"):
+    with pytest.raises(DataSourceError, match=r"no readable tar archive|is missing"):
         list(readers.read_pictures(source, "train"))
 
 
@@ -276,7 +276,7 @@ def test_a_corrupt_picture_is_named(tmp_path):
     (tmp_path / "bicycle").mkdir()
     (tmp_path / "bicycle" / "broken.jpg").write_bytes(jpeg((1, 2, 3))[:200])
 
-    with pytest.raises(StageError, match=r"broken\.jpg"):
+    with pytest.raises(DataSourceError, match=r"broken\.jpg"):
         list(readers.read_pictures(tmp_path, "train"))
 
 
@@ -285,7 +285,7 @@ def test_an_empty_or_missing_source_is_a_clear_error(tmp_path, make):
     source = tmp_path / "source"
     make(source)
 
-    with pytest.raises(StageError, match=r"no pictures of the split|no such file"):
+    with pytest.raises(DataSourceError, match=r"no pictures of the split|no such file"):
         list(readers.read_pictures(source, "train"))
 
 
@@ -306,5 +306,5 @@ def test_a_folder_that_was_not_staged_to_its_end_is_not_read(tmp_path):
     (tmp_path / "train" / "bicycle" / "1.jpg").write_bytes(jpeg((1, 2, 3)))
     (tmp_path / readers.INCOMPLETE).write_text("")
 
-    with pytest.raises(StageError, match="not staged to the end"):
+    with pytest.raises(DataSourceError, match="not staged to the end"):
         list(readers.read_pictures(tmp_path, "train"))

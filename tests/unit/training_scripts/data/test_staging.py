@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from training_scripts.data import out_of_distribution, readers
-from training_scripts.data.readers import StageError
+from training_scripts.data.readers import DataSourceError
 from training_scripts.data.staging import stage_pictures
 from training_scripts.data.stores import Bucket, Folder
 
@@ -163,7 +163,7 @@ def test_an_interrupted_run_leaves_nothing_usable_and_the_next_one_goes_on(sourc
     with pytest.raises(KeyboardInterrupt):
         staged(source, Folder(tmp_path), progress=interrupt)
     there = len(list(tmp_path.rglob("*.png")))
-    with pytest.raises(StageError, match="not staged to the end"):
+    with pytest.raises(DataSourceError, match="not staged to the end"):
         list(readers.read_pictures(tmp_path, "train"))
     assert not (tmp_path / "manifest.json").exists()
 
@@ -207,7 +207,7 @@ def test_another_set_at_the_same_place_is_refused_and_left_alone(source, tmp_pat
     staged(source, Folder(tmp_path))
     before = sorted(tmp_path.rglob("*"))
 
-    with pytest.raises(StageError, match="holds another set"):
+    with pytest.raises(DataSourceError, match="holds another set"):
         staged(source, Folder(tmp_path), classes=("bicycle", "bed"))
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -216,14 +216,14 @@ def test_another_set_at_the_same_place_is_refused_and_left_alone(source, tmp_pat
     ("asked", "near"), [("bycicle", "bicycle"), ("cycle", "motorcycle"), ("zebra", "there are: apple, bed")]
 )
 def test_an_unknown_class_is_an_error_that_names_what_is_near(source, tmp_path, asked, near):
-    with pytest.raises(StageError, match=near):
+    with pytest.raises(DataSourceError, match=near):
         staged(source, Folder(tmp_path / "to"), classes=("bicycle", asked))
     assert not (tmp_path / "to").exists()
 
 
 @pytest.mark.parametrize("classes", [(), ("bicycle",), ("bicycle", "bicycle")])
 def test_fewer_than_two_classes_are_no_task(source, tmp_path, classes):
-    with pytest.raises(StageError, match="two different classes"):
+    with pytest.raises(DataSourceError, match="two different classes"):
         staged(source, Folder(tmp_path), classes=classes)
 
 
@@ -233,7 +233,7 @@ def test_a_class_whose_name_would_leave_the_folder_is_refused(tmp_path):
         (folder / label).mkdir(parents=True)
         (folder / label / "1.png").write_bytes(png(1))
 
-    with pytest.raises(StageError, match="hidden"):
+    with pytest.raises(DataSourceError, match="hidden"):
         staged(folder, Folder(tmp_path / "to"), classes=("bicycle", "..hidden"))
 
 
@@ -273,7 +273,7 @@ def test_a_tampered_archive_stages_nothing(tmp_path):
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
 
-    with pytest.raises(StageError, match="tampered"):
+    with pytest.raises(DataSourceError, match="tampered"):
         staged(hostile, Folder(tmp_path / "to"))
     assert not (tmp_path / "mark").exists()
     assert not (tmp_path / "to").exists()
@@ -295,7 +295,7 @@ def test_a_set_in_the_bucket_is_the_same_as_in_a_folder(source, tmp_path, s3):
 
 @pytest.mark.parametrize("name", ["", "../up", "Has Space", "a" * 64])
 def test_a_name_that_makes_an_awkward_key_is_refused(s3, name):
-    with pytest.raises(StageError, match="cannot name a staged set"):
+    with pytest.raises(DataSourceError, match="cannot name a staged set"):
         Bucket(s3, "pictures", name)
 
 
@@ -313,14 +313,16 @@ def test_foreign_pictures_keep_their_kind_when_they_are_staged(shared_data, tmp_
     staged(archive, Folder(tmp_path), neither=2000)
 
     def kinds(source: Path) -> Counter:
-        return Counter(out_of_distribution.judging(source, "test", ["bicycle", "motorcycle"])[1])
+        return Counter(out_of_distribution.ood_pictures(source, "test", ["bicycle", "motorcycle"])[1])
 
     assert kinds(tmp_path) == kinds(archive)
     assert kinds(archive)["vehicles"] > 50
 
 
 def test_photographs_are_of_the_kind_that_their_list_of_sources_tells(shared_data):
-    photos, kinds = out_of_distribution.judging(shared_data / "photos", "train", ["bicycle", "motorcycle"])
+    photos, kinds = out_of_distribution.ood_pictures(
+        shared_data / "photos", "train", ["bicycle", "motorcycle"]
+    )
 
     assert len(photos) == len(kinds) == 200
     assert Counter(kinds).keys() == {"vehicles", "thin wires", "other things"}

@@ -12,9 +12,9 @@ def picture():
     return np.asarray(generator.draw("bicycle", 1, 32))
 
 
-@pytest.mark.parametrize("name", corruptions.DAMAGES)
+@pytest.mark.parametrize("name", corruptions.CORRUPTIONS)
 def test_a_damage_changes_the_pixels_but_not_their_shape_and_always_in_the_same_way(picture, name):
-    once, again = (corruptions.DAMAGES[name](picture, 7) for _ in range(2))
+    once, again = (corruptions.CORRUPTIONS[name](picture, 7) for _ in range(2))
 
     assert once.shape == picture.shape
     assert once.dtype == np.uint8

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.training_scripts.test_artifact import DESCRIPTION
 from training_scripts.evaluation import gate
-from training_scripts.evaluation.predictions import FOREIGN, Answers
+from training_scripts.evaluation.predictions import OUT_OF_DISTRIBUTION, Predictions
 
 # Probabilities of (bicycle, motorcycle, neither) for a picture that is a bicycle (or foreign, for the last).
 RIGHT, UNSURE, WRONG, REFUSED = (0.98, 0.01, 0.01), (0.6, 0.3, 0.1), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98)
@@ -15,11 +15,11 @@ RIGHT, UNSURE, WRONG, REFUSED = (0.98, 0.01, 0.01), (0.6, 0.3, 0.1), (0.01, 0.98
 
 def answers(
     ours: dict[tuple[float, ...], int], foreign: dict[tuple[float, ...], int] | None = None, **change
-) -> Answers:
+) -> Predictions:
     """Answers to bicycles, then to foreign pictures; each kind of answer so many times."""
     rows = [p for part in (ours, foreign or {}) for p, count in part.items() for _ in range(count)]
-    truth = [0] * sum(ours.values()) + [FOREIGN] * sum((foreign or {}).values())
-    return Answers(DESCRIPTION | change, np.array(rows), np.array(truth))
+    truth = [0] * sum(ours.values()) + [OUT_OF_DISTRIBUTION] * sum((foreign or {}).values())
+    return Predictions(DESCRIPTION | change, np.array(rows), np.array(truth))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_loss_that_may_be_chance_passes():
 
 def test_wins_and_losses_that_balance_pass():
     new = answers({WRONG: 8, RIGHT: 92})
-    current = Answers(DESCRIPTION, new.probabilities[::-1].copy(), new.truth)
+    current = Predictions(DESCRIPTION, new.probabilities[::-1].copy(), new.truth)
 
     assert gate.compare(new, current).adopted
 
@@ -99,7 +99,7 @@ def test_a_small_fall_in_coverage_passes(unsure):
 def test_a_fall_in_coverage_that_the_set_is_too_small_to_be_sure_of_passes():
     """4 of 60 pictures: 20 go one way and 24 the other."""
     current = answers({RIGHT: 36, UNSURE: 24})
-    new = Answers(
+    new = Predictions(
         DESCRIPTION, np.array([RIGHT] * 12 + [UNSURE] * 24 + [RIGHT] * 20 + [UNSURE] * 4), current.truth
     )
 
@@ -126,9 +126,9 @@ def test_a_frozen_set_that_is_too_small_decides_nothing_and_is_refused():
 
 def test_a_class_that_only_one_model_knows_does_not_count():
     current = answers({RIGHT: 60, WRONG: 40})
-    truth = np.array([0] * 60 + [FOREIGN] * 40)
+    truth = np.array([0] * 60 + [OUT_OF_DISTRIBUTION] * 40)
 
-    verdict = gate.compare(Answers(DESCRIPTION, current.probabilities, truth), current)
+    verdict = gate.compare(Predictions(DESCRIPTION, current.probabilities, truth), current)
 
     assert verdict.figures["right answers"]["new"]["count"] == 60
 
