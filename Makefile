@@ -80,10 +80,11 @@ mutations: .venv-policy/stamp ## Weaken the configuration, one thing at a time: 
 licences: .venv/run.stamp ## Write docs/licences.md anew, after a change of what is handed on
 	@$(BIN)/python -m scripts.deployment.licences
 
-lint: .venv/test.stamp ## Formatting, linting, types
+lint: .venv/test.stamp ## Formatting, linting, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	terraform fmt -check -recursive terraform
 
 format: .venv/test.stamp ## Format Python and Terraform
