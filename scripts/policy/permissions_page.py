@@ -87,7 +87,7 @@ ACROSS = (
     Crossing(
         APPLIES,
         ("kms:CreateKey", "kms:TagResource"),
-        ("the account", "key without tags"),
+        ("key without tags",),
         "A key is tagged while it is made, and IAM cannot tell it from another without the tag `project`.",
     ),
     Crossing(

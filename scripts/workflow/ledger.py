@@ -152,7 +152,7 @@ class Ledger:
                 TableName=self.table,
                 Key=_key(row["picture"], row["version"]),
                 UpdateExpression="SET attention = #status, "
-                "#history = list_append(if_not_exists(#history, :nothing), :entry) REMOVE reviewed_at",
+                "#history = list_append(if_not_exists(#history, :nothing), :entry) REMOVE reviewed_at, expiry",
                 ConditionExpression="reviewed_at = :reviewed_at",
                 ExpressionAttributeNames={"#status": "status", "#history": "history"},
                 ExpressionAttributeValues={

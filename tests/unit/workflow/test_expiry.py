@@ -135,6 +135,17 @@ def test_an_answer_lets_the_row_expire_and_taking_it_back_does_not(deployment, l
     assert left(ledger, answered + timedelta(days=DAYS + 1)) == []
 
 
+def test_a_picture_that_is_asked_again_waits_without_an_expiry(deployment, ledger, record):
+    record("RecordFailure", "LOW_CONFIDENCE")
+    work = Reviews(deployment, "ann", lambda: NOW)
+    work.answer(work.take("page"), "bicycle", "page")
+    (row,) = left(ledger, NOW)
+
+    Ledger(deployment).reopen({**row, "expiry": str(row["expiry"])})
+
+    assert len(left(ledger, NOT_IN_A_DECADE)) == 1
+
+
 def test_nobody_reviews_where_the_retention_is_unknown(deployment):
     outputs = {name: value for name, value in deployment.outputs.items() if name != "ledger_retention_days"}
 
