@@ -79,6 +79,7 @@ def serve(application: LocalAws, port: int, on_ready: Callable[[str], None]) -> 
         clear_untrusted_proxy_headers=False,
         ident="local-aws",
         max_request_body_size=5 * 2**30,
+        asyncore_use_poll=True,  # select() ends the server at the 1,024th file that is open
     )
     server.channel_class = Channel
     endpoint_url = f"http://127.0.0.1:{server.effective_port}"

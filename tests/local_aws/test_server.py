@@ -5,10 +5,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
 import uuid
+from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
@@ -16,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from tests.local_aws.sagemaker.test_endpoints import deploy
 
-from .conftest import Server, eventually, model_archive, process_exists
+from .conftest import REPOSITORY, Server, eventually, model_archive, process_exists
 
 
 def test_the_ready_file_tells_where_it_is(server: Server) -> None:
@@ -33,6 +36,28 @@ def test_health_answers(server: Server) -> None:
     with urllib.request.urlopen(f"{server.url}/_local/health") as answer:
         told = json.load(answer)
     assert (told["status"], told["pid"]) == ("ok", server.process.pid)
+
+
+MANY_FILES = """
+import os, resource, runpy
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+files = [os.dup(0) for _ in range(1100)]
+runpy.run_module("scripts.local_aws", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_it_goes_on_where_more_files_are_open_than_select_can_watch(tmp_path: Path) -> None:
+    """A long storm of pictures ended the server: https://docs.python.org/3/library/select.html#select.select"""
+    command = [sys.executable, "-c", MANY_FILES, "--state-dir", str(tmp_path)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL) as process:
+        ready = tmp_path / "local_aws.json"
+        try:
+            eventually(lambda: ready.exists() or process.poll() is not None, 60)
+            url = json.loads(ready.read_text())["endpoint_url"]
+            with urllib.request.urlopen(f"{url}/_local/health", timeout=10) as answer:
+                assert json.load(answer)["status"] == "ok"
+        finally:
+            process.terminate()
 
 
 def ask(server: Server, path: str, headers: dict[str, str], body: bytes | None = None) -> tuple[int, str]:

@@ -100,11 +100,15 @@ def parts(server: int) -> Iterator[tuple[str, int]]:
     while waiting:
         process = waiting.pop()
         waiting += children[process]
-        environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+        try:
+            environment = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+            command = Path(f"/proc/{process}/cmdline").read_bytes()
+        except OSError:
+            continue
         named = dict(entry.split(b"=", 1) for entry in environment if b"=" in entry)
         if name := named.get(b"AWS_LAMBDA_FUNCTION_NAME"):
             yield name.decode(), process
-        elif b"training_scripts.serve" in Path(f"/proc/{process}/cmdline").read_bytes():
+        elif b"training_scripts.serve" in command:
             yield "endpoint", process
 
 
