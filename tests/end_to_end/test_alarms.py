@@ -132,8 +132,9 @@ def the_endpoint_is_slow(world: World) -> None:
 
 
 def pictures_are_doubtful(world: World) -> None:
+    model = json.loads(world.stack.model_file.read_text(encoding="utf-8"))["model"]["name"]
     for _ in range(20):
-        world.invoke("filter-inferences", {"inferences": [0.5, 0.3, 0.2]})
+        world.invoke("filter-inferences", {"inferences": [0.5, 0.3, 0.2], "model": model})
 
 
 def drift_is_reported(world: World) -> None:

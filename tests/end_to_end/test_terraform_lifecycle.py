@@ -80,7 +80,10 @@ def test_a_new_model_updates_the_endpoint_in_place_and_answers(
         "aws_lambda_function",
         "aws_sagemaker_endpoint",
     ]
-    assert all(address.startswith(('module.function["filter_inferences"].', "module.endpoint.")) for address in updated)
+    assert all(
+        address.startswith(('module.function["filter_inferences"].', "module.endpoint."))
+        for address in updated
+    )
 
     stack.apply()
 
