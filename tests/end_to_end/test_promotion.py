@@ -124,6 +124,7 @@ def test_a_promoted_model_answers_a_broken_one_is_noticed_and_one_command_rolls_
         outcome = workflow.classify(str(bicycle))
         return workflow.row(outcome.uri, outcome.version)["model"]
 
+    shared = stack.model_file.read_text()
     scones("promote", packed(tmp_path, "deployed"), "--env", "local", "--frozen", pictures)
     assert answering() == before
 
@@ -149,3 +150,7 @@ def test_a_promoted_model_answers_a_broken_one_is_noticed_and_one_command_rolls_
     assert done.exit_code == 0, done.stderr
     assert f"From deployed back to {before}:" in done.stdout
     assert answering() == before
+
+    # The stack is shared: it has again what its file says, without the models that this test has named.
+    stack.model_file.write_text(shared)
+    stack.apply()
