@@ -118,7 +118,7 @@ variable "endpoint" {
     scaling            = optional(object({ min = number, max = number, target = number }))
     serverless         = optional(object({ memory_mb = number, max_concurrency = number }))
     capture_percentage = optional(number, 100)
-    blue_green         = optional(object({ traffic = string, percent = number, wait_seconds = number }))
+    blue_green         = optional(object({ traffic = string, percent = optional(number), wait_seconds = optional(number, 0) }))
   })
   default     = {}
   nullable    = false
@@ -129,7 +129,7 @@ variable "endpoint" {
     scaling: number of instances (min, max) and invocations per instance and minute to hold (target); null, the default, keeps instance_count. An update of the model starts from instance_count again. Burstable types (ml.t2) cannot scale.
     serverless: memory (MB) and concurrent invocations in place of instances; billed by request, cold starts of seconds, no data capture. null by default.
     capture_percentage: share of requests and answers kept under capture/ (percent); 100, because drift reports need them and a picture is a few KB; 0 switches capture off.
-    blue_green: how an update moves the traffic to new instances: "canary" (percent of it, then the rest) or "linear" (percent by percent), with wait_seconds between the steps; both fleets are billed meanwhile. null, the default, moves all of it as soon as the new instances answer.
+    blue_green: how an update moves the traffic to new instances: "canary" (percent of it, then the rest) or "linear" (percent by percent), with wait_seconds between the steps; both fleets are billed meanwhile. null, the default, moves all of it as soon as the new instances answer. To go back from a careful way, say { traffic = "all_at_once" }: SageMaker keeps the last way that it was told, so that after null every plan would show it again.
   EOT
 
   validation {
@@ -169,8 +169,17 @@ variable "endpoint" {
     error_message = "endpoint.capture_percentage is ${var.endpoint.capture_percentage} and endpoint.serverless is set: SageMaker captures no data on serverless endpoints; set capture_percentage = 0, or remove serverless."
   }
   validation {
-    condition     = var.endpoint.blue_green == null || try(contains(["canary", "linear"], var.endpoint.blue_green.traffic) && var.endpoint.blue_green.percent >= 10 && var.endpoint.blue_green.percent <= 50 && floor(var.endpoint.blue_green.percent) == var.endpoint.blue_green.percent && var.endpoint.blue_green.wait_seconds >= 0 && var.endpoint.blue_green.wait_seconds <= 3600, false)
-    error_message = "endpoint.blue_green is ${jsonencode(var.endpoint.blue_green)}: SageMaker moves traffic as \"canary\" or \"linear\", in steps of 10 to 50 percent, and waits 0 to 3600 seconds between them; set it to null to move all at once."
+    condition = var.endpoint.blue_green == null || (
+      try(var.endpoint.blue_green.traffic, "") == "all_at_once"
+      ? var.endpoint.blue_green.percent == null && var.endpoint.blue_green.wait_seconds == 0
+      : try(
+        contains(["canary", "linear"], var.endpoint.blue_green.traffic) &&
+        contains(range(10, 51), var.endpoint.blue_green.percent) &&
+        var.endpoint.blue_green.wait_seconds >= 0 && var.endpoint.blue_green.wait_seconds <= 3600,
+        false,
+      )
+    )
+    error_message = "endpoint.blue_green is ${jsonencode(var.endpoint.blue_green)}: SageMaker moves traffic as \"canary\" or \"linear\", in steps of 10 to 50 percent, and waits 0 to 3600 seconds between them; or as \"all_at_once\", without percent and wait_seconds."
   }
 }
 

@@ -385,6 +385,16 @@ run "refuses_more_than_everything_captured" {
   expect_failures = [var.endpoint]
 }
 
+run "refuses_steps_of_traffic_that_moves_all_at_once" {
+  command = plan
+
+  variables {
+    endpoint = { blue_green = { traffic = "all_at_once", percent = 50 } }
+  }
+
+  expect_failures = [var.endpoint]
+}
+
 run "refuses_traffic_that_moves_in_no_known_way" {
   command = plan
 

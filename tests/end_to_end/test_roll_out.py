@@ -5,7 +5,7 @@ All models are the shipped network, which is not sure of the doubtful picture; t
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from training_scripts import artifact
 
 THRESHOLDS = {"strict": 0.98, "lenient": 0.34}
 # Five minutes, as in environments/prod.tfvars; the stack of the tests waits a fiftieth of it.
-CANARY = {"blue_green": {"traffic": "canary", "percent": 50, "wait_seconds": 300}}
+CANARY = {"traffic": "canary", "percent": 50, "wait_seconds": 300}
+ENDPOINT = 'module.endpoint.aws_sagemaker_endpoint.this["classifier"]'
 
 Row = dict[str, Any]
 
@@ -40,12 +41,25 @@ def publish(stack: LocalStack, tmp_path: Path) -> Callable[[str], None]:
 
 
 @pytest.fixture
-def apply(stack: LocalStack, workflow: Workflow, doubtful: Path) -> Callable[[], list[Row]]:
+def move_traffic(stack: LocalStack) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Says how updates move the traffic; afterwards the shared stack has an endpoint that was never told."""
+
+    def say(endpoint: dict[str, Any]) -> None:
+        stack.model_file.write_text(json.dumps(json.loads(stack.model_file.read_text()) | endpoint))
+
+    yield say
+    say({"endpoint": {}})
+    stack.terraform("apply", "-auto-approve", "-no-color", f"-replace={ENDPOINT}", *stack.var_files())
+
+
+@pytest.fixture
+def apply(
+    stack: LocalStack, workflow: Workflow, doubtful: Path, move_traffic: Callable[[dict[str, Any]], None]
+) -> Callable[[], list[Row]]:
     """Applies with a canary while pictures come; returns their rows."""
 
     def run() -> list[Row]:
-        named = json.loads(stack.model_file.read_text())
-        stack.model_file.write_text(json.dumps(named | {"endpoint": CANARY}))
+        move_traffic({"endpoint": {"blue_green": CANARY}})
         rows = []
         with ThreadPoolExecutor(1) as pool:
             applying = pool.submit(stack.apply)
@@ -89,3 +103,13 @@ def test_no_answer_is_accepted_by_another_models_threshold(
     assert "< 0.98" in alerts_of(refused["execution"])[0]["message"]
     assert {row["model"] for row in rolled_back} == {"lenient", before["name"]}
     assert "FAILED" not in {row["status"] for row in rolled_back}
+
+
+def test_all_traffic_may_move_at_once_again(
+    stack: LocalStack, move_traffic: Callable[[dict[str, Any]], None]
+) -> None:
+    """SageMaker keeps the last way that it was told."""
+    for way in (CANARY, {"traffic": "all_at_once"}):
+        move_traffic({"endpoint": {"blue_green": way}})
+        stack.apply()
+        stack.terraform("plan", "-detailed-exitcode", "-no-color", *stack.var_files())
