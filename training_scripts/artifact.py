@@ -17,8 +17,8 @@ from functions.common.shown import shown
 SCHEMA_VERSION = 1
 DESCRIPTION = "model.json"
 NETWORK = "model.onnx"
-LARGEST = 5_000_000
-LARGEST_UNPACKED = 10 * LARGEST
+LARGEST = 20_000_000
+LARGEST_UNPACKED = 50_000_000
 # Tells a training job, whose code comes without its repository, from which commit that code is.
 COMMIT_VARIABLE = "SCONES_COMMIT"
 
@@ -124,6 +124,7 @@ def _first_fault(description: Any) -> str | None:
         "mean": _are_numbers(get("mean")),
         "std": _are_numbers(get("std")) and all(get("std")),
         "input_size": type(get("input_size")) is int and get("input_size") > 0,
+        "mirrored": isinstance(get("mirrored", True), bool),
         "temperature": _is_number(get("temperature")) and get("temperature") > 0,
         "threshold": _is_number(get("threshold")) and 0 < get("threshold") <= 1,
     }

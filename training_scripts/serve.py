@@ -48,6 +48,7 @@ class Model:
         mean, std = (np.array(self.description[k]).reshape(3, 1, 1) for k in ("mean", "std"))
         # (value / 255 - mean) / std in one multiplication and one addition
         self._scale, self._offset = (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+        self._mirrored = self.description.get("mirrored", True)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
@@ -63,7 +64,7 @@ class Model:
             )
 
     def classify(self, data: bytes) -> list[float]:
-        """Probabilities in the order of the labels, the mean over the picture and its mirror image.
+        """Probabilities in the order of the labels, of the mean logits of all views.
 
         Raises:
             ImageRejected: `data` is no acceptable picture.
@@ -72,16 +73,20 @@ class Model:
         return self._probabilities(np.asarray(picture.image))
 
     def views(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network's input [2, 3, S, S] for pixels [S, S, 3]: normalised, the picture and its mirror image."""
-        both = np.empty((2, 3, *pixels.shape[:2]), np.float32)
-        np.multiply(pixels.transpose(2, 0, 1), self._scale, out=both[0])
-        both[0] += self._offset
-        both[1] = both[0, :, :, ::-1]
-        return both
+        """The network's input [V, 3, S, S] for pixels [S, S, 3]: normalised, the picture and, if asked, its mirror image.
 
-    def logits(self, both: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's answers [2, C] to both views."""
-        return self._session.run(["logits"], {"pixels": both})[0]
+        A model that was trained on pictures in one view says `"mirrored": false`.
+        """
+        views = np.empty((1 + self._mirrored, 3, *pixels.shape[:2]), np.float32)
+        np.multiply(pixels.transpose(2, 0, 1), self._scale, out=views[0])
+        views[0] += self._offset
+        if self._mirrored:
+            views[1] = views[0, :, :, ::-1]
+        return views
+
+    def logits(self, views: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's answers [V, C] to the views."""
+        return self._session.run(["logits"], {"pixels": views})[0]
 
     def _probabilities(self, pixels: NDArray[np.uint8]) -> list[float]:
         logits = self.logits(self.views(pixels)).astype(np.float64).mean(0)

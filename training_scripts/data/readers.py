@@ -28,7 +28,7 @@ SIDE = 32
 # Lies in a staged folder until its last file is there, see training_scripts.data.staging.
 INCOMPLETE = "INCOMPLETE"
 _LARGEST_MEMBER = 400_000_000
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
@@ -239,7 +239,7 @@ def _picture_archive(archive: Path, split: str, side: int) -> Iterator[LabelledP
 def _is_picture_of(name: str, split: str | None) -> bool:
     path = Path(name)
     splits = ("train", "test") if split is None else (split,)
-    return path.suffix.lower() in _SUFFIXES and path.parent.parent.name in splits
+    return path.suffix.lower() in SUFFIXES and path.parent.parent.name in splits
 
 
 def _folder(folder: Path, split: str, side: int) -> Iterator[LabelledPicture]:
@@ -256,7 +256,7 @@ def _files(folder: Path, split: str) -> list[Path]:
         root = folder / split
     elif split != "train":
         return []
-    return [path for path in sorted(root.glob("*/*")) if path.suffix.lower() in _SUFFIXES]
+    return [path for path in sorted(root.glob("*/*")) if path.suffix.lower() in SUFFIXES]
 
 
 def _decoded(place: str, data: bytes, path: Path, side: int) -> LabelledPicture:
