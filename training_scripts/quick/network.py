@@ -42,15 +42,16 @@ class _Layers:
 
     def linear(self, head: Head) -> None:
         """The classes' log-probabilities, and the logarithm of the sum of their powers (the negative energy)."""
-        parts = [backbone.OUTPUT, self.constant("weight", head.weight), self.constant("bias", head.bias)]
+        self.add("Sqrt", [backbone.OUTPUT], "roots")
+        parts = ["roots", self.constant("weight", head.weight), self.constant("bias", head.bias)]
         self.add("Gemm", parts, "raw", transB=1)
         self.add("ReduceLogSumExp", ["raw"], "evidence", axes=[1], keepdims=1)
         self.add("Sub", ["raw", "evidence"], "classes")
 
     def distance(self, head: Head) -> None:
         """The standardised distance to the predicted class, [N, 1]."""
-        self.add("ReduceL2", [backbone.OUTPUT], "length", axes=[1], keepdims=1)
-        self.add("Div", [backbone.OUTPUT, "length"], "unit")
+        self.add("ReduceL2", ["roots"], "length", axes=[1], keepdims=1)
+        self.add("Div", ["roots", "length"], "unit")
         likeness = [self._nearest(f"class{number}", known) for number, known in enumerate(head.memory)]
         self.add("Concat", likeness, "likeness", axis=1)
         self.add("Mul", ["likeness", self.constant("steepness", -1 / head.spread)], "likeness.scaled")
