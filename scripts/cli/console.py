@@ -1,13 +1,11 @@
 """How every verb speaks: results on standard output, progress and errors on standard error."""
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import typer
@@ -16,7 +14,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from functions.common.shown import shown
 from scripts.common.s3 import NoSuchObject
 from scripts.deployment import terraform
 from scripts.deployment.environments import LOCAL, PlanError
@@ -90,7 +87,6 @@ EXPECTED_ERRORS = (
 )
 # Between two lines about one step: seconds, and more the older it is.
 QUIET_SECONDS, QUIET_SHARE = 5, 0.1
-AGO = {"m": "minutes", "h": "hours", "d": "days"}
 UNSEEN, SOME_LEFT = 1, 3
 ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED, INTERRUPTED = 0, 3, 4, 130
 STYLES = {"ACCEPTED": "green", "LOW_CONFIDENCE": "yellow", "REJECTED": "magenta", "FAILED": "red"}
@@ -276,17 +272,6 @@ def show_rest(swept: Swept) -> int:
 def printable(text: str) -> str:
     """One line of text from outside, for where markup counts."""
     return escape(one_line(text))
-
-
-def moment(text: str) -> datetime:
-    """90m, 2h and 3d ago, or a date or time by ISO 8601, in UTC if it names no zone."""
-    try:
-        if ago := re.fullmatch(r"(\d+)([mhd])", text):
-            return datetime.now(UTC) - timedelta(**{AGO[ago[2]]: int(ago[1])})
-        time_given = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{shown(text)} is no time: write 90m, 2h, 3d or 2026-11-20T14:30") from None
-    return time_given if time_given.tzinfo else time_given.replace(tzinfo=UTC)
 
 
 def exit_code(statuses: Iterable[str]) -> int:

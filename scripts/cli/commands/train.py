@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from functions.common.shown import shown
+from scripts.cli import options
 from scripts.cli.console import Steps, confirm, err, errors_explained, find_deployment, out, steps
 from scripts.deployment.environments import LOCAL
 from scripts.models import training_jobs
@@ -50,12 +51,8 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
         ),
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Submit the job and leave it running.")] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The result as one JSON object, for scripts.")
-    ] = False,
+    environment: options.Env = LOCAL,
+    as_json: options.AsJson = False,
 ) -> None:
     """Submit a training job and follow it to its model.
 
