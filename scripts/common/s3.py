@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.common.errors import UserError
 from scripts.common.progress import Progress
 
 _AT_ONCE = 8
@@ -20,7 +21,7 @@ KEYS_AT_ONCE = 1000
 Version = dict[str, str]
 
 
-class NoSuchObject(Exception):
+class NoSuchObject(UserError):
     """Nothing lies at that URI, or all that a bucket has; the message names it."""
 
 

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from functions.common.shown import shown
+from scripts.common.errors import UserError
 from scripts.common.paths import ROOT
 from scripts.deployment import sbom
 from scripts.deployment.licences import UnknownLicence
@@ -66,7 +67,7 @@ UNUSED = (
 Report = Callable[[str], None]
 
 
-class PackagingError(Exception):
+class PackagingError(UserError):
     """A package cannot be built; says why and what to do."""
 
 

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from functions.common import baseline
 from functions.common.shown import shown
 from scripts.common import s3
+from scripts.common.errors import UserError
 from training_scripts import artifact
 
 # A part of endpoint and model names, https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
@@ -22,7 +23,7 @@ _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _FORMER = 3
 
 
-class PromoteError(Exception):
+class PromoteError(UserError):
     """The artifact cannot be published; the message says why and what to do."""
 
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scripts.common.errors import UserError
 from scripts.common.paths import ROOT
 from scripts.common.progress import Progress
 from scripts.deployment.outputs import Deployment
@@ -39,7 +40,7 @@ METRICS = {
 EPOCH = re.compile(r"^(?P<run>[\w-]+) epoch=(?P<epoch>[0-9]+)/(?P<epochs>[0-9]+)")
 
 
-class TrainingJobError(Exception):
+class TrainingJobError(UserError):
     """A job cannot be submitted, or ended without a model; the message says why and what to do."""
 
 

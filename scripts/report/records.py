@@ -12,6 +12,7 @@ import numpy as np
 
 from functions.common.inference_id import picture_hash
 from functions.common.times import ledger_time
+from scripts.common.errors import UserError
 from scripts.report.data_capture import Broken, Inference
 from scripts.workflow.ledger import UNUSABLE, Row
 from training_scripts.evaluation import calibration
@@ -37,7 +38,7 @@ COLUMNS = (
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-class LabelsError(Exception):
+class LabelsError(UserError):
     """The file of true labels cannot be used; the message says why and what to do."""
 
 

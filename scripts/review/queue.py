@@ -19,6 +19,7 @@ from typing import Any
 from functions.common.inference_id import picture_hash
 from functions.common.shown import shown
 from functions.common.times import ledger_time
+from scripts.common.errors import UserError
 from scripts.deployment.outputs import Deployment
 from scripts.workflow.bucket_layout import REVIEW_MANIFEST, REVIEWED, SUFFIX, bucket_and_key
 from scripts.workflow.ledger import UNKNOWN_VERSION, UNUSABLE, Ledger, Row, Selection, retention
@@ -34,7 +35,7 @@ class NotYours(Exception):
     """Somebody else, or a rerun, has settled the row, or looks at it now; the message says so."""
 
 
-class NothingReviewed(Exception):
+class NothingReviewed(UserError):
     """No reviewed picture lies in the bucket; the message says what to do."""
 
 

@@ -19,6 +19,7 @@ from functions.common.batch_results import Summary, count_outcomes, folder, mani
 from functions.common.inference_id import MAX_RUN
 from functions.common.shown import shown
 from scripts.common import s3
+from scripts.common.errors import UserError
 from scripts.workflow.bucket_layout import OWN_PREFIXES, Picture, execution_input
 from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION, retention
@@ -39,7 +40,7 @@ Input = dict[str, Any]
 Dated = tuple[Input, datetime | None]
 
 
-class BatchError(Exception):
+class BatchError(UserError):
     """A batch that cannot be started or found; the message says what, why and what to do."""
 
 

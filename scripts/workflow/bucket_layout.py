@@ -4,6 +4,8 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from scripts.common.errors import UserError
+
 SUBMITTED = "submitted"
 # What the project itself writes into the bucket: nothing there is classified.
 CAPTURES, RESULTS = "capture/", "results/"
@@ -14,7 +16,7 @@ REVIEW_MANIFEST = f"{REVIEWED}/manifest.jsonl"
 SUFFIX = re.compile(r"[.][a-z0-9]{1,5}")
 
 
-class NoSuchPicture(Exception):
+class NoSuchPicture(UserError):
     """A file or S3 object that cannot be submitted; the message says which and why."""
 
 

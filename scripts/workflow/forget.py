@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from functions.common.inference_id import picture_hash
 from scripts.common import s3
+from scripts.common.errors import UserError
 from scripts.common.progress import Progress
 from scripts.workflow import bucket_layout
 from scripts.workflow.bucket_layout import CAPTURES, OWN_PREFIXES, RESULTS, bucket_and_key
@@ -49,7 +50,7 @@ Mentions = Callable[[Any], bool]
 GONE = object()
 
 
-class ForgetFailed(Exception):
+class ForgetFailed(UserError):
     """Something could not be looked at or removed; the message says what, why and what to do."""
 
 
