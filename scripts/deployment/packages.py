@@ -29,6 +29,7 @@ from pathlib import Path
 
 from functions.common.shown import shown
 from scripts.common.errors import UserError
+from scripts.common.files import replace_file
 from scripts.common.paths import ROOT
 from scripts.deployment import sbom
 from scripts.deployment.licences import UnknownLicence
@@ -222,10 +223,7 @@ def _write(path: Path, content: bytes) -> bool:
     """Replace the file in one step, only if its content differs; returns whether it did."""
     if path.is_file() and path.read_bytes() == content:
         return False
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+    replace_file(path, content)
     return True
 
 
