@@ -233,7 +233,8 @@ def test_a_day_of_silence_is_an_alarm_until_a_picture_comes(name, world, heard, 
 
 
 @pytest.mark.parametrize("name", ON_THE_ALERT_PATH)
-def test_an_alarm_on_the_alert_path_goes_another_way_and_its_end_proves_the_path(name, world, heard):
+def test_an_alarm_on_the_alert_path_goes_another_way(name, world, heard):
+    """Its end comes as an alert again, which proves the path."""
     assert world.stack.alarm_state(f"{PREFIX}-{name}", LATER) == "OK"
 
     drive_into_alarm(name, world)

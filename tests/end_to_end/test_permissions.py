@@ -366,7 +366,7 @@ def _less(document: list[str], without: tuple[str, str] | None) -> Document:
     return Document(owner, json.dumps({"Version": "2012-10-17", "Statement": kept}))
 
 
-def test_a_permission_that_is_taken_away_is_missed_loudly_and_works_again_once_it_is_back(
+def test_a_removed_permission_fails_loudly_until_it_is_back(
     stack: LocalStack, workflow: Workflow, bicycle: Path, alerts_of: Callable[[str], list[dict[str, Any]]]
 ) -> None:
     """The last test of all: it provokes a denial."""

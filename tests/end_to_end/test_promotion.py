@@ -115,9 +115,10 @@ def test_without_a_frozen_set_it_says_what_is_needed(scones, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_promoted_model_answers_a_broken_one_is_noticed_and_one_command_rolls_back(  # noqa: PLR0917 - fixtures
+def test_a_broken_model_is_noticed_and_rolled_back(  # noqa: PLR0917 - fixtures
     scones, stack, workflow, pictures, bicycle, doubtful, tmp_path
 ):
+    """A promoted model answers, a broken one is noticed, and one command rolls it back."""
     before = json.loads(stack.model_file.read_text())["model"]["name"]
 
     def answering() -> str:

@@ -130,9 +130,8 @@ def messages(workflow: Workflow, queue: str) -> int:
 
 
 @pytest.mark.usefixtures("empty_queues")
-def test_an_event_that_started_nothing_waits_in_the_queue_until_a_rerun_starts_it(
-    scones, workflow, bicycle, eventually
-):
+def test_an_undelivered_event_waits_for_a_rerun(scones, workflow, bicycle, eventually):
+    """An event that started nothing waits in the dead-letter queue."""
     key = "incoming/nobody saw+me%20.jpg"
     with target_missing(workflow):
         put = workflow.s3.put_object(Bucket=workflow.deployment.bucket, Key=key, Body=bicycle.read_bytes())

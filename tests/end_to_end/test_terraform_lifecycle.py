@@ -107,7 +107,8 @@ def shell(monkeypatch):
     terraform.environment.cache_clear()
 
 
-def test_what_the_shell_says_to_terraform_does_not_reach_the_stack_on_this_machine(scones, shell):
+def test_the_shells_terraform_settings_stay_outside(scones, shell):
+    """They do not reach the stack on this machine."""
     shell(
         TF_WORKSPACE="prod",
         TF_VAR_project="other",
@@ -181,9 +182,8 @@ def test_what_was_applied_after_the_plan_is_not_destroyed_by_it(stack, workflow)
     assert workflow.s3.list_object_versions(Bucket=workflow.deployment.bucket)["Versions"]
 
 
-def test_destroy_asks_by_name_then_leaves_nothing_and_cleanup_finds_nothing(
-    stack, scones, workflow, bicycle, monkeypatch
-):
+def test_destroy_asks_by_name_and_leaves_nothing(stack, scones, workflow, bicycle, monkeypatch):
+    """And `scones cleanup` finds nothing."""
     client = stack.deployment().client
     logs, bucket = client("logs"), workflow.deployment.bucket
     for _ in range(2):

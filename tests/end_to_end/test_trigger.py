@@ -84,9 +84,7 @@ def test_the_raw_event_is_an_execution_input(workflow, bicycle, execute):
     assert json.loads(described["output"])["s3_key"] == picture.s3_key
 
 
-def test_an_aborted_execution_alerts_and_leaves_its_row_though_no_state_can_catch_it(
-    workflow, stack, eventually
-):
+def test_an_aborted_execution_alerts_and_leaves_its_row(workflow, stack, eventually):
     """Stopping from outside is seen by the event rule alone."""
     event = {"s3_bucket": workflow.deployment.bucket, "s3_key": "incoming/stopped.jpg"}
     # An execution may end before it can be stopped, and its decision stands: each try has a picture of its own.

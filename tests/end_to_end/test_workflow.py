@@ -145,7 +145,8 @@ def test_no_bytes_of_the_picture_are_left_after_classification(workflow: Workflo
     assert not any("iVBOR" in details["input"] for details in later)
 
 
-def test_a_photo_of_twelve_megapixels_passes_where_base64_of_it_never_could(workflow, tmp_path):
+def test_a_photo_of_twelve_megapixels_passes(workflow, tmp_path):
+    """Its own base64 would not fit between two states."""
     path = tmp_path / "photo.jpg"
     generator.draw("motorcycle", 3).resize((4000, 3000)).save(path, quality=95)
     assert path.stat().st_size > 190_000

@@ -223,7 +223,8 @@ def test_text_stands_out_from_its_ground(page, made, dark):
             assert (high + 0.05) / (low + 0.05) >= 4.5, (ground, name)
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen_and_fingers_find_the_controls(page, made):
+def test_the_page_fits_a_phone(page, made):
+    """Nothing is wider than the screen, and fingers find the controls."""
     page.open(made[1].as_uri(), **PHONE)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

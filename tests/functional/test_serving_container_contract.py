@@ -211,7 +211,8 @@ def test_other_and_ambiguous_drawings_stay_below_the_threshold(server, model, la
     assert sum(max(answer[i] for i in interest) >= model[1]["threshold"] for answer in answers) <= 5
 
 
-def test_a_large_picture_and_its_small_png_from_the_workflow_get_nearly_the_same_answer(server, model):
+def test_a_large_picture_and_its_small_png_answer_alike(server, model):
+    """The small PNG is the one that the workflow makes."""
     large = file_of("bicycle", 3, "JPEG", 1024)
     small = encode_png(read_picture(large, model[1]["input_size"]).image)
 

@@ -111,7 +111,7 @@ def test_its_own_pages_and_its_other_names_are_answered(server: Server, headers:
     assert ask(server, "/_local/outbox", headers)[0] == 200
 
 
-def test_an_answer_that_is_kept_for_a_repeated_attempt_is_kept_from_pages_too(server: Server) -> None:
+def test_a_page_cannot_read_a_repeated_attempts_answer(server: Server) -> None:
     headers = {
         "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kms/aws4_request, ",
         "X-Amz-Target": "TrentService.ListKeys",

@@ -41,9 +41,10 @@ def different(expected: Any, actual: Any, place: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_an_environment_has_exactly_the_listed_resources_with_the_values_that_matter(
+def test_an_environment_has_exactly_the_listed_resources(
     name: str, expected_plans: dict[str, dict[str, Any]], request: pytest.FixtureRequest
 ) -> None:
+    """With the values that matter."""
     expected = expected_plans[name]
     every = yaml.safe_load((PLANS / "every.yaml").read_text(encoding="utf-8"))
     plan = request.getfixturevalue(SCENARIOS[name])

@@ -134,9 +134,7 @@ def test_an_object_deleted_between_event_and_reading_is_not_found(stage: Stage, 
     assert [(row["version"], row["status"]) for row in outcome.rows] == [(picture.s3_version_id, "FAILED")]
 
 
-def test_an_object_overwritten_between_event_and_reading_is_read_as_the_event_named_it(
-    stage: Stage, tell: Tell
-) -> None:
+def test_an_overwritten_object_is_read_as_the_event_named_it(stage: Stage, tell: Tell) -> None:
     tell("Object is overwritten between event and reading", "the event's version is read", str(ACCEPTED))
     picture = stage.put(f"{FOLDER}/overwritten.jpg")
     stage.put(picture.s3_key, b"no picture any more")

@@ -111,9 +111,8 @@ def test_missing_data_are_treated_as_awss_tables_say(
         ("IF(d > 0, FILL(a, 0), 1)", None),
     ],
 )
-def test_expressions_are_arithmetic_and_what_is_missing_makes_the_result_missing(
-    expression: str, value: float | None
-) -> None:
+def test_expressions_are_arithmetic(expression: str, value: float | None) -> None:
+    """A missing value makes the result missing."""
     assert evaluate(expression, {"a": 3.0, "b": 2.0, "c": 10.0, "d": None}) == value
 
 
@@ -187,7 +186,8 @@ def test_an_action_publishes_what_cloudwatch_says_to_a_topic(server: Server) -> 
     assert json.loads(mail["message"])["NewStateValue"] == "ALARM"
 
 
-def test_a_state_that_is_set_by_hand_is_told_and_an_update_of_the_alarm_keeps_it(server: Server) -> None:
+def test_a_state_set_by_hand_is_reported(server: Server) -> None:
+    """An update of the alarm keeps it."""
     name = put_alarm(server)
     queue = queue_of_changes(server, name)
     cloudwatch = server.client("cloudwatch")

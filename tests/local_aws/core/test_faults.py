@@ -268,9 +268,7 @@ def test_a_crashed_function_tells_how_and_works_again_afterwards(
     assert invoke(server, name, "after")[0] == "after"
 
 
-def test_an_asynchronous_event_outlives_a_throttled_and_an_unreachable_function(
-    server: Server, inject: Inject
-) -> None:
+def test_an_asynchronous_event_outlives_failing_invocations(server: Server, inject: Inject) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"""
     (url, arn), name = server.create_queue(), server.create_function(ECHO)
     server.client("lambda").put_function_event_invoke_config(

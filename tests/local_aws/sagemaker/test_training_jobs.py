@@ -160,7 +160,7 @@ def test_channels_are_folders_with_the_objects_below_the_prefix(seen: dict[str, 
     assert seen["channels"]["training"]["TrainingInputMode"] == "File"
 
 
-def test_hyperparameters_reach_the_program_decoded_and_the_file_as_they_came(seen: dict[str, Any]) -> None:
+def test_hyperparameters_reach_the_program_decoded(seen: dict[str, Any]) -> None:
     """https://github.com/aws/sagemaker-training-toolkit: script mode"""
     arguments = """--does train --epochs 3 --learning-rate 0.5 --plain text --list ["x"]"""
     assert seen["argv"][1:] == arguments.split()

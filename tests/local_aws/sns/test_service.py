@@ -48,7 +48,8 @@ def test_a_mail_subscription_is_confirmed_and_its_mail_lies_in_the_outbox(server
     assert topic in [json.loads(line)["topic"] for line in lines]
 
 
-def test_a_browser_gets_the_outbox_as_a_page_that_holds_no_markup_of_others(server: Server) -> None:
+def test_a_browser_gets_the_outbox_as_a_safe_page(server: Server) -> None:
+    """The page holds no markup of others."""
     sns, topic = server.client("sns"), create_topic(server)
     sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
     hostile = "<script>alert('&')</script>"

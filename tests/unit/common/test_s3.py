@@ -35,7 +35,7 @@ def test_an_object_is_a_file_while_it_is_needed(client):
 
 
 @pytest.mark.parametrize("uri", ["s3://pictures/data/set/", "s3://pictures/data/set"])
-def test_a_prefix_is_a_folder_of_all_that_is_under_it_and_of_nothing_beside_it(client, uri):
+def test_a_prefix_holds_only_what_is_under_it(client, uri):
     with s3.local(uri, client) as folder:
         files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         assert files == {"train/a/1.png", "manifest.json"}

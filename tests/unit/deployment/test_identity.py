@@ -109,7 +109,8 @@ def test_another_backend_is_refused_with_both_sides(world, name, other):
     assert "init -reconfigure -backend-config=environments/dev.s3.tfbackend" in str(refused.value)
 
 
-def test_the_variables_of_the_stack_on_this_machine_do_not_lead_another_environment_there(world):
+def test_the_local_stacks_variables_do_not_misdirect_others(world):
+    """The variables of the stack on this machine do not lead another environment to it."""
     world.backend = {
         "bucket": "scones-local-state",
         "key": "local/terraform.tfstate",

@@ -14,7 +14,8 @@ def facts(**headers: str) -> Message:
     return message
 
 
-def test_every_package_of_the_zips_and_the_image_is_listed_with_a_known_licence():
+def test_every_package_is_listed_with_a_known_licence():
+    """Every package of the zips and of the image."""
     assert licences.PAGE.read_text(encoding="utf-8") == licences.page(), "run: make licences"
 
 

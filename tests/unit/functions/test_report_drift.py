@@ -62,7 +62,7 @@ def test_a_stream_that_turns_dark_is_caught_by_its_brightness(expected, number):
     assert "brightness" in drifted(stream(number, 1, light=0.4), expected)
 
 
-def test_a_stream_that_the_model_doubts_is_caught_by_the_share_of_accepted_pictures(expected):
+def test_a_doubtful_stream_drifts_in_its_accepted_share(expected):
     assert drifted(stream(100, 1, doubt=0.6), expected) == {"accepted_share"}
     nearly_all = stream(100, 1, doubt=0.9)
     assert len(baseline.accepted(nearly_all, LABELS, 0.9)) < 30
@@ -73,7 +73,8 @@ def test_another_mix_of_classes_is_caught(expected):
     assert drifted(stream(300, 1, first=0.85), expected) == {"class_mix"}
 
 
-def test_pictures_of_another_size_are_caught_where_the_baseline_knows_sizes(expected):
+def test_pictures_of_another_size_drift(expected):
+    """Where the baseline knows sizes."""
     larger = [{**each, "image": {**each["image"], "width": 4000, "height": 3000}} for each in stream(100, 1)]
 
     assert drifted(larger, expected) == {"size_mix"}

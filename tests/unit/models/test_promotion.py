@@ -38,7 +38,8 @@ def first_or_next(candidate, destination):
     )
 
 
-def test_the_artifact_lies_in_the_bucket_and_terraform_is_told_all_it_needs(s3, tmp_path):
+def test_a_promotion_publishes_and_writes_the_model_file(s3, tmp_path):
+    """The artifact is in the bucket, and the file holds all that Terraform needs."""
     archive, tfvars = packed(tmp_path), tmp_path / "local.model.tfvars.json"
 
     returned = publish(archive, s3, tfvars)
@@ -120,7 +121,8 @@ def test_a_name_that_sagemaker_does_not_take_is_refused(s3, tmp_path, name):
         publish(packed(tmp_path, name=name), s3, tmp_path / "m.json")
 
 
-def test_the_thresholds_of_models_that_may_still_answer_are_told_newest_first(s3, tmp_path):
+def test_former_thresholds_are_listed_newest_first(s3, tmp_path):
+    """Those of the models that may still answer."""
     tfvars = tmp_path / "m.json"
     told = [
         publish(packed(tmp_path / name, name.encode(), name=name, threshold=threshold), s3, tfvars)["model"]
@@ -217,7 +219,8 @@ def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(
     assert registry.previous_model(repeated, destination) == first
 
 
-def test_a_model_that_was_rolled_back_keeps_its_threshold_while_it_still_answers(s3, tmp_path):
+def test_a_withdrawn_model_keeps_its_threshold(s3, tmp_path):
+    """It still answers for a while."""
     tfvars = tmp_path / "m.json"
     first = publish(packed(tmp_path / "a", name="first", threshold=0.8), s3, tfvars)["model"]
     publish(packed(tmp_path / "b", b"x", name="second", threshold=0.98), s3, tfvars)
@@ -293,7 +296,8 @@ def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
     assert registry.current_model(destination.tfvars) == first
 
 
-def test_a_first_model_an_unrecorded_one_and_one_whose_artifact_is_gone_cannot_be_rolled_back(s3, tmp_path):
+def test_a_rollback_without_a_former_model_is_refused(s3, tmp_path):
+    """A first model, an unrecorded one, and one whose artifact is gone cannot be rolled back."""
     destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path), destination).after
     with pytest.raises(PromoteError, match="was the first model"):

@@ -103,9 +103,8 @@ def test_the_bucket_of_the_state_is_named_and_there(  # noqa: PLR0917 - fixtures
         (PROVISIONED | {"scaling": None, "serverless": {"max_concurrency": 4}}, 7, FAILED),
     ],
 )
-def test_an_account_must_run_as_many_functions_as_a_batch_keeps_pictures_in_flight(
-    account, answers, endpoint, limit, state
-):
+def test_an_account_must_run_a_batchs_functions_at_once(account, answers, endpoint, limit, state):
+    """A batch keeps as many pictures in flight as functions must run."""
     answers({"AccountLimit": {"ConcurrentExecutions": limit}})
 
     check = account(endpoint=endpoint).concurrency()
@@ -148,7 +147,8 @@ def test_a_serverless_endpoint_counts_by_its_concurrency(account, answers):
     assert "(20 needed)" in account(endpoint=serverless, model={}).instances().why
 
 
-def test_what_nobody_may_ask_is_skipped_with_the_permission_that_is_missing(account, answers):
+def test_a_check_without_permission_is_skipped(account, answers):
+    """The missing permission is named."""
     answers({"__type": "AccessDeniedException", "message": "no"}, status=400)
 
     check = doctor._asked("instances", account().instances)

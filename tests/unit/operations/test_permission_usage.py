@@ -43,7 +43,7 @@ def found(*decisions, **policies):
     return use(decided(*decisions, **policies), "scones-local", KEY)
 
 
-def test_an_action_that_a_statement_allowed_is_used_and_the_rest_of_it_lies_idle():
+def test_an_allowed_action_is_used_and_the_others_are_idle():
     assert found(decision("logs:PutLogEvents", "WriteLogs"), role=[LOGS]).unused == [
         Grant(ROLE, "WriteLogs", "logs:CreateLogStream")
     ]

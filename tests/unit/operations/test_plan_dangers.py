@@ -177,7 +177,8 @@ def test_a_policy_that_only_the_apply_will_tell_counts_as_changed() -> None:
     assert weakened("aws_kms_key", {"policy": ALLOWS}, {}, {"policy": True}) != []
 
 
-def test_a_first_apply_weakens_nothing_and_a_new_expiry_of_an_older_bucket_does() -> None:
+def test_a_new_expiry_weakens_only_an_older_bucket() -> None:
+    """A first apply weakens nothing."""
     lifecycle = change(
         "module.x.aws_s3_bucket_lifecycle_configuration.this",
         "create",

@@ -136,7 +136,8 @@ def test_an_update_names_the_attributes_that_differ():
     assert done.changes[0].attributes == ["memory_size"]
 
 
-def test_an_update_that_only_follows_another_names_what_the_apply_will_tell():
+def test_an_update_that_follows_another_says_so():
+    """It names what only the apply will show."""
     done = summary(
         change(
             "aws_lambda_alias.live",

@@ -63,7 +63,8 @@ def test_an_endpoint_with_the_requested_configuration_holds(deployment, sagemake
     assert verify.endpoint(deployment, planned(OLD)).state == OK
 
 
-def test_an_endpoint_that_was_rolled_back_is_found_though_the_apply_succeeded(deployment, sagemaker):
+def test_a_rolled_back_endpoint_is_found(deployment, sagemaker):
+    """Although the apply succeeded."""
     sagemaker.delete_endpoint_config(EndpointConfigName=OLD)
 
     check = verify.endpoint(deployment, planned(NEW))

@@ -25,7 +25,8 @@ def listed(tmp_path, monkeypatch):
     inventory.read.cache_clear()
 
 
-def test_documents_are_listed_by_what_they_say_and_packages_without_their_folder():
+def test_documents_are_listed_by_their_content():
+    """Packages are listed without their folder."""
     after = {
         "pattern": json.dumps({"status": ["FAILED"]}),
         "filename": "/build/aws/send_alert.zip",

@@ -126,7 +126,8 @@ def test_what_the_configuration_sets_is_filled_in_and_nothing_else():
     assert seen["planned_values"]["root_module"]["resources"][0]["values"] == expected
 
 
-def test_a_log_group_without_a_key_is_told_and_one_with_a_key_to_come_is_not():
+def test_a_log_group_without_a_key_breaks_the_rule():
+    """One whose key is not known yet does not."""
     rule = rules.data_is_encrypted_with_the_projects_key
     later = plan("aws_cloudwatch_log_group", {"name": "a"}, {"kms_key_id": True})
     assert told(later, rule) == []

@@ -73,9 +73,8 @@ def test_nothing_captured_and_no_row_is_said_so(report, captured):
         report()
 
 
-def test_answers_are_read_by_the_artifact_of_the_model_that_the_ledger_names(
-    deployment, report, captured, row, tmp_path
-):
+def test_answers_are_read_by_the_ledgers_model(deployment, report, captured, row, tmp_path):
+    """The artifact of the model that the ledger names says what they mean."""
     description, network = artifact.read_archive(SHIPPED_MODEL)
     other = description | {"name": "other", "labels": ["bus", "train"], "classes_of_interest": ["bus"]}
     artifact.write(tmp_path / "other", other, network)

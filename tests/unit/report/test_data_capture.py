@@ -23,7 +23,8 @@ def broken(tmp_path, line):
     return read_all(tmp_path)
 
 
-def test_endpoint_and_variant_come_from_the_place_and_the_answer_from_the_line(tmp_path):
+def test_endpoint_and_variant_come_from_the_key(tmp_path):
+    """The answer comes from the line."""
     captures.write(tmp_path, [captures.record(3, [0.9, 0.06, 0.04], b"png", inferenceId="ab-1")], "first")
 
     (found,) = read_all(tmp_path)
@@ -96,7 +97,8 @@ WHOLE = captures.record(0, [1, 0, 0])
         (json.dumps(captures.record(0, [])), "no list of probabilities"),
     ],
 )
-def test_a_broken_line_is_told_by_its_place_and_reason_and_the_next_is_read(tmp_path, line, reason):
+def test_a_broken_line_is_reported_and_the_next_is_read(tmp_path, line, reason):
+    """Its place and the reason are named."""
     captures.write(tmp_path, [line, captures.record(1, [1, 0, 0])])
 
     first, second = read_all(tmp_path)

@@ -140,7 +140,7 @@ def test_two_people_are_never_shown_the_same(review, waits):
     assert ben.take("d") is None
 
 
-def test_the_same_page_is_shown_its_own_again_after_a_reload_of_the_picture(review, waits):
+def test_a_page_keeps_its_picture_after_a_reload(review, waits):
     waits("a.png")
     work = review()
 
@@ -239,9 +239,7 @@ def test_an_answer_that_a_rerun_overtakes_leaves_no_labelled_copy(review, waits,
     assert names(bucket) == []
 
 
-def test_an_answer_that_another_overtakes_leaves_the_copy_of_the_one_that_counts(
-    review, waits, clock, bucket
-):
+def test_an_overtaken_answer_leaves_the_copy_that_counts(review, waits, clock, bucket):
     uri, version = waits("a.png")
     ann, ben = review("ann"), review("ben")
     late, events = ann.take("a"), ann._s3.meta.events

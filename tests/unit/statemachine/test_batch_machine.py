@@ -184,7 +184,8 @@ def test_every_picture_gets_its_row_and_all_of_them_one_alert(deployed):
     assert alert["execution"] == end["executionArn"]
 
 
-def test_rows_name_the_batch_so_that_a_child_that_runs_twice_decides_to_the_same_end(deployed):
+def test_a_child_that_runs_twice_decides_the_same(deployed):
+    """Rows name the batch, not the child, so the second run finds its own rows."""
     end = deployed.run(["fine-1.jpg"])
 
     assert deployed.rows[f"s3://{BUCKET}/fine-1.jpg"]["execution"] == end["executionArn"]
@@ -230,7 +231,8 @@ def test_a_picture_that_the_ledger_does_not_take_leaves_the_others_alone(deploye
     assert deployed.outcomes() == {"ACCEPTED": 50, "UNRECORDED": 1}
 
 
-def test_a_fault_of_the_system_stops_the_batch_with_one_alert_and_its_counts(deployed):
+def test_a_system_fault_stops_the_batch_with_one_alert(deployed):
+    """The alert has the counts."""
     end = deployed.run([f"unclassified-{n}.jpg" for n in range(200)])
 
     assert (end["status"], end["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")
@@ -326,7 +328,7 @@ def test_no_state_carries_more_than_a_few_kilobytes_of_a_picture(deployed, monke
     assert max(payloads.largest.values()) < 16 * 1024
 
 
-def test_the_longest_keys_and_the_largest_input_still_fit_between_two_states(deployed, monkeypatch):
+def test_the_longest_keys_and_largest_input_fit(deployed, monkeypatch):
     """AWS's limit is 256 KiB: 240 x 240 pixels is the largest input that Terraform takes, and JSON writes a control
     character in six bytes."""
     deployed.image_data = noise(240)

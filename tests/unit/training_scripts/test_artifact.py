@@ -151,7 +151,8 @@ def test_an_archive_with_anything_else_in_it_is_refused_by_name(tmp_path, furthe
         artifact.read_archive(archive)
 
 
-def test_a_name_that_would_steer_the_terminal_or_fill_it_is_shown_short_and_clean(tmp_path):
+def test_a_hostile_name_is_shown_short_and_clean(tmp_path):
+    """A name could steer the terminal, or fill it."""
     archive = archive_of(tmp_path / "model.tar.gz", member("\x1b]0;owned\x07" + "n" * 100_000))
 
     with pytest.raises(ArtifactError) as refusal:
@@ -180,7 +181,7 @@ def test_names_may_begin_with_the_folder_that_tar_packs(tmp_path):
         pytest.param(lambda whole: gzip.compress(sparse() + whole), id="a sparse network"),
     ],
 )
-def test_an_archive_that_unpacks_to_more_than_it_should_is_refused_in_little_memory(tmp_path, content):
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, content):
     whole = gzip.decompress(archive_of(tmp_path / "whole").read_bytes())
     (tmp_path / "model.tar.gz").write_bytes(content(whole))
 

@@ -227,7 +227,7 @@ def test_missing_looks_up_the_version_that_a_manifest_leaves_out(batches, manife
     ]
 
 
-def test_while_the_endpoint_is_off_nothing_is_started_and_the_way_out_is_named(batches):
+def test_while_the_endpoint_is_off_nothing_is_started(batches):
     """Terraform leaves an output that is null out of its state."""
     del batches.deployment.outputs["endpoint_name"]
 
@@ -237,7 +237,8 @@ def test_while_the_endpoint_is_off_nothing_is_started_and_the_way_out_is_named(b
         batches.workflow.check_endpoint()
 
 
-def test_an_object_that_was_gone_when_it_was_read_has_a_row_under_an_unknown_version(batches, manifest):
+def test_a_row_of_an_unknown_version_is_not_missing(batches, manifest):
+    """An object that was gone when it was read has its row under the version `unknown`."""
     row = {"picture": {"S": f"s3://{BUCKET}/incoming/gone.jpg"}, "version": {"S": "unknown"}}
     batches.workflow.dynamodb.put_item(TableName="scones-test-ledger", Item=row)
     source = manifest("s3_key\nincoming/gone.jpg\n", "pictures.csv")
@@ -322,7 +323,7 @@ def test_a_picture_that_s3_does_not_show_is_not_taken_for_gone(batches, put, man
         list(Undecided(batches, source, ALWAYS))
 
 
-def test_a_deployment_that_does_not_say_how_long_rows_last_is_not_guessed_at(batches):
+def test_an_unknown_retention_is_not_guessed(batches):
     del batches.deployment.outputs["ledger_retention_days"]
 
     with pytest.raises(RetentionUnknown, match=r"nothing was done.*terraform apply.*--since"):

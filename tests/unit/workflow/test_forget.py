@@ -108,9 +108,8 @@ def test_all_versions_and_rows_of_the_picture_go_and_nobody_elses(bucket, workfl
 
 
 @pytest.mark.parametrize("key", ["incoming/a.jpg", ODD])
-def test_captured_records_of_every_version_and_run_go_and_the_rest_of_the_file_stays(
-    bucket, upload, capture, forget, key
-):
+def test_captured_records_of_the_picture_go_and_others_stay(bucket, upload, capture, forget, key):
+    """The records of every version and run go; the rest of the file stays."""
     first, second, other = upload(key), upload(key), upload("incoming/other.jpg")
     file = capture((key, first, 0), ("incoming/other.jpg", other, 0), (key, first, 1), (key, second, 0))
     before = bucket.Object(file).get()["Body"].read().splitlines(keepends=True)
@@ -224,7 +223,8 @@ def test_after_an_interruption_the_rest_is_still_found(upload, capture, forgetti
     assert again == {"versions": 1, "rows": 1, "copies": 0, "captured": 0, "lines": 0}
 
 
-def test_a_picture_is_settled_half_an_hour_after_its_last_version_and_decision(bucket, upload, forgetting):
+def test_a_picture_can_be_forgotten_after_half_an_hour(bucket, upload, forgetting):
+    """Half an hour after its last version and its last decision."""
     assert forgetting("incoming/a.jpg").find(silent).settled() is None
     upload("incoming/a.jpg")
     settled = forgetting("incoming/a.jpg").find(silent).settled()
@@ -388,9 +388,8 @@ def scene(bucket, upload, capture):
 
 @pytest.mark.parametrize("moment", ["before", "within", "after"])
 @pytest.mark.parametrize("number", range(CHANGES))
-def test_cut_off_anywhere_nothing_comes_back_and_a_repetition_does_the_rest(
-    scene, forgetting, cut_at, number, moment
-):
+def test_a_forget_that_was_cut_off_can_be_repeated(scene, forgetting, cut_at, number, moment):
+    """Wherever it was cut off: nothing comes back, and a repetition does the rest."""
     bucket, names = scene
     before, work = present(bucket), forgetting("incoming/a.jpg")
     traces = work.find(silent)

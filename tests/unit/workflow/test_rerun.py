@@ -158,7 +158,7 @@ def test_a_picture_without_a_row_is_run_as_for_the_first_time(workflow, reruns, 
     assert row(workflow, version=version)["run"] == 0
 
 
-def test_a_row_without_a_known_version_gives_way_to_that_of_the_present_one(workflow, reruns, bucket):
+def test_an_unknown_row_gives_way_to_the_present_version(workflow, reruns, bucket):
     put(workflow, "a.jpg", "unknown", status="FAILED")
     version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
 
@@ -170,7 +170,7 @@ def test_a_row_without_a_known_version_gives_way_to_that_of_the_present_one(work
     assert {each["version"] for each in workflow.ledger.select(Selection())} == {version}
 
 
-def test_a_row_without_a_known_version_stays_until_the_versions_own_is_written(workflow, reruns, bucket):
+def test_an_unknown_row_stays_until_the_versions_row_is_there(workflow, reruns, bucket):
     put(workflow, "a.jpg", "unknown", status="FAILED")
     bucket.put_object(Key="a.jpg", Body=b"a")
     workflow.states.mute = True
@@ -183,7 +183,7 @@ def test_a_row_without_a_known_version_stays_until_the_versions_own_is_written(w
     assert [each["version"] for each in workflow.ledger.rows_of(f"s3://{bucket.name}/a.jpg")] != ["unknown"]
 
 
-def test_whoever_asks_for_a_picture_by_name_takes_the_answer_of_a_person_back(workflow, reruns, bucket):
+def test_a_rerun_by_name_takes_back_a_persons_answer(workflow, reruns, bucket):
     version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
     put(workflow, "a.jpg", version, reviewed="motorcycle")
     workflow.states.gate.clear()
@@ -253,7 +253,8 @@ def test_what_a_person_has_decided_since_is_not_tried_again_and_again(workflow, 
     assert started.note == "ann has decided it meanwhile: motorcycle."
 
 
-def test_a_row_without_a_known_version_whose_object_is_gone_stays_and_says_so(workflow, reruns):
+def test_an_unknown_row_whose_object_is_gone_stays(workflow, reruns):
+    """And the command says so."""
     put(workflow, "gone.jpg", "unknown", status="FAILED")
 
     (planned,) = reruns.of_rows(Selection())

@@ -127,7 +127,7 @@ def refused(call: Callable[[], Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", ["EXPRESS", "STANDARD"])
-def test_every_item_gets_a_child_execution_and_results_keep_the_order_of_items(kind: str) -> None:
+def test_every_item_gets_a_child_and_results_keep_order(kind: str) -> None:
     definition = distributed({"Double": {**PASS, "Output": "{% $states.input * 2 %}"}}, kind)
     assert Harness().output(definition, list(range(100))) == list(range(0, 200, 2))
 
@@ -454,9 +454,9 @@ def test_a_retry_starts_another_map_run_and_a_catcher_takes_what_is_left() -> No
 
 
 @pytest.mark.parametrize(("kind", "outcome"), [("STANDARD", "aborted"), ("EXPRESS", "succeeded")])
-def test_a_failed_map_run_stops_standard_children_and_waits_for_express_ones(
-    kind: str, outcome: str, gate: threading.Event
-) -> None:
+def test_a_failed_map_run_stops_standard_children(kind: str, outcome: str, gate: threading.Event) -> None:
+    """It waits for Express ones."""
+
     def call(_resource: str, number: int) -> int:
         if number == 1:
             eventually(lambda: len(harness.calls) == 2)
@@ -549,7 +549,8 @@ def test_the_folder_of_a_map_run_lies_under_the_prefix(s3: Any, location: dict[s
     assert output["ResultWriterDetails"]["Key"] == key
 
 
-def test_without_a_writer_a_failed_child_shows_its_execution_among_the_outputs() -> None:
+def test_without_a_writer_outputs_show_failed_children() -> None:
+    """The output names the failed child's execution."""
     harness = Harness(failing_for(2))
     definition = distributed({"Each": task()}, ToleratedFailureCount=1)
     first, second, third = harness.output(definition, [1, 2, 3])

@@ -47,7 +47,8 @@ def test_a_task_sends_arguments_and_turns_its_result_into_output() -> None:
     ]
 
 
-def test_a_task_without_arguments_and_output_sends_its_input_and_hands_on_its_result() -> None:
+def test_a_bare_task_sends_its_input_and_returns_its_result() -> None:
+    """A bare task has neither Arguments nor Output."""
     assert Harness(lambda _, arguments: [arguments]).output(machine({"Call": task()}), {"a": 1}) == [{"a": 1}]
 
 
@@ -321,7 +322,8 @@ def test_a_catcher_without_output_hands_on_the_error_output() -> None:
     assert Harness(failing(1)).output(machine(states)) == {"Error": "Unavailable", "Cause": "not now"}
 
 
-def test_a_failing_output_expression_can_be_caught_and_a_failing_catcher_cannot() -> None:
+def test_a_failing_output_can_be_caught() -> None:
+    """A failing Catcher cannot."""
     catch = {"ErrorEquals": ["States.QueryEvaluationError"], "Output": "caught", "Next": "H"}
     broken = "{% $states.result.missing %}"
     assert Harness().output(machine({"T": task(Output=broken, Catch=[catch]), "H": PASS})) == "caught"

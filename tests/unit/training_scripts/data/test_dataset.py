@@ -21,7 +21,7 @@ def random_rows(count: int, classes: int = 2) -> LabelledImages:
     return LabelledImages(coarse.repeat(4, 1).repeat(4, 2), np.arange(count) % classes)
 
 
-def test_other_classes_are_split_into_those_trained_on_and_those_that_only_judge():
+def test_other_classes_are_split_into_training_and_judging():
     pictures = [picture(label, i) for i, label in enumerate([*INTEREST, "apple", "bed", "chair", "door"])]
 
     ours, outliers, foreign = dataset.split_rows(pictures, INTEREST)

@@ -78,7 +78,8 @@ def jpeg(colour: tuple[int, int, int]) -> bytes:
     return buffer.getvalue()
 
 
-def test_an_archive_in_the_official_format_gives_pictures_labels_and_file_names(tmp_path):
+def test_an_official_archive_gives_pictures_and_labels(tmp_path):
+    """And the files' names."""
     first, second = readers.read_pictures(cifar(tmp_path, split_table([1, 0], PIXELS)), "train")
 
     assert (first.label, first.filename, second.label) == ("bicycle", "picture_0.png", "apple")

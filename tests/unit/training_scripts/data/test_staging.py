@@ -100,7 +100,8 @@ def test_without_foreign_pictures_there_is_no_class_neither(source, tmp_path):
     }
 
 
-def test_every_picture_is_a_png_of_the_models_size_and_the_manifest_tells_all_about_it(source, tmp_path):
+def test_staged_pictures_are_pngs_and_in_the_manifest(source, tmp_path):
+    """Each is a PNG of the model's input size, and the manifest describes it."""
     staged(source, Folder(tmp_path))
 
     described = manifest(tmp_path)
@@ -118,7 +119,8 @@ def test_every_picture_is_a_png_of_the_models_size_and_the_manifest_tells_all_ab
         assert row["path"].startswith(f"{row['split']}/{row['label']}/")
 
 
-def test_the_lists_number_the_pictures_and_their_classes_as_the_first_workflow_did(source, tmp_path):
+def test_the_lists_number_pictures_and_classes(source, tmp_path):
+    """As the first workflow did."""
     staged(source, Folder(tmp_path), classes=("motorcycle", "bicycle"))
 
     with (tmp_path / "train.lst").open(newline="") as file:
@@ -237,7 +239,8 @@ def test_a_class_whose_name_would_leave_the_folder_is_refused(tmp_path):
         staged(folder, Folder(tmp_path / "to"), classes=("bicycle", "..hidden"))
 
 
-def test_a_source_without_a_test_split_gives_up_about_a_tenth_for_testing_always_the_same(tmp_path):
+def test_a_source_without_a_test_split_gives_a_tenth(tmp_path):
+    """About a tenth is kept for testing, always the same pictures."""
     for number, label in enumerate(("bicycle", "motorcycle")):
         (tmp_path / "source" / label).mkdir(parents=True)
         for seed in range(100):
