@@ -27,7 +27,7 @@ ANYTHING = "anything in the account"
 
 
 class Crossing(NamedTuple):
-    """What reaches beyond its own environment: who may do what on what, and why it is let."""
+    """What reaches beyond its own environment: who may do what on what, and why it is allowed."""
 
     who: tuple[str, ...]
     actions: tuple[str, ...]

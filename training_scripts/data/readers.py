@@ -1,8 +1,8 @@
 """Reads labelled pictures: CIFAR archives, archives of picture files, folders of picture files.
 
 The official CIFAR files are pickles, and a pickle can name any code to run. This module reads them with
-stand-ins of its own for the three names the format needs and admits no other; members of an archive are
-read, never extracted, so no path inside one reaches the file system.
+its own stand-ins for the three names that the format needs, and admits no other name. Members of an
+archive are read, never extracted, so no path inside one reaches the file system.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from functions.common.shown import shown
 
 OFFICIAL_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 SIDE = 32
-# Lies in a staged folder until its last file is there, see training_scripts.data.staging.
+# Is in a staged folder until its last file is there, see training_scripts.data.staging.
 INCOMPLETE = "INCOMPLETE"
 _LARGEST_MEMBER = 400_000_000
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -84,7 +84,7 @@ def has_split(source: Path, split: str) -> bool:
 
 
 def class_names(source: Path) -> list[str]:
-    """The classes of a source in the alphabet's order; of a CIFAR archive all that it has names for.
+    """The classes of a source in alphabetical order; of a CIFAR archive all that it has names for.
 
     Raises:
         DataSourceError: it cannot be read.
@@ -175,7 +175,7 @@ def _cifar(archive: Path, split: str) -> Iterator[LabelledPicture]:
 def _texts(archive: Path, table: dict[Any, Any], key: bytes) -> list[str]:
     values = table.get(key)
     if not (isinstance(values, list) and all(isinstance(value, bytes) for value in values)):
-        raise DataSourceError(f"{archive}: {key.decode()} is no list of names")
+        raise DataSourceError(f"{archive}: {key.decode()} is not a list of names")
     return [value.decode("utf-8", "replace") for value in values]
 
 

@@ -1,8 +1,8 @@
-"""Which permissions a request takes: its own, and those that its service asks for on the caller's behalf.
+"""Which permissions a request needs: its own, and those that its service asks for on the caller's behalf.
 
-A row holds where the request is the row's (or any of its service: `dynamodb:*`) and where every fact is known that its
-resource and `when` name. Facts come from the request and from what it is about, see authorization.py: `key` is the
-customer-managed key that encrypts it, for instance.
+A row applies if the request is the row's (or any of its service: `dynamodb:*`) and every fact is known that
+its resource and `when` name. Facts come from the request and from what it is about, see authorization.py.
+For instance, `key` is the customer-managed key that encrypts it.
 """
 
 import re
@@ -49,12 +49,12 @@ class Permission(NamedTuple):
 
     @property
     def facts(self) -> set[str]:
-        """What must be known for the row to hold."""
+        """What must be known for the row to apply."""
         return {*re.findall("{([a-z]+)}", self.resource), *([self.when] if self.when else [])}
 
 
 PERMISSIONS: tuple[Permission, ...] = (
-    # S3. A version is another permission than the object; a missing key is told only to who may list the bucket.
+    # S3. A version needs another permission than the object; only who may list the bucket learns of a missing key.
     Permission("s3:GetObject", "s3:GetObject", "{object}", f"{S3_API}/API_GetObject.html"),
     Permission("s3:GetObject", "s3:ListBucket", "{bucket}", f"{S3_API}/API_GetObject.html", when="missing"),
     Permission("s3:GetObject", "kms:Decrypt", "{key}", S3_KEYS, via="s3"),
@@ -78,7 +78,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("s3:UploadInParts", "s3:AbortMultipartUpload", "{object}", S3_PARTS),
     Permission("s3:UploadInParts", "kms:GenerateDataKey", "{key}", S3_PARTS, via="s3"),
     Permission("s3:UploadInParts", "kms:Decrypt", "{key}", S3_PARTS, via="s3"),
-    # DynamoDB uses the table's key for whoever reads or writes.
+    # DynamoDB uses the table's key on behalf of the caller.
     Permission("dynamodb:*", "same", "{table}", f"{SERVICE_AUTHORISATION}list_amazondynamodb.html"),
     Permission("dynamodb:*", "kms:Decrypt", "{key}", DYNAMODB_KEYS, via="dynamodb"),
     Permission("dynamodb:*", "kms:Encrypt", "{key}", DYNAMODB_KEYS, when="writes", via="dynamodb"),

@@ -118,7 +118,7 @@ def test_expressions_are_arithmetic(expression: str, value: float | None) -> Non
 
 @pytest.mark.parametrize("expression", ["SUM([a, b])", "IF(a, b)", "a ^ 2", "unknown"])
 def test_an_expression_beyond_that_is_named_and_not_guessed(expression: str) -> None:
-    with pytest.raises(ServiceError, match="no metric math that is emulated"):
+    with pytest.raises(ServiceError, match="not metric math that is emulated"):
         evaluate(expression, {"a": 3.0, "b": 2.0})
 
 

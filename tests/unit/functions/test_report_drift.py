@@ -183,7 +183,7 @@ def test_too_few_pictures_are_no_verdict_and_say_so(alerts, decide, context, cap
 
     assert lambda_handler(CHECK, context)["verdict"] == "too few pictures"
 
-    assert "49 pictures are no basis for a verdict; 50 are needed." in caplog.text
+    assert "49 pictures are not enough for a verdict; 50 are needed." in caplog.text
     assert "Drift" not in metrics(capsys)
     assert alerts() == []
 

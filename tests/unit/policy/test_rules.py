@@ -57,8 +57,8 @@ def test_an_alarm_must_reach_somebody(change, findings):
     [
         ([True], []),
         ([False, True], []),
-        ([False], ["not one value is held against its threshold"]),
-        ([True, True], ["not one value is held against its threshold"]),
+        ([False], ["not one value is compared with its threshold"]),
+        ([True, True], ["not one value is compared with its threshold"]),
     ],
 )
 def test_an_alarm_must_judge_one_value(returned, findings):

@@ -92,7 +92,7 @@ def test_a_description_that_is_no_object_is_refused(tmp_path, text):
 def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
     (tmp_path / "model.tar.gz").write_bytes(content)
 
-    with pytest.raises(ArtifactError, match="no model artifact"):
+    with pytest.raises(ArtifactError, match="not a model artifact"):
         artifact.read_archive(tmp_path / "model.tar.gz")
 
 

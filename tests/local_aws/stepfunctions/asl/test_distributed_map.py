@@ -277,12 +277,12 @@ def test_a_dataset_is_read_in_pieces(s3: Any, monkeypatch: pytest.MonkeyPatch) -
     ("content", "config", "cause"),
     [
         ('{"n": 1}\n{"n": }\n', {"InputType": "JSONL"}, "line 2"),
-        ("[NaN]\n", {"InputType": "JSONL"}, "NaN is no JSON"),
-        (b"\xff\xfe\n", {"InputType": "JSONL"}, "s3://datasets/dataset is no valid JSONL dataset"),
+        ("[NaN]\n", {"InputType": "JSONL"}, "NaN is not JSON"),
+        (b"\xff\xfe\n", {"InputType": "JSONL"}, "s3://datasets/dataset is not a valid JSONL dataset"),
         ("7", {"InputType": "JSON"}, "Attempting to map over non-iterable node."),
-        ("[1", {"InputType": "JSON"}, "is no valid JSON dataset"),
+        ("[1", {"InputType": "JSON"}, "is not a valid JSON dataset"),
         ("a,a\n1,2\n", CSV, "CSV headers cannot contain duplicates."),
-        ('a,b\n1,"2\n', CSV, "is no valid CSV dataset"),
+        ('a,b\n1,"2\n', CSV, "is not a valid CSV dataset"),
         ("1\n", {"InputType": "JSONL", "MaxItems": "{% -1 %}"}, "field MaxItems must be positive"),
     ],
 )

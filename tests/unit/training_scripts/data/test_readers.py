@@ -175,7 +175,7 @@ def test_a_pickle_that_names_any_other_code_is_refused_and_runs_nothing(tmp_path
         (split_table([1, 7], PIXELS), "do not fit"),
         (split_table([1, 0], PIXELS, data=text(b"pixels")), "do not fit"),
         (split_table([1, 0], PIXELS, fine_labels=text(b"none")), "do not fit"),
-        (split_table([1, 0], PIXELS, filenames=pickled_list([number(1)])), "no list of names"),
+        (split_table([1, 0], PIXELS, filenames=pickled_list([number(1)])), "not a list of names"),
         (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 2, b"O8")), "damaged"),
         (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 2, fortran=b"\x88")), "damaged"),
         (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 900_000_000)), "damaged"),
