@@ -1,7 +1,7 @@
-"""Every alarm goes off and comes back on the one-machine AWS, and a person reads of both.
+"""Every alarm goes off and comes back on the one-machine AWS, and people get a message of both.
 
 A driver causes what the alarm is about. Where the real cause is out of reach here (an execution of half an hour, a
-mail server that refuses), it puts the very metric that AWS would report.
+mail server that refuses), it puts the metric that AWS would report.
 """
 
 import contextlib
@@ -45,14 +45,14 @@ class World:
         )
 
     def invoke(self, folder: str, payload: object) -> None:
-        """Calls a function, whatever becomes of it."""
+        """Calls a function, whatever the result."""
         with contextlib.suppress(ClientError):
             self.functions.invoke(
                 FunctionName=f"{PREFIX}-{folder}", Qualifier="live", Payload=json.dumps(payload).encode()
             )
 
     def ask_endpoint(self, requests: int) -> None:
-        """Sends requests side by side, whatever becomes of them."""
+        """Sends requests side by side, whatever the results."""
 
         def ask(_number: int) -> None:
             with contextlib.suppress(ClientError):
@@ -64,7 +64,7 @@ class World:
             list(pool.map(ask, range(requests)))
 
     def put(self, namespace: str, name: str, value: float, times: int = 1, **dimensions: str) -> None:
-        """Reports a metric in the place of whoever would."""
+        """Reports a metric, as AWS or a function would."""
         named = [{"Name": key, "Value": value} for key, value in dimensions.items()]
         datum = {"MetricName": name, "Dimensions": named, "Values": [value], "Counts": [times]}
         self.deployment.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])

@@ -1,4 +1,4 @@
-"""From a staged set in the bucket through the gate to the plan that Terraform really makes, by the command line."""
+"""From a staged set in the bucket through the gate to Terraform's real plan, with the command line."""
 
 import json
 import re

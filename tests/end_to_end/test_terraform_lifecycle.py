@@ -19,7 +19,7 @@ from scripts.operations.local_stack import STATE_BUCKET, ActionCounter
 
 pytestmark = [pytest.mark.last, pytest.mark.timeout(600)]
 
-# SageMaker has one log group for all training jobs of an account, whoever runs them.
+# SageMaker has one log group for all training jobs of an account.
 ALL_JOBS = "/aws/sagemaker/TrainingJobs"
 
 
@@ -74,7 +74,7 @@ def test_a_new_model_updates_the_endpoint_in_place_and_answers(
         "aws_sagemaker_endpoint_configuration",
         "aws_sagemaker_model",
     ]
-    # What judges the answers learns the new model's threshold before the endpoint gets the model.
+    # The function that judges the answers gets the new model's threshold before the endpoint gets the model.
     assert sorted(address.split(".")[-2] for address in updated) == [
         "aws_lambda_alias",
         "aws_lambda_function",
@@ -229,7 +229,7 @@ def test_destroy_asks_by_name_and_leaves_nothing(stack, scones, workflow, bicycl
 
 
 def left(client) -> dict[str, list[str]]:
-    """What is in the account, the bucket of the state apart, asked without the command's own code."""
+    """What is in the account, except the state's bucket, read without the command's own code."""
     everything = {
         "buckets": [
             it["Name"] for it in client("s3").list_buckets()["Buckets"] if it["Name"] != STATE_BUCKET

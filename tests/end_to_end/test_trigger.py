@@ -87,7 +87,7 @@ def test_the_raw_event_is_an_execution_input(workflow, bicycle, execute):
 def test_an_aborted_execution_alerts_and_leaves_its_row(workflow, stack, eventually):
     """Stopping from outside is seen by the event rule alone."""
     event = {"s3_bucket": workflow.deployment.bucket, "s3_key": "incoming/stopped.jpg"}
-    # An execution may end before it can be stopped, and its decision stands: each try has a picture of its own.
+    # An execution may end before it can be stopped, and its decision stays: each try has its own picture.
     for number in range(50):
         event["s3_version_id"] = f"v{number}"
         started = workflow.states.start_execution(

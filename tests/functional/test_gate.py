@@ -1,4 +1,4 @@
-"""The gate with whole models: both serving programs answer the frozen pictures, and only then Terraform is told."""
+"""The gate with whole models: both serving programs answer the frozen pictures before the model file changes."""
 
 import json
 

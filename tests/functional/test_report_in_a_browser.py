@@ -1,4 +1,4 @@
-"""The report's page in a real Chromium: what a person sees, hears and presses."""
+"""The report's page in a real Chromium: what a person sees, hears and clicks."""
 
 import html
 import json

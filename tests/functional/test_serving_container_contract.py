@@ -1,4 +1,4 @@
-"""What SageMaker expects of a serving container, asked of the very start command of our own.
+"""What SageMaker expects of a serving container, checked on our container's own start command.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 """

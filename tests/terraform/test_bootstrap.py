@@ -89,7 +89,7 @@ NAMED = {
     "aws_sns_topic": ("sns:CreateTopic", "name", "sns:{region}:{account}:{name}"),
     "aws_sqs_queue": ("sqs:CreateQueue", "name", "sqs:{region}:{account}:{name}"),
 }
-# What a role that applies carries, besides what it reads.
+# What a role that applies carries, in addition to what it reads.
 READ = ("environment_read", "read_watch")
 APPLY = ("access", "deploy", "deploy_watch")
 READING = ("Describe", "Get", "List", "View", "Validate")
@@ -208,7 +208,7 @@ def test_an_apply_role_changes_its_own_environment_alone(plan: dict[str, Any], e
             tagged = f'/environment": "{environment}"' in json.dumps(statement.get("Condition", {}))
             if not (own or tagged or statement["Effect"] == "Deny"):
                 unbound.append(statement["Sid"])
-    # Subscriptions are no resource, and the role for scaling is one for the account.
+    # Subscriptions are not a resource, and the role for scaling is one for the account.
     assert unbound == ["LetScalingBuildItsRole", "ChangeSubscriptions"]
 
 
@@ -253,7 +253,7 @@ def test_no_role_is_made_without_the_boundary_of_its_environment(
             statement["Action"]
         ):
             assert statement["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
-    # Those who deploy are no roles of a deployment, so that none can change itself.
+    # Roles that deploy are not roles of a deployment, so that none can change itself.
     for address, it in plan.items():
         if address.startswith("aws_iam_role.github"):
             assert it["path"] == "/ci/"

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.common import paths
 
-# Terraform tells all mistakes at once, so a few plans fail by every rule.
+# Terraform reports all mistakes at once, so a few plans fail by every rule.
 MISTAKES: dict[str, dict[str, Any]] = {
     "everything wrong": {
         "environment": "Dev",

@@ -1,6 +1,6 @@
 """Which resources each environment has, as addresses that read like sentences, and the values that matter.
 
-plans/every.yaml lists what all have; the others what they have besides. A change here is a change of the product:
+plans/every.yaml lists what all have; the others list what they have in addition. A change here is a change of the product:
 look at the plan (`make plan ENV=prod OFFLINE=1`), then edit the list.
 """
 

@@ -99,7 +99,7 @@ def test_a_token_without_a_value_stops_the_plan(root_module: Any) -> None:
 def test_functions_end_before_the_tasks_that_wait_for_them(
     definition: dict[str, Any], provisioned: dict[str, Any], planned: Callable[..., Any]
 ) -> None:
-    """Otherwise the task is cut off first, and the function's own error and log never tell why."""
+    """Otherwise the task is cut off first, and neither the function's error nor its log says why."""
     timeouts = {
         after["function_name"]: after["timeout"]
         for address, after in planned(provisioned).items()

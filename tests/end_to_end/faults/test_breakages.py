@@ -195,7 +195,7 @@ KEYS = {
 def test_whatever_a_key_looks_like_exactly_its_object_is_read(
     name: str, stage: Stage, eventually: Callable[..., Any], tell: Tell
 ) -> None:
-    """Its double, which careless decoding would read instead, is no picture; both come by the bucket's events."""
+    """Its double, which careless decoding would read instead, is not a picture; the bucket's events announce both."""
     tell(f"Key has {name}", "exactly this object is read", str(ACCEPTED))
     key, double = (f"incoming/faults/{each}" for each in KEYS[name])
     if name == "1,024 bytes":

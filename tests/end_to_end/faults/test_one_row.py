@@ -100,7 +100,7 @@ def test_a_stop_while_alerting_keeps_the_decision(
 def test_a_stop_while_alerting_an_unknown_version_alerts(
     play: Callable[[Case], Seen],
 ) -> None:
-    """Its row is that of the version that it has found out, which its input does not tell."""
+    """Its row is that of the version that it has found out, which is not in its input."""
     failures = {"FilterInferences": "ThresholdConfidenceNotMet", "SendAlert": HANG}
     case = Case("versionless-stopped", failures=failures, given={"s3_version_id": ""})
     case.row, case.version = UNKNOWN, "unknown"

@@ -1,4 +1,4 @@
-"""Faults on purpose: each looks to clients, functions and state machines as it does when AWS fails by itself."""
+"""Faults on purpose: to clients, functions and state machines each looks like a real failure of AWS."""
 
 import http.client
 import json
@@ -54,7 +54,7 @@ def read(server: Server, stored: tuple[str, str]) -> bytes:
 
 
 def codes(call: Callable[[], Any], times: int) -> list[str]:
-    """The error code of each of so many calls; "" where one succeeds."""
+    """The error code of each call; "" if it succeeds."""
     seen = []
     for _ in range(times):
         try:

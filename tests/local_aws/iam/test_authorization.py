@@ -17,7 +17,7 @@ from tests.local_aws.sagemaker.test_training_jobs import Jobs
 from tests.local_aws.sns.test_service import create_topic
 from tests.local_aws.stepfunctions.test_integrations import run_machine
 
-# Does what its event asks for, and tells how AWS refused it.
+# Does what its event asks for, and returns how AWS refused it.
 CALLER = """
 import boto3
 from botocore.exceptions import ClientError

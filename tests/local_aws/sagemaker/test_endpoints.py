@@ -125,7 +125,7 @@ def blue_green(kind: str, percent: int, seconds: int = 200) -> dict[str, Any]:
 
 
 def update(server: Server, name: str, model: str, **more: Any) -> list[str]:
-    """Updates an endpoint to another model; returns the names of those that answer meanwhile."""
+    """Updates an endpoint to another model; returns the names of those that answer until it is done."""
     sagemaker, seen = server.client("sagemaker"), []
     config = create_config(server, model_archive(name=model))
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config, **more)

@@ -1,4 +1,4 @@
-"""What came from outside is printed as it is, whatever it means to a terminal."""
+"""What came from outside is printed as text, whatever it would do to a terminal."""
 
 import io
 import sys

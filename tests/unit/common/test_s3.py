@@ -1,4 +1,4 @@
-"""What lies in S3 stands wherever a path may."""
+"""An S3 URI can be used wherever a path can."""
 
 from pathlib import Path
 

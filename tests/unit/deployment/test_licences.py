@@ -1,4 +1,4 @@
-"""What is handed on stands under licences that somebody has read."""
+"""What is shipped has only licences that somebody has read."""
 
 from email.message import Message
 

@@ -52,7 +52,7 @@ def package_from(folder, target, **environment):
     )
 
 
-# What stands between pip and every index and folder of wheels that this machine may offer.
+# What keeps pip from every index and folder of wheels that this machine may offer.
 NO_INDEX = {
     "PIP_CONFIG_FILE": os.devnull,
     "PIP_FIND_LINKS": "",

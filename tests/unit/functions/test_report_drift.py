@@ -19,7 +19,7 @@ TODAY, YESTERDAY = "2026-11-28T09:00:00.000Z", "2026-11-27T09:00:00.000Z"
 
 
 def picture(rng, light=1.0, doubt=0.15, first=0.5):
-    """One picture of a stream with much light, of which the model doubts some, and so many are bicycles."""
+    """One picture of a bright stream: the model doubts some, and this share are bicycles."""
     image = {"width": 400, "height": 300, "brightness": light * rng.betavariate(5, 5)}
     image |= {"contrast": light * rng.betavariate(4, 12), "sharpness": rng.betavariate(3, 30)}
     sure = rng.random() > doubt

@@ -1,4 +1,4 @@
-"""What a plan takes away without destroying anything stands among its dangers."""
+"""A plan's dangers include what it weakens without destroying anything."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""People settle what waits, several at once, and nothing is lost or done twice."""
+"""People label what waits, several at once, and nothing is lost or done twice."""
 
 import json
 import threading
@@ -40,7 +40,7 @@ def review(deployment, clock, monkeypatch):
 
 @pytest.fixture
 def waits(deployment, bucket):
-    """Puts a picture and its waiting row."""
+    """Stores a picture and its waiting row."""
 
     def put(name, confidence=0.6, status="LOW_CONFIDENCE"):
         key = f"incoming/{name}"

@@ -1,4 +1,4 @@
-"""Who may speak to the page's server, and what it answers."""
+"""Who may talk to the page's server, and what it answers."""
 
 import io
 import json

@@ -213,7 +213,7 @@ def sparse():
 
 
 def test_damage_in_an_archive_is_always_named(tmp_path):
-    """Cut off or flipped anywhere: read as it was, or refused as no artifact."""
+    """Cut off or flipped anywhere: read as it was, or refused as not an artifact."""
     whole = archive_of(tmp_path / "model.tar.gz").read_bytes()
     plain = gzip.decompress(whole)
     damaged = [whole[:length] for length in range(0, len(whole), 7)]

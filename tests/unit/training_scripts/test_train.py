@@ -121,7 +121,7 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(archive, tmp_pat
 
 
 def reviewed(folder: Path, labels: dict[str, str]) -> Path:
-    """A channel of what people labelled: train/<class>/<file>, as `scones train --with-reviewed` lays it down."""
+    """A channel of what people labelled: train/<class>/<file>, as `scones train --with-reviewed` writes it."""
     for label, drawn in labels.items():
         place = folder / "train" / label
         place.mkdir(parents=True)

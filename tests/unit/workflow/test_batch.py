@@ -248,7 +248,7 @@ def test_a_row_of_an_unknown_version_is_not_missing(batches, manifest):
 
 @pytest.fixture
 def aged(monkeypatch):
-    """Lets the clock of the command be so many days ahead of that of the bucket."""
+    """Sets the command's clock some days ahead of the bucket's."""
 
     def age(days):
         class Later(datetime):

@@ -325,12 +325,12 @@ def test_an_emptied_manifest_does_not_bring_an_older_one_back(bucket, upload, fo
     assert len(everything(bucket, "reviewed/manifest.jsonl")) == 2
 
 
-# Requests that change something when the picture of the next test is forgotten.
+# How many requests change something when the next test's picture is forgotten.
 CHANGES = 12
 
 
 class Cut(Exception):
-    """Stands for whatever ends a command between two requests."""
+    """Whatever ends a command between two requests."""
 
 
 def present(bucket):
@@ -371,7 +371,7 @@ def cut_at(monkeypatch):
 
 @pytest.fixture
 def scene(bucket, upload, capture):
-    """A picture of two versions in every place that may tell of it, and a label that was withdrawn."""
+    """A picture of two versions in every place that may hold it, and a label that was withdrawn."""
     other, versions = upload("incoming/b.jpg"), [upload("incoming/a.jpg"), upload("incoming/a.jpg")]
     bucket.Object("incoming/a.jpg").delete()
     names = [picture_hash(bucket.name, "incoming/a.jpg", version) for version in versions]

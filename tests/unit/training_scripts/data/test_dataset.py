@@ -1,4 +1,4 @@
-"""Rows, targets and folds: what the honesty of every later figure rests on."""
+"""Rows, targets and folds: every later figure depends on them."""
 
 import numpy as np
 import pytest

@@ -179,7 +179,7 @@ def test_a_pickle_that_names_any_other_code_is_refused_and_runs_nothing(tmp_path
         (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 2, b"O8")), "damaged"),
         (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 2, fortran=b"\x88")), "damaged"),
         (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 900_000_000)), "damaged"),
-        # a state for the array that is no state, and attributes set on what the names stand for
+        # an array's state that is not a state, and attributes set on what the names mean
         (b"\x80\x02" + RECONSTRUCT + b")RK\x01b.", "damaged"),
         (b"\x80\x02" + RECONSTRUCT + b"}X\x08\x00\x00\x00__code__K\x01sb.", "damaged|no table"),
     ],

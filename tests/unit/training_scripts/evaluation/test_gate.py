@@ -16,7 +16,7 @@ RIGHT, UNSURE, WRONG, REFUSED = (0.98, 0.01, 0.01), (0.6, 0.3, 0.1), (0.01, 0.98
 def answers(
     ours: dict[tuple[float, ...], int], foreign: dict[tuple[float, ...], int] | None = None, **change
 ) -> Predictions:
-    """Answers to bicycles, then to foreign pictures; each kind of answer so many times."""
+    """Answers to bicycles, then to foreign pictures; each kind of answer with its number."""
     rows = [p for part in (ours, foreign or {}) for p, count in part.items() for _ in range(count)]
     truth = [0] * sum(ours.values()) + [OUT_OF_DISTRIBUTION] * sum((foreign or {}).values())
     return Predictions(DESCRIPTION | change, np.array(rows), np.array(truth))
