@@ -300,7 +300,7 @@ def data_is_encrypted_with_the_projects_key(plan: Plan) -> Iterator[str]:
             yield f"{change['address']}: {'.'.join(KEYS[change['type']])} names no key"
     for address, after in resources(plan, "aws_sqs_queue"):
         if not after.get("sqs_managed_sse_enabled") and not after.get("kms_master_key_id"):
-            yield f"{address}: messages lie there in the clear"
+            yield f"{address}: messages are kept there in the clear"
 
 
 def _has_key(change: dict[str, Any]) -> bool:

@@ -223,7 +223,7 @@ def _assumption(caller: Caller) -> Call:
 
 def _unknown(request: str) -> ServiceError:
     """Better no answer than one that nothing has authorized."""
-    text = f"required_permissions.py does not tell what {request} takes, or about what it is"
+    text = f"required_permissions.py does not say what {request} needs, or what it is about"
     return ServiceError("UnknownOperationException", text)
 
 

@@ -39,7 +39,7 @@ def test_an_execution_that_runs_out_of_time_leaves_its_row_and_alerts(
 ) -> None:
     tell(
         "An execution runs out of time",
-        "`TIMED_OUT`, settled by another",
+        "`TIMED_OUT`, recorded by another",
         str(replace(FAILED, execution="TIMED_OUT")),
     )
     case = Case("too-slow", failures={"ClassifyImage": HANG})
@@ -58,7 +58,7 @@ def test_an_execution_that_somebody_stops_leaves_its_row_and_alerts(
 ) -> None:
     tell(
         "Somebody stops an execution",
-        "`ABORTED`, settled by another",
+        "`ABORTED`, recorded by another",
         str(replace(FAILED, execution="ABORTED")),
     )
     case = Case("stopped", failures={"ClassifyImage": HANG})
