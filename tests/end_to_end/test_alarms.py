@@ -206,7 +206,7 @@ def test_every_alarm_has_a_driver(workflow):
 
 
 @pytest.mark.parametrize("name", [name for name in DRIVERS if name not in ON_THE_ALERT_PATH])
-def test_an_alarm_goes_off_and_comes_back_and_a_person_hears_of_both(name, world, heard):
+def test_an_alarm_goes_off_and_back_with_a_message_for_each(name, world, heard):
     assert world.stack.alarm_state(f"{PREFIX}-{name}", LATER) == "OK"
 
     drive_into_alarm(name, world)

@@ -59,9 +59,7 @@ def usual_stream(workflow: Workflow) -> None:
 
 
 @pytest.mark.usefixtures("usual_stream")
-def test_a_stream_that_turns_dark_and_blurred_is_told_within_one_window(
-    scones, stack, workflow, tmp_path, eventually
-):
+def test_a_stream_that_turns_dark_alerts_within_one_window(scones, stack, workflow, tmp_path, eventually):
     made = scones("baseline", "--since", SPRING, "--until", SUMMER)
     assert made.exit_code == 0, made.stderr
     told = check(workflow, f"{SUMMER}T18:00:00Z")

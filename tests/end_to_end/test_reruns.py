@@ -61,7 +61,7 @@ def test_a_doubtful_picture_is_accepted_by_a_rerun_with_a_lower_threshold(scones
     assert lines(scones(*chosen)) == []
 
 
-def test_a_rerun_shows_what_it_would_do_and_does_it_only_when_told(scones, workflow, doubtful):
+def test_a_rerun_shows_what_it_would_do_and_asks(scones, workflow, doubtful):
     outcome = workflow.classify(str(doubtful))
     row = workflow.row(outcome.uri, outcome.version)
 

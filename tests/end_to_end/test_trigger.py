@@ -54,7 +54,8 @@ def test_objects_under_other_prefixes_start_nothing(workflow, bicycle, eventuall
     assert executions(workflow) == before + 1
 
 
-def test_each_version_of_an_object_is_a_picture_and_its_deletion_is_none(workflow, bicycle, eventually):
+def test_each_version_of_an_object_is_a_picture(workflow, bicycle, eventually):
+    """Its deletion is not."""
     bucket, key = workflow.deployment.bucket, "incoming/overwritten.jpg"
     before = executions(workflow)
     versions = [

@@ -247,7 +247,7 @@ def test_the_least_sure_come_first_with_what_the_model_saw(shown, made):
     assert {width for width, _ in cards} == {report_page.THUMBNAIL_PIXELS}
 
 
-def test_a_request_that_is_no_picture_is_no_picture_in_the_page(tmp_path, page):
+def test_a_request_without_a_picture_shows_none_in_the_page(tmp_path, page):
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>'
     captures.write(tmp_path, [captures.record(0, (0.5, 0.3, 0.2), svg)])
     joined = records.join(read(str(tmp_path), lambda: None), [], [MODEL], Truths())

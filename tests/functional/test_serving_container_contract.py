@@ -272,7 +272,7 @@ def test_concurrent_requests_each_get_their_own_answer(server):
     assert together == alone
 
 
-def test_requests_that_wait_for_a_thread_are_no_lines_in_the_log(model):
+def test_requests_that_wait_for_a_thread_are_not_logged(model):
     running = Server(model[0])
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(running.classify, [file_of("bicycle", 1, "PNG", 800)] * 32))

@@ -22,7 +22,7 @@ from tests.local_aws.sagemaker.test_endpoints import deploy
 from .conftest import REPOSITORY, Server, eventually, model_archive, process_exists
 
 
-def test_the_ready_file_tells_where_it_is(server: Server) -> None:
+def test_the_ready_file_says_where_it_is(server: Server) -> None:
     facts = {
         "endpoint_url": server.url,
         "pid": server.process.pid,

@@ -171,7 +171,7 @@ def distributed_map_permissions(state: dict[str, Any], arn: str) -> set[tuple[st
     }
 
 
-def test_unfinished_executions_are_settled_without_a_loop(
+def test_unfinished_executions_are_recorded_without_a_loop(
     provisioned: dict[str, Any], planned: Callable[..., Any]
 ) -> None:
     """What stops an execution from outside starts the settling machine, never because of itself."""

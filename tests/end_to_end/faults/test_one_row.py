@@ -223,7 +223,7 @@ def test_an_unknown_row_stays_until_the_versions_row_is_there(world: World) -> N
     assert world.wait(execution, case).rows["unknown"]["attention"] == "FAILED"
 
 
-def test_a_row_of_an_unknown_version_that_a_person_has_settled_stays(play: Callable[[Case], Seen]) -> None:
+def test_an_unknown_row_that_a_person_has_answered_stays(play: Callable[[Case], Seen]) -> None:
     seen = play(Case("settled", given={"s3_version_id": ""}, row=REVIEWED, version="unknown"))
 
     assert {version: row["status"] for version, row in seen.rows.items()} == {
@@ -249,7 +249,7 @@ def test_an_unknown_row_written_since_it_was_read_stays(
     assert list(seen.rows) == ["unknown", "v1"]
 
 
-def test_a_version_that_s3_cannot_tell_is_unknown_and_the_row_says_so(play: Callable[[Case], Seen]) -> None:
+def test_a_version_that_s3_cannot_name_is_unknown(play: Callable[[Case], Seen]) -> None:
     failures = {"ResolveVersion": "S3.NoSuchKeyException", "SerializeImageData": "ImageNotFound"}
 
     seen = play(Case("gone", failures=failures, given={"s3_version_id": ""}))

@@ -135,7 +135,7 @@ def test_statistics_are_over_every_value_of_the_minutes_that_they_cover() -> Non
     assert metrics.statistic(series, 720, 780, "Sum") is None
 
 
-def test_an_alarm_goes_into_alarm_and_back_and_an_event_tells_of_both(server: Server) -> None:
+def test_an_alarm_goes_off_and_back_with_an_event_for_each(server: Server) -> None:
     name = put_alarm(server, AlarmDescription="Somebody is ill.")
     queue = queue_of_changes(server, name)
     cloudwatch = server.client("cloudwatch")

@@ -134,7 +134,7 @@ def test_only_what_matches_fails(server: Server, inject: Inject, stored: tuple[s
     assert codes(lambda: s3.get_object_tagging(Bucket=bucket, Key=key), 1) == [""]
 
 
-def test_a_request_can_be_told_by_what_it_contains(server: Server, inject: Inject) -> None:
+def test_a_request_can_be_chosen_by_what_it_contains(server: Server, inject: Inject) -> None:
     url, _ = server.create_queue()
     queue = url.rpartition("/")[2]
     inject({"error": "Odd"}, service="sqs", operation="SendMessage", resource=queue, contains="bad")
@@ -252,7 +252,7 @@ def test_a_function_that_cannot_be_invoked_fails_its_task(
         ("timeout", "Sandbox.Timedout", "Task timed out"),
     ],
 )
-def test_a_crashed_function_tells_how_and_works_again_afterwards(
+def test_a_crashed_function_says_how_and_works_again(
     server: Server, inject: Inject, crash: str, kind: str, message: str
 ) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html"""
@@ -303,7 +303,7 @@ def test_the_containers_answer_is_replaced(server: Server, inject: Inject, endpo
     assert ask(server, endpoint)["name"] == "m"
 
 
-def test_an_inference_can_be_told_by_its_id(server: Server, inject: Inject, endpoint: str) -> None:
+def test_an_inference_can_be_chosen_by_its_id(server: Server, inject: Inject, endpoint: str) -> None:
     inject({"answer": {}}, service="sagemaker", contains="this-one")
     runtime = server.client("sagemaker-runtime")
 

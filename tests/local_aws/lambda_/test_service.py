@@ -263,7 +263,7 @@ def test_payloads_have_limits(server: Server) -> None:
         invoke(server, name, "x" * 263_000, InvocationType="Event")
 
 
-def test_a_payload_that_is_no_json_is_refused(server: Server) -> None:
+def test_a_payload_that_is_not_json_is_refused(server: Server) -> None:
     name = server.create_function(ECHO)
     with pytest.raises(ClientError, match="InvalidRequestContentException"):
         server.client("lambda").invoke(FunctionName=name, Payload=b"{")

@@ -263,7 +263,7 @@ def test_the_last_words_of_a_failed_program_are_in_its_reason(jobs: Jobs) -> Non
     assert "the loss became nan" in jobs.run("fail")["FailureReason"]
 
 
-def test_code_that_is_no_archive_fails_the_job(jobs: Jobs) -> None:
+def test_code_that_is_not_an_archive_fails_the_job(jobs: Jobs) -> None:
     jobs.s3.put_object(Bucket=jobs.bucket, Key="broken.tar.gz", Body=b"no archive")
     where = json.dumps(f"s3://{jobs.bucket}/broken.tar.gz")
     description = jobs.run(HyperParameters={"sagemaker_submit_directory": where})

@@ -24,7 +24,8 @@ def attribute(value: str) -> dict[str, Any]:
     return {"category": {"DataType": "String", "StringValue": value}}
 
 
-def test_a_mail_subscription_is_confirmed_and_its_mail_lies_in_the_outbox(server: Server) -> None:
+def test_a_mail_subscription_is_confirmed_at_once(server: Server) -> None:
+    """Its mail is in the outbox."""
     sns, topic = server.client("sns"), create_topic(server)
     arn = sns.subscribe(
         TopicArn=topic, Protocol="email", Endpoint="ops@example.com", ReturnSubscriptionArn=True

@@ -349,7 +349,7 @@ def test_status_changes_are_published_as_documented() -> None:
 
 
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
-def test_an_execution_that_was_ended_still_tells_its_input(status: str, held: Harness) -> None:
+def test_an_execution_that_was_ended_still_has_its_input(status: str, held: Harness) -> None:
     """Nothing inside can report it any more: what it was about is only in the event."""
     arn = held.create(machine({"T": task()}, TimeoutSeconds=1 if status == "TIMED_OUT" else 60))
     execution = held.start(arn, {"a": 1})

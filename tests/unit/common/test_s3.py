@@ -57,7 +57,7 @@ def test_a_key_that_looks_like_an_absolute_path_stays_in_the_folder(client, tmp_
         assert (folder / escaped.relative_to("/")).read_bytes() == b"x"
 
 
-def test_the_markers_that_the_console_makes_of_folders_are_no_files(client):
+def test_the_consoles_folder_markers_are_not_files(client):
     for key in ("data/set/", "data/set/train/", "data/set/train/a/", "data/set/empty/"):
         client().put_object(Bucket="pictures", Key=key, Body=b"")
 

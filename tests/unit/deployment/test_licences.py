@@ -27,7 +27,7 @@ def test_every_package_is_listed_with_a_known_licence():
         ({"License": "3-Clause BSD License"}, "BSD-3-Clause"),
     ],
 )
-def test_a_known_licence_is_told_as_spdx(headers, licence):
+def test_a_known_licence_is_named_as_spdx(headers, licence):
     assert licences.declared(facts(**headers)) == licence
 
 

@@ -108,7 +108,7 @@ def test_a_changed_source_changes_only_the_packages_that_hold_it(built, copy):
 
 
 @pytest.mark.parametrize("target", ["aws", "local"])
-def test_the_manifest_tells_the_truth(built, target):
+def test_the_manifest_is_true(built, target):
     manifest = json.loads((built[target] / "manifest.json").read_text("utf-8"))
 
     assert manifest["functions"] == {

@@ -163,7 +163,7 @@ def test_what_is_given_reaches_its_standard_input(fake_terraform):
     assert terraform.run("console", given="var.region\n") == (0, "var.region\n")
 
 
-def test_a_mistyped_environment_is_told_with_the_known_ones():
+def test_a_mistyped_environment_is_refused_with_the_known_ones():
     with pytest.raises(PlanError, match="the environments are dev, local, prod"):
         console.find_deployment("dve")
 

@@ -102,7 +102,7 @@ def test_an_unreachable_service_is_retryable(monkeypatch, failure):
     assert type(failure()) is ImageUnavailable
 
 
-def test_an_answer_that_is_no_aws_answer_is_retryable(service, failure):
+def test_an_answer_that_is_not_from_aws_is_retryable(service, failure):
     service.answers(status=502, body=b"<html>bad gateway")
 
     assert type(failure()) is ImageUnavailable

@@ -108,7 +108,7 @@ def test_an_input_without_inferences_and_their_model_is_invalid(context, event):
         [10**400, 0, 0],
     ],
 )
-def test_inferences_that_are_no_probabilities_are_invalid(context, inferences):
+def test_inferences_that_are_not_probabilities_are_invalid(context, inferences):
     with pytest.raises(InvalidInference):
         lambda_handler({"inferences": inferences, "model": "scones-2026-11-12"}, context)
 

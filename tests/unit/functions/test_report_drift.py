@@ -149,7 +149,7 @@ def metrics(capsys):
     return {name: value for line in lines if "_aws" in line for name, value in line.items()}
 
 
-def test_an_unchanged_window_tells_nobody(alerts, decide, context, capsys):
+def test_an_unchanged_window_alerts_nobody(alerts, decide, context, capsys):
     decide(stream(200, 1))
 
     told = lambda_handler(CHECK, context)
@@ -178,7 +178,7 @@ def test_people_hear_once_that_a_stream_has_changed(alerts, decide, context, cap
     assert metrics(capsys)["Drift"] == [1]
 
 
-def test_too_few_pictures_are_no_verdict_and_say_so(alerts, decide, context, capsys, caplog):
+def test_too_few_pictures_give_no_verdict_and_say_so(alerts, decide, context, capsys, caplog):
     decide(stream(49, 1, light=0.1))
 
     assert lambda_handler(CHECK, context)["verdict"] == "too few pictures"
@@ -188,7 +188,7 @@ def test_too_few_pictures_are_no_verdict_and_say_so(alerts, decide, context, cap
     assert alerts() == []
 
 
-def test_an_empty_ledger_is_no_verdict(alerts, context):
+def test_an_empty_ledger_gives_no_verdict(alerts, context):
     assert lambda_handler(CHECK, context)["verdict"] == "too few pictures"
 
 
@@ -201,7 +201,7 @@ def test_pictures_of_an_earlier_model_do_not_count(alerts, decide, context):
     assert (told["verdict"], told["pictures"]) == ("unchanged", 60)
 
 
-def test_a_model_without_a_baseline_is_no_verdict(alerts, decide, context, caplog):
+def test_a_model_without_a_baseline_gets_no_verdict(alerts, decide, context, caplog):
     decide(stream(60, 1), model="trikes")
 
     assert lambda_handler(CHECK, context)["verdict"] == "no baseline"

@@ -229,7 +229,7 @@ def test_an_alarm_without_a_value_still_says_what_is_known(event):
 
 
 @pytest.mark.parametrize("figure", [10**400, float("inf"), float("nan"), "7.5", None])
-def test_an_alarm_whose_figure_is_no_number_for_people_is_told_without_it(event, figure):
+def test_an_alarm_without_a_readable_figure_leaves_it_out(event, figure):
     given = event("alarm_state_change")
     given["detail"]["state"] |= {
         "reasonData": json.dumps({"recentDatapoints": [figure], "threshold": figure})
@@ -238,7 +238,7 @@ def test_an_alarm_whose_figure_is_no_number_for_people_is_told_without_it(event,
     assert message(given).subject == "[scones-test] Alarm: endpoint errors"
 
 
-def test_the_alarm_of_drift_goes_to_whoever_hears_of_drift(event):
+def test_the_alarm_of_drift_goes_to_the_subscribers_of_drift(event):
     given = event("alarm_state_change")
     given["detail"]["alarmName"] = "scones-test-drift"
 
@@ -288,7 +288,7 @@ def test_a_failed_settling_execution_names_its_picture(event):
 @pytest.mark.parametrize(
     "given", [None, [], "text", {}, {"category": "other"}, {"category": ["system"]}, {"detail-type": "x"}]
 )
-def test_what_is_no_alert_is_invalid_input(given, context):
+def test_what_is_not_an_alert_is_invalid_input(given, context):
     with pytest.raises(InvalidInput):
         lambda_handler(given, context)
 

@@ -65,7 +65,8 @@ def test_a_promotion_publishes_and_writes_the_model_file(s3, tmp_path):
     )
 
 
-def test_the_baseline_lies_beside_the_artifact_with_what_accepted_means(s3, tmp_path):
+def test_the_baseline_is_beside_the_artifact(s3, tmp_path):
+    """With what accepted means."""
     publish(packed(tmp_path, baseline={"count": 843, "confidence": [0.93] * 11}), s3, tmp_path / "m.json")
 
     stored = s3.get_object(Bucket="pictures", Key="models/scones-12345678/baseline.json")["Body"].read()
@@ -151,7 +152,7 @@ def test_the_current_model_published_again_keeps_who_it_has_replaced(s3, tmp_pat
 @pytest.mark.parametrize(
     "change", [{"labels": ["motorcycle", "bicycle", "neither"]}, {"classes_of_interest": ["bicycle"]}]
 )
-def test_no_threshold_of_a_model_of_other_classes_is_told(s3, tmp_path, change):
+def test_the_thresholds_of_models_of_other_classes_are_not_kept(s3, tmp_path, change):
     """Its answers mean something else, so they are refused."""
     tfvars = tmp_path / "m.json"
     publish(packed(tmp_path / "a", name="first"), s3, tfvars)
@@ -230,7 +231,7 @@ def test_a_withdrawn_model_keeps_its_threshold(s3, tmp_path):
     assert registry.current_model(tfvars) == first | {"former": {"second": 0.98}}
 
 
-def test_no_artifact_is_no_promotion(s3, tmp_path):
+def test_without_an_artifact_nothing_is_promoted(s3, tmp_path):
     with pytest.raises(ArtifactError):
         publish(tmp_path / "missing.tar.gz", s3, tmp_path / "m.json")
 
@@ -250,7 +251,7 @@ def test_a_job_s_output_with_more_than_the_model_is_not_published(s3, tmp_path):
     assert not (tmp_path / "m.json").exists()
 
 
-def test_a_failing_upload_tells_terraform_nothing(s3, tmp_path):
+def test_a_failing_upload_leaves_the_model_file_alone(s3, tmp_path):
     with pytest.raises(ClientError):
         publish(packed(tmp_path), s3, tmp_path / "m.json", bucket="missing")
     assert not (tmp_path / "m.json").exists()

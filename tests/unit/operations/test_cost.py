@@ -27,7 +27,7 @@ def test_idle_is_what_remains_with_the_endpoint_off_and_no_pictures():
     assert done.month.usd > 250
 
 
-def test_without_an_endpoint_the_month_is_no_promise_and_the_note_says_so():
+def test_without_an_endpoint_the_note_says_what_is_missing():
     assert "no model is promoted yet" in cost.estimate([BUCKET, KEY], "us-east-1", Volume()).month.notes[0]
 
 

@@ -150,7 +150,7 @@ def test_a_bucket_that_was_applied_as_protected_protects_on(target, terraform):
         destroy.check_unprotected(target())
 
 
-def test_what_terraform_keeps_is_no_leftover(target, terraform):
+def test_what_terraform_keeps_is_not_a_leftover(target, terraform):
     with pytest.raises(StillDeployed, match=r"2 resources.*make destroy ENV=dev"):
         destroy.check_gone(target())
 
@@ -223,7 +223,7 @@ def test_after_a_destroy_yes_is_enough(scones, terraform, target):
     assert there("scones-dev") == []
 
 
-def test_a_state_that_was_replaced_meanwhile_is_refused(target, terraform):
+def test_a_state_that_was_replaced_since_then_is_refused(target, terraform):
     terraform.kept.clear()
     seen = target()
     for other in ("", terraform.pulled().replace('"lineage": "a"', '"lineage": "b"')):

@@ -122,7 +122,8 @@ def test_an_account_must_run_a_batchs_functions_at_once(account, answers, endpoi
         (5, "it cannot scale out to its most"),
     ],
 )
-def test_a_quota_of_instances_tells_what_will_fail_and_how_to_raise_it(account, answers, limit, consequence):
+def test_a_low_quota_of_instances_says_what_will_fail(account, answers, limit, consequence):
+    """And how to raise it."""
     answers(quota("ml.m5.large for endpoint usage", limit))
 
     check = account().instances()

@@ -87,7 +87,7 @@ def scones(monkeypatch):
     return run
 
 
-def test_the_command_names_what_lies_idle_and_what_was_denied(scones):
+def test_the_command_names_what_is_idle_and_what_was_denied(scones):
     told = scones(decided(decision("sns:Publish"), role=[LOGS], key=[ADMINISTER]))
 
     assert told.exit_code == 3

@@ -137,7 +137,7 @@ def test_a_subscriber_who_did_not_confirm_hears_nothing_and_is_named(deployment,
     assert "mail of AWS Notifications" in check.remedy
 
 
-def test_a_topic_that_nobody_hears_and_one_that_is_not_there(deployment):
+def test_a_topic_without_subscribers_and_a_missing_one(deployment):
     sns = deployment.client("sns")
     assert checks.subscriptions(sns, [TOPIC]).state == SKIPPED
 

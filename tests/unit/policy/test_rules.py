@@ -111,7 +111,7 @@ def test_an_event_rule_for_alarms_counts_if_it_matches_this_alarm(pattern, heard
     assert (told(with_rule(pattern), rules.alarms_reach_somebody) == []) is heard
 
 
-def test_a_policy_that_is_known_only_after_the_apply_is_told():
+def test_a_policy_known_only_after_the_apply_is_reported():
     unreadable = plan("aws_iam_role_policy", {"policy": None}, {"policy": True}, policy={"references": ["x"]})
     assert told(filled(unreadable), rules.everything_is_known) == ["policy is known only after the apply"]
 

@@ -60,7 +60,7 @@ def test_the_deployments_capture_and_ledger_are_read_by_default(deployment, repo
     assert (figures["seconds"]["p50"], figures["broken"]) == (0.5, 1)
 
 
-def test_where_nothing_was_captured_the_ledger_speaks_alone(report, row):
+def test_where_nothing_was_captured_the_ledger_is_used_alone(report, row):
     row("incoming/a.png")
 
     assert report()["by_series"] == {"not captured / scones-test": 1}

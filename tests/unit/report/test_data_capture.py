@@ -48,7 +48,7 @@ def test_any_part_of_the_tree_may_be_named_even_one_file(tmp_path):
     assert {read_all(place)[0].endpoint for place in (tmp_path / "first", path.parent, path)} == {"first"}
 
 
-def test_a_file_that_lies_anywhere_else_is_read_without_an_endpoint(tmp_path):
+def test_a_file_elsewhere_is_read_without_an_endpoint(tmp_path):
     path = captures.write(tmp_path / "tree", [captures.record(0, [1, 0, 0])])
     (tmp_path / "flat").mkdir()
     path.rename(tmp_path / "flat" / path.name)
@@ -110,7 +110,7 @@ def test_a_broken_line_is_reported_and_the_next_is_read(tmp_path, line, reason):
     assert isinstance(second, Inference)
 
 
-def test_bytes_that_are_no_text_are_a_broken_line(tmp_path):
+def test_bytes_that_are_not_text_are_a_broken_line(tmp_path):
     path = captures.write(tmp_path, [WHOLE])
     path.write_bytes(b"\xff\xfe\x00\n" + path.read_bytes())
 

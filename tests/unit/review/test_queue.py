@@ -74,7 +74,7 @@ def test_the_biggest_doubt_comes_first_and_what_was_never_answered_last(review, 
     assert seen == ["doubtful.png", "sure.png", "broken.png"]
 
 
-def test_an_answer_settles_the_row_with_who_said_what_and_when(review, waits, bucket):
+def test_an_answer_resolves_the_row_with_who_what_and_when(review, waits, bucket):
     uri, version = waits("a.png")
     work = review("ann")
 
@@ -107,7 +107,7 @@ def test_the_very_version_that_was_judged_joins_its_class_in_the_bucket(review, 
     assert bucket.Object(key).get()["Body"].read() == b"a.png"
 
 
-def test_what_shows_nothing_is_settled_and_joins_no_class(review, waits, bucket):
+def test_what_shows_nothing_is_resolved_and_joins_no_class(review, waits, bucket):
     waits("a.png")
     work = review()
 

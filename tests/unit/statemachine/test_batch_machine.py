@@ -191,7 +191,8 @@ def test_a_child_that_runs_twice_decides_the_same(deployed):
     assert deployed.rows[f"s3://{BUCKET}/fine-1.jpg"]["execution"] == end["executionArn"]
 
 
-def test_a_child_that_runs_twice_takes_nothing_back_and_counts_what_stands(deployed):
+def test_a_child_that_runs_twice_takes_nothing_back(deployed):
+    """And counts what the rows hold."""
     names = ["fine-1.jpg", "doubtful-1.jpg", "gone-1.jpg"]
     end = deployed.run(names)
     before = deployed.rows
@@ -207,7 +208,7 @@ def test_a_child_that_runs_twice_takes_nothing_back_and_counts_what_stands(deplo
     assert json.loads(second["output"]) == {"ACCEPTED": 1, "LOW_CONFIDENCE": 1, "ImageNotFound": 1}
 
 
-def test_what_a_person_has_settled_counts_as_decided_before(deployed):
+def test_what_a_person_answered_counts_as_decided_before(deployed):
     deployed.run(["gone-1.jpg"])
     (item,) = deployed.items.values()
     item["reviewed_at"] = {"S": "2026-11-20T12:00:00.000Z"}

@@ -80,7 +80,7 @@ def test_a_missing_field_is_refused_by_name(tmp_path, field):
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff"])
-def test_a_description_that_is_no_object_is_refused(tmp_path, text):
+def test_a_description_that_is_not_an_object_is_refused(tmp_path, text):
     artifact.write(tmp_path, DESCRIPTION, b"network")
     (tmp_path / artifact.DESCRIPTION).write_bytes(text)
 
@@ -89,7 +89,7 @@ def test_a_description_that_is_no_object_is_refused(tmp_path, text):
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive"])
-def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path, content):
     (tmp_path / "model.tar.gz").write_bytes(content)
 
     with pytest.raises(ArtifactError, match="not a model artifact"):
@@ -251,7 +251,7 @@ def test_a_write_that_fails_leaves_no_half_artifact(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_a_job_is_told_its_commit(monkeypatch):
+def test_a_job_gets_its_commit(monkeypatch):
     monkeypatch.setenv("SCONES_COMMIT", "0123abc")
 
     assert artifact.commit() == "0123abc"

@@ -179,7 +179,7 @@ def test_the_highest_run_is_taken_and_a_longer_one_named_with_its_line(batches, 
         next(pictures)
 
 
-def test_what_is_no_manifest_is_named(batches, manifest):
+def test_what_is_not_a_manifest_is_named(batches, manifest):
     refused = [
         (manifest(b"\xff\xfe\x00"), "no text in UTF-8"),
         (manifest("incoming/a.jpg\n", "pictures.csv"), "a header with the column s3_key"),
@@ -375,7 +375,7 @@ def test_since_needs_missing(started):
 @pytest.mark.parametrize(
     "given", ['{"pictures": "x"}', f'{{"pictures": {"7" * 5000}}}', '{"pictures": 1e400}', "7"]
 )
-def test_an_execution_with_another_input_is_no_batch(batches, monkeypatch, given):
+def test_an_execution_with_another_input_is_not_a_batch(batches, monkeypatch, given):
     batches.deployment.outputs["batch_state_machine_arn"] = "arn:aws:states:us-east-1:1:stateMachine:batch"
     described = {"name": "b", "input": given}
     monkeypatch.setattr(batches.states, "describe_execution", lambda **_: described)

@@ -288,7 +288,7 @@ def test_a_missing_permission_is_named(action, upload, capture, forgetting, monk
         f"training/data/{'a' * 40}",
     ],
 )
-def test_the_deployments_own_files_are_no_pictures(forgetting, key):
+def test_the_deployments_own_files_are_not_pictures(forgetting, key):
     with pytest.raises(ForgetFailed, match="file of the deployment itself"):
         forgetting(key)
 
@@ -486,7 +486,7 @@ def test_what_was_not_found_does_not_read_like_something_removed(deployment, upl
     assert result.stdout.startswith(f"Nothing of {uri} was found")
 
 
-def test_a_folder_is_told_to_be_no_prefix(deployment, upload, monkeypatch):
+def test_a_folder_is_refused_as_not_a_prefix(deployment, upload, monkeypatch):
     monkeypatch.setattr("scripts.cli.commands.forget.find_deployment", lambda _: deployment)
     upload("incoming/a.jpg")
 

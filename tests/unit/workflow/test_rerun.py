@@ -202,7 +202,7 @@ def test_a_rerun_by_name_takes_back_a_persons_answer(workflow, reruns, bucket):
     assert row(workflow, version=version)["run"] == 1
 
 
-def test_whoever_asks_sees_whose_answer_is_taken_back(workflow, reruns, bucket, capsys):
+def test_the_question_names_whose_answer_is_taken_back(workflow, reruns, bucket, capsys):
     version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
     put(workflow, "a.jpg", version, reviewed="motorcycle")
 
@@ -226,7 +226,7 @@ def test_a_picture_with_two_rows_is_run_once(workflow, reruns, bucket):
     assert len(workflow.states.inputs) == 1
 
 
-def test_an_answer_that_is_newer_than_the_question_stands(workflow, reruns, bucket):
+def test_an_answer_that_is_newer_than_the_question_stays(workflow, reruns, bucket):
     version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
     put(workflow, "a.jpg", version, reviewed="motorcycle")
     asked = reruns.of_picture(f"s3://{bucket.name}/a.jpg")
@@ -323,7 +323,7 @@ def test_a_dead_event_does_not_overrule_a_person(workflow, reruns, letters, drop
 @pytest.mark.parametrize(
     "body", ["no json", "[]", '{"detail": {}}', '{"detail": {"object": {"key": 7}, "bucket": {"name": "b"}}}']
 )
-def test_a_message_that_is_no_event_is_an_obstacle(reruns, body):
+def test_a_message_that_is_not_an_event_is_an_obstacle(reruns, body):
     letter = DeadLetter("queue", "receipt", body if body == "no json" else json.loads(body), "now")
 
     assert reruns.start(reruns.of_event(letter)).note == "The message is no S3 event."

@@ -186,7 +186,7 @@ def test_a_child_may_have_an_inline_map() -> None:
     assert Harness().output(definition, [1, 2, 3]) == [[2, 3], [4]]
 
 
-def test_the_history_of_the_parent_tells_the_map_run_alone() -> None:
+def test_the_parents_history_shows_only_the_map_run() -> None:
     harness = Harness()
     end = harness.run(distributed(), [1, 2])
     events = harness.history(end["executionArn"])
@@ -511,7 +511,7 @@ def test_results_are_compact_or_flattened(s3: Any, transformation: str, expected
         assert found == expected
 
 
-def test_exported_results_carry_their_executions_unless_told_otherwise(s3: Any) -> None:
+def test_exported_results_carry_their_executions_by_default(s3: Any) -> None:
     harness = Harness(failing_for(2), s3)
     definition = distributed({"Each": task()}, "STANDARD", ResultWriter=writer(), ToleratedFailureCount=1)
     end = harness.run(definition, [1, 2])
@@ -542,7 +542,7 @@ def test_the_output_names_map_run_and_manifest(s3: Any) -> None:
 @pytest.mark.parametrize(
     ("location", "start"), [({}, ""), ({"Prefix": "a/b/"}, "a/b/"), ({"Prefix": "a/b"}, "a/b/")]
 )
-def test_the_folder_of_a_map_run_lies_under_the_prefix(s3: Any, location: dict[str, str], start: str) -> None:
+def test_the_folder_of_a_map_run_is_under_the_prefix(s3: Any, location: dict[str, str], start: str) -> None:
     where = {"Resource": PUT, "Arguments": {"Bucket": BUCKET, **location}}
     output = Harness(s3=s3).output(distributed(ResultWriter=where), [])
     key = f"{start}{output['MapRunArn'].rpartition(':')[2]}/manifest.json"

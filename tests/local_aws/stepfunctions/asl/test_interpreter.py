@@ -25,7 +25,7 @@ def echo(fields: str | dict[str, Any]) -> dict[str, Any]:
 # Data: https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
 
 
-def test_a_pass_state_without_output_hands_on_its_input() -> None:
+def test_a_pass_state_without_output_passes_its_input_on() -> None:
     assert Harness().output(machine({"Only": PASS}), {"a": [1, None, "é"]}) == {"a": [1, None, "é"]}
 
 
@@ -84,7 +84,7 @@ def test_an_expression_without_a_json_result_is_a_query_evaluation_error(express
     )
 
 
-def test_null_is_a_value_and_no_missing_result() -> None:
+def test_null_is_a_value_not_a_missing_result() -> None:
     fields = {"top": "{% $states.input %}", "type": "{% $type($states.input) %}"}
     assert Harness().output(echo(fields), [None]) == {"top": [None], "type": "array"}
     assert Harness().output(echo("{% $states.input.a %}"), {"a": None}) is None
@@ -317,7 +317,7 @@ def test_a_catcher_sees_the_error_and_assigns_in_its_scope() -> None:
     assert Harness(failing(1)).output(machine(states), {"a": 7}) == expected
 
 
-def test_a_catcher_without_output_hands_on_the_error_output() -> None:
+def test_a_catcher_without_output_passes_the_error_output_on() -> None:
     states = {"T": task(Catch=[{"ErrorEquals": ["States.TaskFailed"], "Next": "H"}]), "H": PASS}
     assert Harness(failing(1)).output(machine(states)) == {"Error": "Unavailable", "Cause": "not now"}
 
@@ -569,7 +569,7 @@ def test_branches_keep_chains_of_their_own_that_start_at_the_parallel() -> None:
     assert ended["previousEventId"] == exited["id"]
 
 
-def test_a_failed_evaluation_and_a_failed_iteration_are_told() -> None:
+def test_failed_evaluations_and_iterations_are_in_the_history() -> None:
     broken = {"Type": "Pass", "Output": {"v": "{% $states.input.missing %}"}, "End": True}
     harness = Harness()
     end = harness.run(mapping({"StartAt": "U", "States": {"U": broken}}, MaxConcurrency=1), [1, 2])

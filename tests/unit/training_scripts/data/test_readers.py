@@ -205,7 +205,7 @@ def test_a_missing_member_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not compressed", jpeg((1, 2, 3))])
-def test_a_file_that_is_no_archive_is_a_clear_error(tmp_path, content):
+def test_a_file_that_is_not_an_archive_is_a_clear_error(tmp_path, content):
     source = tmp_path / "a.tar.gz"
     source.write_bytes(content)
 

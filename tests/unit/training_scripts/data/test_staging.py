@@ -224,7 +224,7 @@ def test_an_unknown_class_is_an_error_that_names_what_is_near(source, tmp_path, 
 
 
 @pytest.mark.parametrize("classes", [(), ("bicycle",), ("bicycle", "bicycle")])
-def test_fewer_than_two_classes_are_no_task(source, tmp_path, classes):
+def test_fewer_than_two_classes_are_refused(source, tmp_path, classes):
     with pytest.raises(DataSourceError, match="two different classes"):
         staged(source, Folder(tmp_path), classes=classes)
 
@@ -322,7 +322,7 @@ def test_foreign_pictures_keep_their_kind_when_they_are_staged(shared_data, tmp_
     assert kinds(archive)["vehicles"] > 50
 
 
-def test_photographs_are_of_the_kind_that_their_list_of_sources_tells(shared_data):
+def test_photographs_have_the_kind_in_their_list_of_sources(shared_data):
     photos, kinds = out_of_distribution.ood_pictures(
         shared_data / "photos", "train", ["bicycle", "motorcycle"]
     )

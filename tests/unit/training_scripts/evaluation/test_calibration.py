@@ -7,7 +7,7 @@ from training_scripts.evaluation import calibration
 from training_scripts.training import operating_point
 
 
-def test_softmax_bears_large_logits_and_sums_to_one():
+def test_softmax_handles_large_logits_and_sums_to_one():
     probabilities = calibration.softmax(np.array([[1000.0, 999.0], [-5.0, -5.0]]))
 
     assert probabilities.sum(1) == pytest.approx([1, 1])

@@ -76,7 +76,7 @@ def test_more_wrong_acceptances_of_foreign_pictures_are_refused():
     assert [text for text in verdict.refusals if "accepted wrongly: 6 lost and 0 won" in text]
 
 
-def test_a_wrong_answer_below_the_threshold_is_no_wrong_acceptance():
+def test_a_wrong_answer_below_the_threshold_is_not_accepted():
     unsure_and_wrong = (0.3, 0.6, 0.1)
 
     verdict = gate.compare(answers({RIGHT: 96, unsure_and_wrong: 4}), answers({RIGHT: 100}))
