@@ -56,7 +56,7 @@ def lambda_handler(event: Any) -> dict[str, Any]:
 def _image_bytes(event: Any) -> bytes:
     image_data = event.get("image_data") if isinstance(event, dict) else None
     if not (isinstance(image_data, str) and image_data):
-        raise InvalidInput("image_data is missing, empty or no string; run serialize_image_data first.")
+        raise InvalidInput("image_data is missing, empty or not a string; run serialize_image_data first.")
     try:
         return base64.b64decode(image_data, validate=True)
     except (binascii.Error, ValueError) as error:

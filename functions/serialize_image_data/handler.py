@@ -76,7 +76,7 @@ def _location(event: Any) -> tuple[str, str, str]:
     for name in ("s3_bucket", "s3_key"):
         if not (isinstance(event.get(name), str) and event[name]):
             raise InvalidInput(
-                f"{name} is missing, empty or no string; start again with the object's {name}."
+                f"{name} is missing, empty or not a string; start again with the object's {name}."
             )
     try:
         event["s3_key"].encode("utf-8")

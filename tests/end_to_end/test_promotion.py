@@ -74,9 +74,7 @@ def test_a_model_in_the_bucket_is_judged_on_a_set_in_the_bucket(scones, stack, p
 
 
 @pytest.mark.parametrize("change", [{}, {"threshold": 0.5}])
-def test_the_plan_that_promote_announces_is_the_plan_that_terraform_makes(
-    scones, stack, pictures, tmp_path, change
-):
+def test_terraform_makes_the_plan_that_promote_announces(scones, stack, pictures, tmp_path, change):
     candidate = packed(tmp_path, f"promoted-{len(change)}", **change)
 
     result = scones("promote", candidate, "--env", "local", "--frozen", pictures)

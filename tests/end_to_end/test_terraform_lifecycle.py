@@ -140,7 +140,7 @@ def test_a_checkout_that_names_another_deployment_destroys_nothing(
     assert workflow.s3.list_object_versions(Bucket=workflow.deployment.bucket)["Versions"]
 
 
-def test_without_its_state_a_living_deployment_is_not_taken_for_gone(scones, stack, workflow):
+def test_a_deployment_without_its_state_is_not_taken_for_gone(scones, stack, workflow):
     s3 = stack.deployment().client("s3")
     place = {"Bucket": STATE_BUCKET, "Key": "local/terraform.tfstate"}
     kept = s3.get_object(**place)["Body"].read()

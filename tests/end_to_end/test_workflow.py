@@ -62,7 +62,7 @@ def test_a_file_that_is_not_a_picture_is_rejected_by_name(workflow, tmp_path, al
     assert alert["attributes"]["category"] == "rejected"
 
 
-def test_a_rerun_of_a_decided_picture_with_the_same_run_ends_quietly(workflow, doubtful, alerts_of):
+def test_a_repeated_run_of_a_decided_picture_ends_quietly(workflow, doubtful, alerts_of):
     first = workflow.classify(str(doubtful))
 
     second = workflow.classify(first.uri)

@@ -109,7 +109,7 @@ def test_a_staged_set_is_judged_as_the_source_it_came_from(folder_of_drawings, t
     assert sum(figures["confusion"]["truth"]["bicycle"]) == len(kept)
 
 
-def test_the_digest_of_the_pictures_does_not_depend_on_how_they_are_packed(folder_of_drawings, tmp_path):
+def test_the_pictures_digest_does_not_depend_on_packing(folder_of_drawings, tmp_path):
     for place in folder_of_drawings.iterdir():
         (tmp_path / "test" / place.name).mkdir(parents=True)
         for path in place.iterdir():

@@ -165,9 +165,10 @@ def test_what_was_uploaded_is_not_uploaded_again(deployment: Deployment, picture
     assert first.startswith(f"s3://{BUCKET}/training/data/")
 
 
-def test_a_failed_job_gives_its_reason_and_last_lines_and_leaves_no_model(
+def test_a_failed_job_gives_its_reason_and_last_lines(
     scones_train: Callable[..., Result], pictures: Path, deployment: Deployment
 ) -> None:
+    """And leaves no model."""
     result = scones_train("--data", pictures, "--set", "does=fail")
 
     assert result.exit_code == 1

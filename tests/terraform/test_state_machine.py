@@ -115,7 +115,7 @@ def test_functions_end_before_the_tasks_that_wait_for_them(
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_the_role_may_do_what_the_definition_asks_for_and_nothing_more(
+def test_the_role_may_do_exactly_what_the_definition_needs(
     machine: str,
     definitions: dict[str, dict[str, Any]],
     provisioned: dict[str, Any],

@@ -127,7 +127,7 @@ def _members(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str
                 assert file is not None  # a regular member always has content
                 yield member.name, file.read()
     except _UNREADABLE as error:
-        raise DataSourceError(f"{archive}: no readable tar archive ({error})") from error
+        raise DataSourceError(f"{archive}: not a readable tar archive ({error})") from error
 
 
 def _names(archive: Path) -> Iterator[str]:
@@ -136,7 +136,7 @@ def _names(archive: Path) -> Iterator[str]:
         with tarfile.open(archive, "r|*") as tar:
             yield from (member.name for member in tar if member.isreg())
     except _UNREADABLE as error:
-        raise DataSourceError(f"{archive}: no readable tar archive ({error})") from error
+        raise DataSourceError(f"{archive}: not a readable tar archive ({error})") from error
 
 
 def _is_cifar(archive: Path) -> bool:
@@ -188,7 +188,7 @@ def _table(archive: Path, member: str, data: bytes) -> dict[Any, Any]:
             f"{archive}: {member} is damaged or was tampered with ({shown(str(error))})"
         ) from error
     if not isinstance(table, dict):
-        raise DataSourceError(f"{archive}: {member} holds a {type(table).__name__}, no table")
+        raise DataSourceError(f"{archive}: {member} holds a {type(table).__name__}, not a table")
     return table
 
 

@@ -73,7 +73,7 @@ def test_an_execution_that_somebody_stops_leaves_its_row_and_alerts(
     assert (seen.rows["v1"]["status"], seen.rows["v1"]["error"]) == ("FAILED", "ABORTED")
 
 
-def test_a_stopped_duplicate_takes_nothing_from_the_decision_of_another(play: Callable[[Case], Seen]) -> None:
+def test_a_stopped_duplicate_does_not_change_the_decision(play: Callable[[Case], Seen]) -> None:
     case = Case("stopped-duplicate", failures={"ClassifyImage": HANG}, row=OTHERS_ROW)
 
     seen = play(case)

@@ -153,7 +153,8 @@ def test_arguments_that_the_shell_adds_are_refused_by_name(world):
         ("region", "eu-west-1", ("eu-west-1", "us-east-1")),
     ],
 )
-def test_a_checkout_of_another_deployment_than_the_states_is_refused(world, outputs, name, other, both):
+def test_a_checkout_of_another_deployment_is_refused(world, outputs, name, other, both):
+    """Another one than the state's."""
     world.settings[name] = other
     world.state = pulled(outputs=outputs)
 

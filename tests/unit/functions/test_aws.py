@@ -124,7 +124,8 @@ def test_a_programming_error_is_not_translated():
         named_error(ZeroDivisionError(), "Reading", ImageUnavailable, {})
 
 
-def test_a_body_over_the_limit_is_read_one_byte_too_far_and_no_further(monkeypatch, service):
+def test_a_body_over_the_limit_is_read_one_byte_too_far(monkeypatch, service):
+    """And no further."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", service.url)
     service.answers(body=b"x" * 100)
 

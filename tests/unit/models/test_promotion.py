@@ -194,9 +194,8 @@ class Steps:
 
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("step", range(4))
-def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(
-    s3, tmp_path, monkeypatch, step, done
-):
+def test_a_promotion_that_was_cut_off_can_be_repeated(s3, tmp_path, monkeypatch, step, done):
+    """At any step, and it can be rolled back."""
     monkeypatch.setattr(promotion, "_verdict", lambda *_: Verdict())
     destination = registry.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path / "a", name="first"), destination).after
@@ -257,7 +256,8 @@ def test_a_failing_upload_leaves_the_model_file_alone(s3, tmp_path):
     assert not (tmp_path / "m.json").exists()
 
 
-def test_rolling_back_is_reverting_the_file_for_published_artifacts_stay(s3, tmp_path):
+def test_reverting_the_model_file_rolls_back(s3, tmp_path):
+    """Published artifacts stay."""
     tfvars = tmp_path / "m.json"
     publish(packed(tmp_path / "a", name="first"), s3, tfvars)
     before = tfvars.read_text()

@@ -200,7 +200,7 @@ def test_without_a_state_even_yes_asks_for_the_whole_name(scones, terraform, ver
     assert there("scones-dev") == []
 
 
-def test_what_terraform_would_have_taken_is_not_taken_for_left_over(scones, terraform):
+def test_what_terraform_would_have_taken_is_not_a_leftover(scones, terraform):
     terraform.kept.clear()
     before = there("scones-dev")
 
@@ -358,7 +358,7 @@ def test_the_same_name_in_a_second_region_stops_the_removal(account, target, sco
     assert client("iam").list_roles()["Roles"]
 
 
-def test_a_key_that_must_not_be_described_is_only_anothers_if_its_alias_is(account, target, monkeypatch):
+def test_an_unreadable_key_is_anothers_if_its_alias_is(account, target, monkeypatch):
     own, seen = target(), target()
     other = client("kms").create_key(Description="Somebody's")["KeyMetadata"]["KeyId"]
     refuse(seen.sweep, monkeypatch, "kms", "DescribeKey")

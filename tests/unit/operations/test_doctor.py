@@ -132,7 +132,8 @@ def test_a_low_quota_of_instances_says_what_will_fail(account, answers, limit, c
     assert "--service-code sagemaker --quota-code L-1234 --desired-value 6" in check.remedy
 
 
-def test_enough_instances_are_enough_and_other_types_and_uses_do_not_count(account, answers):
+def test_enough_instances_are_enough(account, answers):
+    """Quotas of other types and uses do not count."""
     answers(quota("ml.m5.large for endpoint usage", 6))
     assert account().instances().state == OK
 

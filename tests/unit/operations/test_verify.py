@@ -126,7 +126,8 @@ def test_an_alarm_that_rings_is_named_and_other_peoples_alarms_are_not(deploymen
     assert verify.alarms(deployment).why == "scones-test-failures in alarm"
 
 
-def test_a_subscriber_who_did_not_confirm_hears_nothing_and_is_named(deployment, service):
+def test_an_unconfirmed_subscriber_is_named(deployment, service):
+    """Alerts do not reach such a subscriber."""
     service.answers(headers={"Content-Type": "text/xml"}, body=PENDING.encode())
     played = dataclasses.replace(deployment, variables={"AWS_ENDPOINT_URL": service.url})
 
@@ -148,7 +149,7 @@ def test_a_topic_without_subscribers_and_a_missing_one(deployment):
     assert checks.subscriptions(sns, [TOPIC]).state == OK
 
 
-def test_a_canary_that_is_late_says_what_removes_its_traces_when_they_come(deployment, monkeypatch):
+def test_a_late_canary_says_what_removes_its_traces(deployment, monkeypatch):
     monkeypatch.setattr(verify, "CANARY_SECONDS", 1e-9)
     canary = verify.Canary(Workflow(deployment), None, silent)
 

@@ -123,7 +123,7 @@ def test_an_answer_of_a_model_that_nobody_knows_is_broken_not_guessed(joined):
     assert "--model" in found.broken[0].reason
 
 
-def test_several_versions_of_a_model_are_read_each_by_its_own_description(joined):
+def test_each_version_of_a_model_has_its_own_description(joined):
     second = MODEL | {"name": "second", "labels": ["motorcycle", "bicycle", "neither"], "threshold": 0.5}
     rows = [row(key="b", model="second", label="motorcycle", threshold=0.5)]
 

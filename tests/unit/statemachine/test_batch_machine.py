@@ -218,14 +218,14 @@ def test_what_a_person_answered_counts_as_decided_before(deployed):
     assert deployed.outcomes("again") == {"DECIDED_BEFORE": 1}
 
 
-def test_the_same_pictures_in_another_batch_are_counted_as_decided_before(deployed):
+def test_pictures_of_another_batch_count_as_decided_before(deployed):
     deployed.run(["fine-1.jpg", "doubtful-1.jpg", "gone-1.jpg"])
     deployed.run(["fine-1.jpg", "doubtful-1.jpg", "gone-1.jpg"], "again")
 
     assert deployed.outcomes("again") == {"DECIDED_BEFORE": 2, "ImageNotFound": 1}
 
 
-def test_a_picture_that_the_ledger_does_not_take_leaves_the_others_alone(deployed):
+def test_a_picture_the_ledger_refuses_leaves_the_others_alone(deployed):
     end = deployed.run(["unrecorded-1.jpg", *(f"fine-{n}.jpg" for n in range(50))])
 
     assert end["status"] == "SUCCEEDED"
@@ -268,7 +268,8 @@ def test_any_other_input_alerts_and_fails_by_its_name(deployed):
     assert len(deployed.alerts) == len(inputs)
 
 
-def test_a_summary_that_cannot_be_sent_is_kept_as_it_would_have_been_sent(deployed):
+def test_a_summary_that_cannot_be_sent_is_kept_whole(deployed):
+    """As it would have been sent."""
     deployed.failing = {"send_alert"}
 
     end = deployed.run(["fine-1.jpg"])

@@ -78,7 +78,8 @@ def test_odd_keys_are_listed_as_they_are(batches, put):
     assert sorted(keys(batches.pictures(f"s3://{BUCKET}/incoming/"))) == sorted(ODD_KEYS)
 
 
-def test_deleted_objects_folders_and_the_projects_own_outputs_are_left_out(batches, bucket, put):
+def test_deleted_objects_folders_and_outputs_are_left_out(batches, bucket, put):
+    """The outputs are the project's own."""
     for key in ("a.jpg", "incoming/", *(f"{prefix}x.jpg" for prefix in OWN_PREFIXES)):
         put(key)
     put("incoming/deleted.jpg")
@@ -285,7 +286,8 @@ def started(deployment, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["prefix", "manifest", "manifest with versions"])
-def test_a_picture_that_is_older_than_any_row_is_left_out_and_counted(batches, put, manifest, aged, kind):
+def test_a_picture_older_than_any_row_is_left_out(batches, put, manifest, aged, kind):
+    """And counted."""
     versions = {key: put(key) for key in ("incoming/a.jpg", "incoming/b.jpg")}
     lines = [f"{key},{version if 'versions' in kind else ''}\n" for key, version in versions.items()]
     source = f"s3://{BUCKET}/incoming/"

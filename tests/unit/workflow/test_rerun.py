@@ -124,7 +124,7 @@ def test_while_it_is_under_way_nobody_starts_it_twice(workflow, reruns):
     assert len(workflow.states.inputs) == 1
 
 
-def test_what_was_decided_since_the_look_at_the_ledger_is_left_alone(workflow, reruns):
+def test_what_was_decided_since_the_listing_is_left_alone(workflow, reruns):
     put(workflow, "a.jpg", "v1")
     (mine,), (theirs,) = reruns.of_rows(Selection()), reruns.of_rows(Selection())
     reruns.result(reruns.start(theirs))
@@ -401,7 +401,7 @@ def test_an_alert_that_the_workflow_kept_becomes_what_send_alert_takes(event):
     assert again == sent
 
 
-def test_an_alert_about_an_input_that_names_no_picture_is_kept_without_one():
+def test_a_dead_alert_without_a_picture_is_kept():
     kept = {"outcome": {"status": "FAILED", "error": "InvalidInput", "reason": "why"}, "execution": "arn"}
     kept["picture"] = {"s3_bucket": "", "s3_key": "", "s3_version_id": "", "run": 0}
 

@@ -139,7 +139,7 @@ def test_an_object_is_iterated_over_pair_by_pair() -> None:
     ]
 
 
-def test_a_child_knows_itself_its_machine_and_nothing_of_its_parent() -> None:
+def test_a_child_knows_itself_and_its_machine() -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html: variables stay outside."""
     harness = Harness()
     context = {**PASS, "Output": {"context": "{% $states.context %}", "outer": "{% $exists($outer) %}"}}
@@ -439,7 +439,8 @@ def test_children_that_time_out_count_as_failed(
     assert map_run(held, end["executionArn"])["executionCounts"]["timedOut"] >= 1
 
 
-def test_a_retry_starts_another_map_run_and_a_catcher_takes_what_is_left() -> None:
+def test_a_retry_starts_another_map_run() -> None:
+    """A catcher takes what is left."""
     harness = Harness(failing_for(2))
     exceeded = ["States.ExceedToleratedFailureThreshold"]
     fields = {

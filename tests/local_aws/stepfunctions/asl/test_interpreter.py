@@ -96,7 +96,7 @@ def test_the_execution_input_null_reaches_the_first_state_as_null() -> None:
     assert json.loads(harness.end_of(execution)["output"]) == "null"
 
 
-def test_data_over_262144_bytes_of_utf_8_fails_and_no_wildcard_catches_it() -> None:
+def test_data_over_262144_bytes_of_utf_8_fails() -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
     grow = {"Type": "Pass", "Output": "{% $pad('', $states.input.n, 'é') %}", "End": True}
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
@@ -181,7 +181,8 @@ def choosing(**default: Any) -> dict[str, Any]:
     return machine(states)
 
 
-def test_the_first_rule_that_holds_decides_with_its_own_output_and_assign() -> None:
+def test_the_first_rule_that_holds_decides() -> None:
+    """With its own Output and Assign."""
     harness = Harness()
     assert harness.output(choosing(), {"n": 11}) == ["big", True]
     assert harness.output(choosing(), {"n": 6}) == [{"n": 6}, False]

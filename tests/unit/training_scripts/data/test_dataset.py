@@ -55,7 +55,8 @@ def test_an_ambiguous_picture_is_the_last_kind_of_neither():
     ]
 
 
-def test_smoothing_is_even_over_the_labels_however_many_kinds_neither_has():
+def test_smoothing_is_even_over_the_labels():
+    """However many kinds `neither` has."""
     table = dataset.targets(np.array([0, 4]), 3, kinds=2, smoothing=0.3)
 
     assert table.sum(1) == pytest.approx([1, 1])

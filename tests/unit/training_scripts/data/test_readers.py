@@ -209,7 +209,7 @@ def test_a_file_that_is_not_an_archive_is_a_clear_error(tmp_path, content):
     source = tmp_path / "a.tar.gz"
     source.write_bytes(content)
 
-    with pytest.raises(DataSourceError, match="no readable tar archive"):
+    with pytest.raises(DataSourceError, match="not a readable tar archive"):
         list(readers.read_pictures(source, "train"))
 
 
@@ -219,7 +219,7 @@ def test_an_archive_that_was_cut_off_is_a_clear_error(tmp_path):
     )
     source.write_bytes(source.read_bytes()[:2000])
 
-    with pytest.raises(DataSourceError, match=r"no readable tar archive|is missing"):
+    with pytest.raises(DataSourceError, match=r"not a readable tar archive|is missing"):
         list(readers.read_pictures(source, "train"))
 
 

@@ -157,7 +157,9 @@ def test_a_second_run_copies_nothing(source, tmp_path):
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
-def test_an_interrupted_run_leaves_nothing_usable_and_the_next_one_goes_on(source, tmp_path):
+def test_an_interrupted_run_is_continued_by_the_next_one(source, tmp_path):
+    """It leaves nothing usable."""
+
     def interrupt(text, share):
         if share and share > 0.5:
             raise KeyboardInterrupt

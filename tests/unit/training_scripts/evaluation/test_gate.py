@@ -96,7 +96,7 @@ def test_a_small_fall_in_coverage_passes(unsure):
     assert gate.compare(answers({RIGHT: 100 - unsure, UNSURE: unsure}), answers({RIGHT: 100})).adopted
 
 
-def test_a_fall_in_coverage_that_the_set_is_too_small_to_be_sure_of_passes():
+def test_an_uncertain_fall_in_coverage_passes():
     """4 of 60 pictures: 20 go one way and 24 the other."""
     current = answers({RIGHT: 36, UNSURE: 24})
     new = Predictions(
