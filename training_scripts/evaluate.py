@@ -25,7 +25,7 @@ from training_scripts.evaluation.test_set import Pictures, read
 from training_scripts.progress import Progress, silent
 from training_scripts.terminal import cleaned
 
-# Points of the risk-coverage curve that are kept; more cannot be told apart in a picture.
+# Points of the risk-coverage curve that are kept; nobody could see more in a picture.
 _CURVE_POINTS = 200
 # What is drawn, and the classes that a model must know for its answer to be judged.
 _DRAWN = {
@@ -44,8 +44,8 @@ def evaluate(
     Args:
         archive: a packed artifact.
         source: an archive or a folder as training_scripts.data.readers reads them.
-        drawn: so many drawn pictures of each sort besides, from seeds that training does not use.
-        progress: told how far it is.
+        drawn: how many drawn pictures of each sort to add, from seeds that training does not use.
+        progress: gets how far it is.
 
     Raises:
         ArtifactError, DataSourceError, ServingFailed.
@@ -110,7 +110,7 @@ def _calibration(answers: Predictions) -> dict[str, Any]:
 
 
 def _per_class(answers: Predictions) -> dict[str, dict[str, calibration.Share]]:
-    """Recall and precision among the pictures of the classes of interest; foreign ones have figures of their own."""
+    """Recall and precision among the pictures of the classes of interest; foreign ones have their own figures."""
     ours, labels = answers.ours, answers.description["labels"]
     figures = {}
     for name in answers.description["classes_of_interest"]:
@@ -209,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("artifact", type=Path)
     parser.add_argument("source", type=Path, help="a CIFAR archive, or a folder <class>/<file>")
     parser.add_argument("--split", default="test", choices=("train", "test"))
-    parser.add_argument("--drawn", type=int, default=0, help="so many drawn pictures of each sort besides")
+    parser.add_argument("--drawn", type=int, default=0, help="how many drawn pictures of each sort to add")
     parser.add_argument("--to", type=Path, help="a JSON file; the charts go beside it")
     arguments = parser.parse_args(argv)
     try:

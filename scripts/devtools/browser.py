@@ -1,7 +1,7 @@
 """Drives a headless Chromium by its DevTools protocol, for screenshots and for tests of the pages.
 
 https://chromedevtools.github.io/devtools-protocol/ over a pair of pipes (--remote-debugging-pipe), so that no
-port is opened and no library needed.
+port is opened and no library is needed.
 """
 
 import base64

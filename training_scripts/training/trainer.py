@@ -99,7 +99,7 @@ class Trainer:
         """Train one network on the chosen real rows [N] (bool), the drawn rows and the pretraining rows."""
         m, s = self._material, self._settings
         kept, labels = m.real.only(used), len(self.labels)
-        # what lies between the classes of interest is a kind of "neither", after those of the pretraining
+        # pictures between the classes of interest are a kind of "neither", after those of the pretraining
         kinds = m.pretraining_classes + int((m.drawn.truth == AMBIGUOUS).any())
         rows = dataset.concatenate(
             [kept, m.drawn, LabelledImages(m.pretraining.pixels, m.pretraining.truth + labels)]
