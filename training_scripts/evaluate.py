@@ -6,7 +6,7 @@ python -m training_scripts.evaluate MODEL.TAR.GZ ARCHIVE_OR_FOLDER [--split test
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from training_scripts.evaluation.corruptions import CORRUPTIONS
 from training_scripts.evaluation.predictions import OUT_OF_DISTRIBUTION, Predictions, truth_of
 from training_scripts.evaluation.serving_client import ServingFailed, ask, serving_archive
 from training_scripts.evaluation.test_set import Pictures, read
+from training_scripts.progress import Progress, silent
 from training_scripts.terminal import cleaned
 
-# Points of the risk-coverage curve that are kept; more cannot be told apart in a picture.
+# Points of the risk-coverage curve that are kept; nobody could see more in a picture.
 _CURVE_POINTS = 200
 # What is drawn, and the classes that a model must know for its answer to be judged.
 _DRAWN = {
@@ -34,20 +35,17 @@ _DRAWN = {
     "other": set[str](),
 }
 
-# (what is being done, share done between 0 and 1)
-Progress = Callable[[str, float | None], None]
-
 
 def evaluate(
-    archive: Path, source: Path, split: str, drawn: int = 0, progress: Progress = lambda _text, _share: None
+    archive: Path, source: Path, split: str, drawn: int = 0, progress: Progress = silent
 ) -> dict[str, Any]:
     """Figures with 95 % intervals, at the artifact's own temperature and threshold.
 
     Args:
         archive: a packed artifact.
         source: an archive or a folder as training_scripts.data.readers reads them.
-        drawn: so many drawn pictures of each sort besides, from seeds that training does not use.
-        progress: told how far it is.
+        drawn: how many drawn pictures of each sort to add, from seeds that training does not use.
+        progress: gets how far it is.
 
     Raises:
         ArtifactError, DataSourceError, ServingFailed.
@@ -112,7 +110,7 @@ def _calibration(answers: Predictions) -> dict[str, Any]:
 
 
 def _per_class(answers: Predictions) -> dict[str, dict[str, calibration.Share]]:
-    """Recall and precision among the pictures of the classes of interest; foreign ones have figures of their own."""
+    """Recall and precision among the pictures of the classes of interest; foreign ones have their own figures."""
     ours, labels = answers.ours, answers.description["labels"]
     figures = {}
     for name in answers.description["classes_of_interest"]:
@@ -211,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("artifact", type=Path)
     parser.add_argument("source", type=Path, help="a CIFAR archive, or a folder <class>/<file>")
     parser.add_argument("--split", default="test", choices=("train", "test"))
-    parser.add_argument("--drawn", type=int, default=0, help="so many drawn pictures of each sort besides")
+    parser.add_argument("--drawn", type=int, default=0, help="how many drawn pictures of each sort to add")
     parser.add_argument("--to", type=Path, help="a JSON file; the charts go beside it")
     arguments = parser.parse_args(argv)
     try:

@@ -67,7 +67,7 @@ class Model:
         """Probabilities in the order of the labels, of the mean logits of all views.
 
         Raises:
-            ImageRejected: `data` is no acceptable picture.
+            ImageRejected: `data` is not an acceptable picture.
         """
         picture = read_picture(data, self.description["input_size"])
         return self._probabilities(np.asarray(picture.image))

@@ -21,10 +21,11 @@ from training_scripts.data import readers
 from training_scripts.data.dataset import DataError
 from training_scripts.evaluation import calibration
 from training_scripts.terminal import Terminal, cleaned
-from training_scripts.train import Sources, load
 from training_scripts.training import operating_point
+from training_scripts.training.from_scratch import load
 from training_scripts.training.loop import TrainingError
-from training_scripts.training.trainer import Material, Settings, Trainer
+from training_scripts.training.settings import Settings, Sources
+from training_scripts.training.trainer import Material, Trainer
 
 _TYPES: dict[str, Any] = {field.name: type(field.default) for field in dataclasses.fields(Settings)}
 # These change the material itself; one sweep reads it once.

@@ -1,13 +1,11 @@
-"""How every verb speaks: results on standard output, progress and errors on standard error."""
+"""What commands print: results on standard output, progress and errors on standard error."""
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import typer
@@ -16,81 +14,27 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from functions.common.shown import shown
-from scripts.common.s3 import NoSuchObject
+from scripts.common.errors import UserError
 from scripts.deployment import terraform
-from scripts.deployment.environments import LOCAL, PlanError
-from scripts.deployment.identity import StateLocked, StateUnreadable, WrongDeployment
-from scripts.deployment.outputs import Deployment, NotDeployed
-from scripts.deployment.packages import PackagingError
-from scripts.deployment.serving_image import ImageError
-from scripts.deployment.terraform import MirrorMissing, TerraformFailed, TerraformMissing
-from scripts.models.drift_baseline import BaselineError
-from scripts.models.registry import PromoteError
-from scripts.models.training_jobs import TrainingJobError
+from scripts.deployment.environments import LOCAL
+from scripts.deployment.outputs import Deployment
 from scripts.operations import plan
 from scripts.operations.check import FAILED, OK, SKIPPED, Check
-from scripts.operations.destroy import NotSeen, Protected, StillDeployed, Target
+from scripts.operations.destroy import Target
 from scripts.operations.leftovers import Sweep, Swept
-from scripts.operations.local_stack import DEFAULT_FOLDER, ActionCounter, LocalStack, StackFailed
+from scripts.operations.local_stack import DEFAULT_FOLDER, ActionCounter, LocalStack
 from scripts.operations.plan import SavedPlan
-from scripts.report.build import LabelsWouldBeLost, NothingToShow
-from scripts.report.records import LabelsError
-from scripts.review.queue import NothingReviewed
-from scripts.workflow.batch import BatchError
-from scripts.workflow.bucket_layout import NoSuchPicture
 from scripts.workflow.client import Outcome
-from scripts.workflow.demo_pictures import NoPictures
-from scripts.workflow.forget import ForgetFailed
-from scripts.workflow.ledger import RetentionUnknown
-from training_scripts.artifact import ArtifactError
-from training_scripts.data.readers import DataSourceError
-from training_scripts.evaluation.serving_client import ServingFailed
+from training_scripts.errors import UserError as TrainingUserError
 from training_scripts.terminal import Terminal, cleaned, one_line
 
 out = Terminal(highlight=False, emoji=False, soft_wrap=True)
 err = Terminal(stderr=True, highlight=False, emoji=False, soft_wrap=True)
-# What typer prints by itself: wrong usage, which quotes the arguments, and tracebacks, which quote the errors.
+# Typer prints usage errors and tracebacks itself, and both quote text from outside.
 typer.rich_utils.Console = Terminal  # type: ignore[misc]
 
-EXPECTED_ERRORS = (
-    NotDeployed,
-    NotSeen,
-    Protected,
-    StackFailed,
-    StateLocked,
-    StateUnreadable,
-    StillDeployed,
-    WrongDeployment,
-    PackagingError,
-    PlanError,
-    MirrorMissing,
-    TerraformFailed,
-    TerraformMissing,
-    ForgetFailed,
-    NoPictures,
-    NoSuchPicture,
-    BatchError,
-    BaselineError,
-    TrainingJobError,
-    ArtifactError,
-    ServingFailed,
-    ImageError,
-    NoSuchObject,
-    NothingReviewed,
-    NothingToShow,
-    RetentionUnknown,
-    LabelsWouldBeLost,
-    LabelsError,
-    PromoteError,
-    DataSourceError,
-    ClientError,
-    BotoCoreError,
-    OSError,
-)
-# Between two lines about one step: seconds, and more the older it is.
+# The pause between two lines about one step: seconds, and at least this share of the step's age.
 QUIET_SECONDS, QUIET_SHARE = 5, 0.1
-AGO = {"m": "minutes", "h": "hours", "d": "days"}
 UNSEEN, SOME_LEFT = 1, 3
 ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED, INTERRUPTED = 0, 3, 4, 130
 STYLES = {"ACCEPTED": "green", "LOW_CONFIDENCE": "yellow", "REJECTED": "magenta", "FAILED": "red"}
@@ -105,26 +49,26 @@ CHECK_STYLES = {OK: "green", FAILED: "red", SKIPPED: "dim"}
 
 @contextmanager
 def errors_explained() -> Iterator[None]:
-    """Turns the errors that a user can mend into one message and exit code 1."""
+    """Turn the errors that a user can fix into one message and exit code 1."""
     try:
         yield
-    except EXPECTED_ERRORS as error:
+    except (UserError, TrainingUserError, ClientError, BotoCoreError, OSError) as error:
         err.print(f"[red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from error
 
 
 @contextmanager
-def interruption_told() -> Iterator[None]:
-    """For what stops all that it has started: Ctrl-C ends with that word and its exit code."""
+def interruption_explained() -> Iterator[None]:
+    """For commands that stop what they started: Ctrl-C says so and ends with its exit code."""
     try:
         yield
     except KeyboardInterrupt:
-        err.print("Interrupted: nothing of it runs any more.")
+        err.print("Interrupted: everything it started has been stopped.")
         raise typer.Exit(INTERRUPTED) from None
 
 
 class Steps:
-    """Shows what a long command is doing: a live bar on a terminal, a line now and then elsewhere."""
+    """Shows what a long command is doing: a live bar on a terminal, else a line now and then."""
 
     def __init__(self, progress: Progress | None):
         self.progress = progress
@@ -170,7 +114,8 @@ def local_stack() -> LocalStack:
 def find_deployment(environment: str) -> Deployment:
     """The stack on this machine for `local`, else the one that all agree on (scripts/deployment/identity.py).
 
-    Raises NotDeployed, WrongDeployment, StateUnreadable; PlanError for an environment that is not configured here.
+    Raises NotDeployed, WrongDeployment, StateUnreadable; PlanError for an environment that is not
+    configured here.
     """
     if environment == LOCAL:
         return local_stack().deployment()
@@ -199,7 +144,7 @@ def apply_plan(environment: str, saved: SavedPlan, progress: Steps) -> None:
 
 
 def show_checks(checks: Iterable[Check], environment: str, *, as_json: bool) -> None:
-    """A checklist, a line for each check and one for its remedy; or one JSON object."""
+    """Print a checklist, a line for each check and one for its remedy; or one JSON object."""
     listed = [*checks]
     if as_json:
         ok = all(check.state != FAILED for check in listed)
@@ -214,21 +159,21 @@ def show_checks(checks: Iterable[Check], environment: str, *, as_json: bool) -> 
 
 
 def show_leftovers(sweep: Sweep, swept: Swept) -> None:
-    """What is there: what people would miss, with what it holds; what only its name tells; the numbers of the rest."""
+    """Print what was found: data and untagged things by name, the rest as counts."""
     named = [each for each in swept.leftovers if each.by_name or sweep.is_precious(each)]
     width = max((len(each.kind) for each in named), default=0)
     for each in named:
         details = [sweep.described(each)] if sweep.is_precious(each) else []
         details += ["without tags, taken by its name"] if each.by_name else []
-        told = ", ".join(filter(None, details))
-        out.print(f"  {each.kind:<{width}}  {printable(each.name)}{f': {told}' if told else ''}")
+        about = ", ".join(filter(None, details))
+        out.print(f"  {each.kind:<{width}}  {printable(each.name)}{f': {about}' if about else ''}")
     rest = Counter(each.kind for each in swept.leftovers if each not in named)
     if rest:
         out.print(f"  and {', '.join(f'{count} x {kind}' for kind, count in rest.items())}")
 
 
 def confirm_removal(target: Target, found: Swept, *, yes: bool) -> None:
-    """Goes on only if names are typed. What may be in use without Terraform's knowing, `yes` does not answer for."""
+    """Go on only if names are typed. `yes` does not cover what Terraform does not know."""
     if not yes:
         _confirm_by_name(target.environment, "All of it will be removed for good.")
     state, backend = target.identity.state, target.identity.backend
@@ -257,12 +202,12 @@ def _confirm_by_name(name: str, question: str) -> None:
 
 
 def confirm(question: str, **options: Any) -> bool:
-    """Asks for yes or no as typer.confirm does, by a question that may quote what came from outside."""
+    """Ask yes or no as typer.confirm does. The question may quote text from outside."""
     return typer.confirm(cleaned(question), err=True, **options)
 
 
 def show_rest(swept: Swept) -> int:
-    """What is left after all, a line each, and the exit code that says so."""
+    """Print what is left, a line each; returns the exit code for it."""
     for line in swept.going:
         out.print(line, markup=False)
     for line in swept.unseen:
@@ -274,23 +219,12 @@ def show_rest(swept: Swept) -> int:
 
 
 def printable(text: str) -> str:
-    """One line of text from outside, for where markup counts."""
+    """Text from outside on one line, with its markup escaped."""
     return escape(one_line(text))
 
 
-def moment(text: str) -> datetime:
-    """90m, 2h and 3d ago, or a date or time by ISO 8601, in UTC if it names no zone."""
-    try:
-        if ago := re.fullmatch(r"(\d+)([mhd])", text):
-            return datetime.now(UTC) - timedelta(**{AGO[ago[2]]: int(ago[1])})
-        time_given = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{shown(text)} is no time: write 90m, 2h, 3d or 2026-11-20T14:30") from None
-    return time_given if time_given.tzinfo else time_given.replace(tzinfo=UTC)
-
-
 def exit_code(statuses: Iterable[str]) -> int:
-    """What became of pictures, as an exit code."""
+    """The exit code for what became of pictures."""
     seen = set(statuses)
     return SOME_FAILED if "FAILED" in seen else SOME_REFUSED if seen - {"ACCEPTED"} else ALL_ACCEPTED
 
@@ -300,5 +234,5 @@ def outcome_line(outcome: Outcome, width: int) -> str:
     name = outcome.source.rsplit("/", 1)[-1]
     confidence = "    -" if outcome.confidence is None else f"{outcome.confidence:.3f}"
     decision = f"[{STYLES[outcome.status]}]{WORDS[outcome.status]:<14}[/]"
-    told = printable(f"{name:<{width}}  {outcome.label or '-':<12}")
-    return f"{told} {confidence:>6}  {decision} {outcome.seconds:6.2f} s"
+    answer = printable(f"{name:<{width}}  {outcome.label or '-':<12}")
+    return f"{answer} {confidence:>6}  {decision} {outcome.seconds:6.2f} s"

@@ -1,6 +1,8 @@
-"""S3 for the command line: objects by URI brought to this machine, versions counted and deleted for good."""
+"""S3 for the command line: URIs, listings, local copies, versions counted and deleted."""
 
 import contextlib
+import itertools
+import operator
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.common.errors import UserError
 from scripts.common.progress import Progress
 
 _AT_ONCE = 8
@@ -20,8 +23,32 @@ KEYS_AT_ONCE = 1000
 Version = dict[str, str]
 
 
-class NoSuchObject(Exception):
-    """Nothing lies at that URI, or all that a bucket has; the message names it."""
+class NoSuchObject(UserError):
+    """Nothing is stored at that URI, or it names a whole bucket."""
+
+
+def parse_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key (or prefix) of s3://BUCKET/KEY; empty where the URI does not name one."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    return (bucket, key) if scheme == "s3" else ("", "")
+
+
+def list_objects(s3: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    """Every object under a prefix, as ListObjectsV2 describes it."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from page.get("Contents", ())
+
+
+def list_versions(s3: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    """Every version and delete marker under a prefix, by key; only versions have a Size."""
+    return itertools.chain.from_iterable(_version_pages(s3, bucket, prefix))
+
+
+def _version_pages(s3: Any, bucket: str, prefix: str = "") -> Iterator[list[dict[str, Any]]]:
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        listed = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        yield sorted(listed, key=operator.itemgetter("Key"))
 
 
 def download(uri: str, folder: Path, s3_client: Any) -> Path:
@@ -30,7 +57,7 @@ def download(uri: str, folder: Path, s3_client: Any) -> Path:
     Raises:
         botocore.exceptions.ClientError: it is not there or may not be read.
     """
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = parse_uri(uri)
     path = folder / PurePosixPath(key).name
     path.write_bytes(s3_client.get_object(Bucket=bucket, Key=key)["Body"].read())
     return path
@@ -38,7 +65,7 @@ def download(uri: str, folder: Path, s3_client: Any) -> Path:
 
 @contextlib.contextmanager
 def local(place: str, client: Callable[[], Any]) -> Iterator[Path]:
-    """The file or folder itself, or a temporary copy of s3://bucket/key or of all that is under s3://bucket/prefix/.
+    """The path itself, or a temporary copy of s3://bucket/key or all of s3://bucket/prefix/.
 
     Args:
         client: gives an S3 client; only called for a URI.
@@ -55,11 +82,10 @@ def local(place: str, client: Callable[[], Any]) -> Iterator[Path]:
 
 
 def _copy(uri: str, folder: Path, s3_client: Any) -> Path:
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    bucket, prefix = parse_uri(uri)
     if not prefix.strip("/"):
         raise NoSuchObject(f"{uri} is a whole bucket: name what you mean in it, as s3://BUCKET/PREFIX/")
-    pages = s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    found = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    found = [each["Key"] for each in list_objects(s3_client, bucket, prefix)]
     keys = [key for key in found if not key.endswith("/")]  # the console's markers of folders
     if prefix in keys:
         return download(uri, folder, s3_client)
@@ -67,7 +93,7 @@ def _copy(uri: str, folder: Path, s3_client: Any) -> Path:
     places = {key: folder / key.removeprefix(root).lstrip("/") for key in keys if key.startswith(root)}
     inside = {key: path for key, path in places.items() if path.resolve().is_relative_to(folder.resolve())}
     if not inside:
-        raise NoSuchObject(f"nothing lies at {uri}")
+        raise NoSuchObject(f"nothing is stored at {uri}")
 
     def copy(key: str) -> None:
         inside[key].parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +106,7 @@ def _copy(uri: str, folder: Path, s3_client: Any) -> Path:
 
 @dataclass(frozen=True)
 class Content:
-    """What a bucket holds: objects as a listing shows them, versions and delete markers of any age, bytes of all."""
+    """What a bucket holds: present objects, all versions and delete markers, all bytes."""
 
     objects: int = 0
     versions: int = 0
@@ -97,7 +123,7 @@ class Content:
 
 
 def in_words(size: float) -> str:
-    """Bytes for people."""
+    """A size in bytes, for people to read."""
     for unit in ("bytes", "KB", "MB"):
         if size < 1000:
             return f"{size:,.0f} {unit}"
@@ -106,26 +132,25 @@ def in_words(size: float) -> str:
 
 
 def content(s3: Any, bucket: str, progress: Progress) -> Content:
-    """Counts what a bucket holds."""
+    """Count what a bucket holds."""
     objects = versions = markers = size = 0
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        listed = page.get("Versions", [])
-        versions += len(listed)
-        objects += sum(each["IsLatest"] for each in listed)
-        size += sum(each["Size"] for each in listed)
-        markers += len(page.get("DeleteMarkers", []))
+    for page in _version_pages(s3, bucket):
+        stored = [each for each in page if "Size" in each]
+        versions += len(stored)
+        objects += sum(each["IsLatest"] for each in stored)
+        size += sum(each["Size"] for each in stored)
+        markers += len(page) - len(stored)
         progress(f"Counting what {bucket} holds: {versions + markers:,}", None)
     return Content(objects, versions, markers, size)
 
 
 def empty(s3: Any, bucket: str, progress: Progress) -> None:
-    """Deletes every version, delete marker and unfinished upload for good; repeated, what is still there."""
+    """Delete every version, delete marker and unfinished upload for good. Safe to repeat."""
     held = content(s3, bucket, progress)
     count, done = held.versions + held.markers, 0
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        delete(s3, bucket, [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in listed])
-        done += len(listed)
+    for page in _version_pages(s3, bucket):
+        delete(s3, bucket, [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in page])
+        done += len(page)
         progress(f"Emptying {bucket}: {done:,} of {count:,} versions", min(1, done / max(count, 1)))
     for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
         for upload in page.get("Uploads", []):
@@ -133,7 +158,7 @@ def empty(s3: Any, bucket: str, progress: Progress) -> None:
 
 
 def delete(s3: Any, bucket: str, versions: list[Version]) -> None:
-    """Deletes versions ({"Key", "VersionId"}) for good. Raises ClientError for the first that stays."""
+    """Delete versions ({"Key", "VersionId"}) for good. Raises ClientError if one stays."""
     for first in range(0, len(versions), KEYS_AT_ONCE):
         chunk = versions[first : first + KEYS_AT_ONCE]
         answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": chunk, "Quiet": True})

@@ -1,7 +1,7 @@
 """Drives a headless Chromium by its DevTools protocol, for screenshots and for tests of the pages.
 
 https://chromedevtools.github.io/devtools-protocol/ over a pair of pipes (--remote-debugging-pipe), so that no
-port is opened and no library needed.
+port is opened and no library is needed.
 """
 
 import base64
@@ -18,11 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from scripts.common.errors import UserError
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ANSWER_SECONDS = 60
 
 
-class BrowserMissing(Exception):
+class BrowserMissing(UserError):
     """No Chromium on this machine; the message says what to install."""
 
 

@@ -50,7 +50,7 @@ def take(report: Path, folder: Path) -> list[Path]:
 
 
 def take_review(deployment: Deployment, path: Path) -> Path:
-    """Photograph the page of `scones review` with the biggest doubt on it; nothing is answered."""
+    """Photograph the page of `scones review` with the least sure picture on it; nothing is answered."""
     with browser.page() as page, serving(Reviews(deployment, "ann"), 0) as address:
         page.open(address, height=860)
         page.wait_for("document.getElementById('picture').src.startsWith('blob:')")

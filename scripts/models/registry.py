@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 from functions.common import baseline
 from functions.common.shown import shown
 from scripts.common import s3
+from scripts.common.errors import UserError
+from scripts.common.files import replace_file
 from training_scripts import artifact
 
 # A part of endpoint and model names, https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
@@ -22,7 +24,7 @@ _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _FORMER = 3
 
 
-class PromoteError(Exception):
+class PromoteError(UserError):
     """The artifact cannot be published; the message says why and what to do."""
 
 
@@ -86,7 +88,7 @@ def write_model(tfvars: Path, model: dict[str, Any]) -> dict[str, Any]:
     Returns the variable `model` as written.
     """
     written = model | {"former": _former(current_model(tfvars), model)}
-    _write(tfvars, json.dumps({"model": written}, indent=2) + "\n")
+    replace_file(tfvars, f"{json.dumps({'model': written}, indent=2)}\n".encode())
     return written
 
 
@@ -200,9 +202,3 @@ def _keep_baseline(description: dict[str, Any], bucket: str, s3_client: Any) -> 
     except ClientError as error:
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

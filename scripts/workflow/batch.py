@@ -19,6 +19,8 @@ from functions.common.batch_results import Summary, count_outcomes, folder, mani
 from functions.common.inference_id import MAX_RUN
 from functions.common.shown import shown
 from scripts.common import s3
+from scripts.common.errors import UserError
+from scripts.common.progress import wait_until
 from scripts.workflow.bucket_layout import OWN_PREFIXES, Picture, execution_input
 from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION, retention
@@ -29,8 +31,8 @@ MANIFESTS = (".csv", ".jsonl")
 MAX_KEY_BYTES = MAX_VERSION_BYTES = 1024
 REQUESTS_AT_ONCE = 8
 POLL_SECONDS = (0.2, 5.0)
-RUNNING = ("RUNNING", "PENDING_REDRIVE")
-# What S3 says of a version that is not there (any more), of a delete marker, and of what no version id can be.
+# What S3 answers for a version that is gone or never was, a delete marker, and an impossible
+# version id.
 GONE = ("400", "404", "405", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed")
 
 # A picture as the manifest names it: s3_bucket, s3_key, s3_version_id and run.
@@ -39,7 +41,7 @@ Input = dict[str, Any]
 Dated = tuple[Input, datetime | None]
 
 
-class BatchError(Exception):
+class BatchError(UserError):
     """A batch that cannot be started or found; the message says what, why and what to do."""
 
 
@@ -56,12 +58,12 @@ class PictureUnseen(BatchError):
 
 
 class NoSuchBatch(BatchError):
-    """There is no execution of that name."""
+    """There is no execution with that name."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One execution of the machine `batch`: its name is the execution's and that of its folder under results/."""
+    """One execution of the machine `batch`. Its folder under results/ has the same name."""
 
     name: str
     execution: str
@@ -78,42 +80,40 @@ class Batches:
         self.s3, self.states = workflow.s3, workflow.states
 
     def pictures(self, source: str) -> Iterator[Input]:
-        """The pictures of s3://BUCKET/PREFIX in their present versions, or those that a manifest names.
+        """The pictures of s3://BUCKET/PREFIX in their present versions, or a manifest's.
 
-        A manifest is CSV with a header or JSON Lines, here or in S3: s3_key, and if need be s3_bucket (default:
-        the deployment's), s3_version_id (the version that is present when it is read) and run (0). Raises
-        NothingToClassify, InvalidManifest.
+        A manifest is CSV with a header or JSON Lines, here or in S3: s3_key, and if need be
+        s3_bucket (default: the deployment's), s3_version_id (the version that is present when it is
+        read) and run (0). Raises NothingToClassify, InvalidManifest.
         """
         return (picture for picture, _ in self.dated(source))
 
     def dated(self, source: str) -> Iterator[Dated]:
-        """The same, with the time of their upload where the source tells it."""
+        """The same, with the time of their upload where the source gives it."""
         found = self._manifest(source) if source.endswith(MANIFESTS) else self._listed(source)
         first = next(found, None)
         if first is None:
             raise NothingToClassify(
-                f"{source} names no picture; nothing was started. Folders and what lies under"
+                f"{source} names no picture; nothing was started. Folders and what is under"
                 f" {', '.join(OWN_PREFIXES)} do not count."
             )
         return itertools.chain([first], found)
 
     def _listed(self, uri: str) -> Iterator[Dated]:
-        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        bucket, prefix = s3.parse_uri(uri)
         if not uri.startswith("s3://"):
             raise NothingToClassify(
                 f"{uri} is neither s3://BUCKET/PREFIX nor a manifest ({', '.join(MANIFESTS)})."
             )
         if bucket != self.bucket:
             raise NothingToClassify(
-                f"{uri} lies in another bucket: this deployment reads s3://{self.bucket} only; copy the pictures there."
+                f"{uri} is in another bucket: this deployment reads s3://{self.bucket} only; copy the pictures there."
             )
-        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
-        for page in pages:
-            for version in page.get("Versions", []):
-                key = version["Key"]
-                if version["IsLatest"] and not key.endswith("/") and not key.startswith(OWN_PREFIXES):
-                    picture = Picture(bucket, key, version["VersionId"])
-                    yield execution_input(picture, 0), version["LastModified"]
+        for version in s3.list_versions(self.s3, bucket, prefix):
+            key, is_there = version["Key"], version["IsLatest"] and "Size" in version
+            if is_there and not key.endswith("/") and not key.startswith(OWN_PREFIXES):
+                picture = Picture(bucket, key, version["VersionId"])
+                yield execution_input(picture, 0), version["LastModified"]
 
     def _manifest(self, source: str) -> Iterator[Dated]:
         seen: set[tuple[str, str]] = set()
@@ -127,7 +127,7 @@ class Batches:
                         yield picture, None
             except (UnicodeDecodeError, csv.Error) as error:
                 raise InvalidManifest(
-                    f"{source} is no text in UTF-8 ({error}); nothing was started."
+                    f"{source} is not text in UTF-8 ({error}); nothing was started."
                 ) from error
 
     @contextmanager
@@ -148,31 +148,31 @@ class Batches:
             return InvalidManifest(f"{where}: {why}. Nothing was started.")
 
         if not isinstance(fields, dict):
-            raise refuse('no JSON object such as {"s3_key": "incoming/van-17.jpg"}')
+            raise refuse('not a JSON object such as {"s3_key": "incoming/van-17.jpg"}')
         bucket, key = fields.get("s3_bucket") or self.bucket, fields.get("s3_key")
         version, run = fields.get("s3_version_id") or "", fields.get("run") or 0
         if not (isinstance(key, str) and key):
             raise refuse("s3_key must be a non-empty string")
         if not (isinstance(version, str) and version.isascii() and len(version) <= MAX_VERSION_BYTES):
-            raise refuse("s3_version_id is no version id; leave it out for the present version")
+            raise refuse("s3_version_id is not a version id; leave it out for the present version")
         if bucket != self.bucket:
             raise refuse(
-                f"the picture lies in the bucket {bucket!s:.100}, and this deployment reads {self.bucket} only"
+                f"the picture is in the bucket {bucket!s:.100}, and this deployment reads {self.bucket} only"
             )
         try:
             length = len(key.encode())
         except UnicodeEncodeError as error:
-            raise refuse(f"s3_key is no Unicode text ({error})") from error
+            raise refuse(f"s3_key is not Unicode text ({error})") from error
         if length > MAX_KEY_BYTES:
             raise refuse(f"s3_key has {length} bytes, and a key in S3 at most {MAX_KEY_BYTES}")
         digits = str(run)
-        # Python reads no number of thousands of digits.
+        # Python refuses to parse numbers with thousands of digits.
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 16 and int(digits) <= MAX_RUN):
             raise refuse(f"run is {shown(run)}, not a whole number from 0 to {MAX_RUN}")
         return execution_input(Picture(bucket, key, version), int(digits))
 
     def rows_reach_back_to(self) -> datetime:
-        """No row of a picture that was uploaded since then has expired. Raises RetentionUnknown."""
+        """No row of a picture uploaded since then has expired yet. Raises RetentionUnknown."""
         return datetime.now(UTC) - retention(self.deployment)
 
     def start(
@@ -181,10 +181,10 @@ class Batches:
         report: Callable[[int], object],
         ask: Callable[[int], object] = lambda _: None,
     ) -> Batch | None:
-        """Writes the manifest and starts its execution; None if there is no input.
+        """Write the manifest and start its execution; returns None if there is no input.
 
-        Nothing is written before the last input has been read. `report` gets the number of inputs so far, `ask`
-        that of all of them; it may raise.
+        Nothing is written before the last input has been read. `report` gets the number of inputs
+        so far, `ask` that of all of them; it may raise.
         """
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:4]}"
         with tempfile.TemporaryFile() as manifest:
@@ -206,7 +206,7 @@ class Batches:
         return Batch(name, started["executionArn"], count)
 
     def find(self, name: str) -> Batch:
-        """A batch that was started before, by its name or its execution's ARN. Raises NoSuchBatch."""
+        """A batch that was started before, by its name or execution ARN. Raises NoSuchBatch."""
         machine = self.deployment.batch_state_machine_arn.replace(":stateMachine:", ":execution:")
         arn = name if name.startswith("arn:") else f"{machine}:{name}"
         refusal = NoSuchBatch(
@@ -228,15 +228,15 @@ class Batches:
             raise refusal from error
 
     def wait(self, batch: Batch, report: Callable[[int], object]) -> dict[str, Any]:
-        """Waits for the end; returns the execution's description. `report` gets the number of pictures done."""
-        pause, longest = POLL_SECONDS
-        while True:
-            described = self.states.describe_execution(executionArn=batch.execution)
-            if described["status"] not in RUNNING:
-                return described
-            report(self._done(batch))
-            time.sleep(pause)
-            pause = min(pause * 1.5, longest)
+        """Wait for the end; returns the execution. `report` gets the number of pictures done."""
+
+        def ended() -> dict[str, Any] | None:
+            described = self.workflow.ended(batch.execution)
+            if described is None:
+                report(self._done(batch))
+            return described
+
+        return wait_until(ended, *POLL_SECONDS)
 
     def _done(self, batch: Batch) -> int:
         """https://docs.aws.amazon.com/step-functions/latest/apireference/API_MapRunItemCounts.html"""
@@ -263,10 +263,10 @@ class Batches:
 
 
 class Undecided:
-    """The pictures of a source that have no row in the ledger. A version that is left out is looked up.
+    """The pictures of a source that have no row in the ledger. A missing version is looked up.
 
-    Rows expire and pictures do not, so what was uploaded before `since` is left out and counted: it may have been
-    decided, by people too. `older` is that number once all were read.
+    Rows expire and pictures do not, so what was uploaded before `since` is left out and counted: it
+    may have been decided, perhaps by a person. `older` is that count once all pictures were read.
     """
 
     def __init__(self, batches: Batches, source: str, since: datetime) -> None:
@@ -292,7 +292,7 @@ class Undecided:
         return [each if each[1] else self._looked_up(each[0]) for each in without]
 
     def _looked_up(self, picture: Input) -> Dated:
-        """With its version and time of upload; as it is if the object is gone, for its row will say so."""
+        """With its version and upload time; unchanged if the object is gone, as its row will say."""
         version = {"VersionId": picture["s3_version_id"]} if picture["s3_version_id"] else {}
         try:
             head = self.batches.s3.head_object(Bucket=picture["s3_bucket"], Key=picture["s3_key"], **version)

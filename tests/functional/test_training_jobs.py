@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from scripts.cli.app import app
 from scripts.cli.commands import train as verb
+from scripts.common import progress, s3
 from scripts.common.paths import ROOT
 from scripts.deployment.outputs import Deployment
 from scripts.models import training_jobs
@@ -128,7 +129,7 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch, deployment: Deployment) -> N
                 raise interrupt
         time.sleep(min(seconds, 0.2))
 
-    monkeypatch.setattr(verb, "time", type("Clock", (), {"sleep": staticmethod(pause)}))
+    monkeypatch.setattr(progress, "time", type("Clock", (), {"sleep": staticmethod(pause)}))
 
 
 def test_a_job_ends_with_its_artifact_and_the_next_command(
@@ -165,9 +166,10 @@ def test_what_was_uploaded_is_not_uploaded_again(deployment: Deployment, picture
     assert first.startswith(f"s3://{BUCKET}/training/data/")
 
 
-def test_a_failed_job_gives_its_reason_and_last_lines_and_leaves_no_model(
+def test_a_failed_job_gives_its_reason_and_last_lines(
     scones_train: Callable[..., Result], pictures: Path, deployment: Deployment
 ) -> None:
+    """And leaves no model."""
     result = scones_train("--data", pictures, "--set", "does=fail")
 
     assert result.exit_code == 1
@@ -237,7 +239,7 @@ def test_a_detached_job_is_submitted_and_no_more(scones_train: Callable[..., Res
         ("s3://elsewhere/pictures/", "is out of reach"),
     ],
 )
-def test_an_empty_channel_is_told_before_anything_is_submitted(
+def test_an_empty_channel_is_reported_before_submitting(
     scones_train: Callable[..., Result], data: str, message: str
 ) -> None:
     result = scones_train("--data", data)
@@ -246,7 +248,7 @@ def test_an_empty_channel_is_told_before_anything_is_submitted(
     assert message in result.stderr
 
 
-def test_an_empty_folder_is_no_data(scones_train: Callable[..., Result], tmp_path: Path) -> None:
+def test_an_empty_folder_is_not_data(scones_train: Callable[..., Result], tmp_path: Path) -> None:
     assert "is an empty folder" in scones_train("--data", tmp_path).stderr
 
 
@@ -350,8 +352,7 @@ def test_train_itself_runs_as_a_job_and_its_artifact_is_one_that_serves(
 
     assert result.exit_code == 0, result.stderr
     facts = json.loads(result.stdout)
-    training_jobs.TrainingJobs(deployment).download(facts["artifact"], tmp_path / "model.tar.gz")
-    description, _ = artifact.read_archive(tmp_path / "model.tar.gz")
+    description, _ = artifact.read_archive(s3.download(facts["artifact"], tmp_path, deployment.client("s3")))
     assert (description["name"], description["labels"]) == (
         facts["job"],
         ["bicycle", "motorcycle", "neither"],

@@ -22,7 +22,7 @@ from tests.local_aws.sagemaker.test_endpoints import deploy
 from .conftest import REPOSITORY, Server, eventually, model_archive, process_exists
 
 
-def test_the_ready_file_tells_where_it_is(server: Server) -> None:
+def test_the_ready_file_says_where_it_is(server: Server) -> None:
     facts = {
         "endpoint_url": server.url,
         "pid": server.process.pid,
@@ -88,7 +88,7 @@ def ask(server: Server, path: str, headers: dict[str, str], body: bytes | None =
 def test_a_web_page_of_somebody_else_reads_and_changes_nothing(
     server: Server, headers: dict[str, str]
 ) -> None:
-    """https://www.w3.org/TR/fetch-metadata/, and DNS rebinding, where only the Host tells."""
+    """https://www.w3.org/TR/fetch-metadata/, and DNS rebinding, which only the Host reveals."""
     status, why = ask(server, "/_local/outbox", headers)
     assert status == 403
     assert "own pages only" in why
@@ -111,7 +111,7 @@ def test_its_own_pages_and_its_other_names_are_answered(server: Server, headers:
     assert ask(server, "/_local/outbox", headers)[0] == 200
 
 
-def test_an_answer_that_is_kept_for_a_repeated_attempt_is_kept_from_pages_too(server: Server) -> None:
+def test_a_page_cannot_read_a_repeated_attempts_answer(server: Server) -> None:
     headers = {
         "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kms/aws4_request, ",
         "X-Amz-Target": "TrentService.ListKeys",
@@ -145,7 +145,7 @@ def test_an_answer_arrives_in_one_piece(server: Server) -> None:
 
 
 def test_requests_are_answered_side_by_side(server: Server) -> None:
-    """An SQS long poll must not hold up anybody."""
+    """An SQS long poll must not block other requests."""
     url, _ = server.create_queue()
     poll = threading.Thread(
         target=lambda: server.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=20)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from functions.common.picture import read_picture
 from functions.common.shown import shown
 from training_scripts.data import readers
+from training_scripts.errors import UserError
 from training_scripts.synthetic import generator
 
 NEITHER = "neither"
@@ -20,12 +21,12 @@ NEITHER = "neither"
 AMBIGUOUS = -1
 # Seeds from here on are trained on; demo and tests draw with lower ones.
 DRAWN_SEEDS = 1_000_000
-# From this correlation on two pictures show the same.
+# With at least this correlation, two pictures show the same.
 _NEAR = 0.95
 _DRAWN_SIZES = (32, 64, 96, 128, 256, 384)
 
 
-class DataError(Exception):
+class DataError(UserError):
     """The data cannot be trained on; the message says why and what to do."""
 
 
@@ -59,7 +60,7 @@ def concatenate(parts: Sequence[LabelledImages]) -> LabelledImages:
 def foreign_classes(
     pictures: Sequence[readers.LabelledPicture], interest: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """The other classes in the alphabet's order, taken in turn: (trained on as "neither", kept for judging)."""
+    """The other classes in alphabetical order, alternately: (trained on as "neither", kept for judging)."""
     others = sorted({p.label for p in pictures} - set(interest))
     return others[0::2], others[1::2]
 

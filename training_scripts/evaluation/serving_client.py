@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training_scripts import artifact
+from training_scripts.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class ServingFailed(Exception):
+class ServingFailed(UserError):
     """The serving program did not start or did not answer with probabilities."""
 
 
@@ -30,7 +31,7 @@ def serving(folder: Path) -> Iterator[int]:
     """Run the serving program on an unpacked artifact; yields its port on this machine.
 
     Raises:
-        ServingFailed: it ended before it was ready; the message holds what it said.
+        ServingFailed: it ended before it was ready; the message holds its output.
     """
     environment = {**os.environ, "SM_MODEL_DIR": str(folder), "SAGEMAKER_BIND_TO_PORT": "0"}
     command = [sys.executable, "-m", "training_scripts.serve", "serve"]

@@ -10,6 +10,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from training_scripts.errors import UserError
+
 NAME = "lite0"
 FILE = Path(__file__).with_name("lite0.onnx")
 SHA256 = "4e251831a9d6b263c1af2c40a0431b9ed88d53ec3fdf23d60505cfc0d0274d50"
@@ -21,7 +23,7 @@ MEAN = (127 / 255,) * 3
 STD = (128 / 255,) * 3
 
 
-class BackboneError(Exception):
+class BackboneError(UserError):
     """lite0.onnx is missing or is not the pinned file; the message says what to do."""
 
 

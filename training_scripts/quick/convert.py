@@ -154,7 +154,9 @@ def build(weights: Weights) -> onnx.ModelProto:
     return made
 
 
-def _block(graph: _Graph, source: str, number: int, stride: int, expansion: int, *, residual: bool) -> str:
+def _block(  # noqa: PLR0913 - a block's shape
+    graph: _Graph, source: str, number: int, stride: int, expansion: int, *, residual: bool
+) -> str:
     """One inverted bottleneck; those after the first of a stage add their input."""
     name, inner = f"_blocks.{number}", source
     if expansion > 1:

@@ -1,6 +1,6 @@
 """Reads a folder of photographs, FOLDER/<class>/<any file>, as the backbone sees them."""
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from functions.common.errors import ImageRejected
 from functions.common.picture import read_picture
 from functions.common.shown import shown
 from training_scripts.data import dataset, readers
-from training_scripts.data.dataset import NEITHER, DataError, LabelledImages
+from training_scripts.data.dataset import DataError, LabelledImages
 from training_scripts.quick.backbone import SIDE, Backbone
 
 _FOLDS = 5
@@ -26,101 +26,107 @@ _THUMBNAIL_STEP = 7
 
 @dataclass(frozen=True)
 class Photographs:
-    """N pictures with features [N, FEATURES], fold numbers [N] and paths; `unread` says which files were left out."""
+    """N pictures with features [N, FEATURES] and paths; `unread` says which files were left out, and why."""
 
     classes: list[str]
     rows: LabelledImages
     features: NDArray[np.float32]
-    folds: NDArray[np.int64]
     paths: list[Path]
     unread: list[str]
 
 
-def read(folder: Path, classes: Sequence[str], on_picture: Callable[[int, int], None]) -> Photographs:
+def read(
+    folders: Sequence[Path], split: str, classes: Sequence[str], on_picture: Callable[[int, int], None]
+) -> Photographs:
     """Read, shrink and describe all pictures; those of other folders than the classes' are "neither".
 
     Args:
-        folder: holds a folder for each class; what lies deeper belongs to that class, too.
-        classes: those to tell apart; all folders but "neither" where none is named.
-        on_picture: hears of (pictures read, files).
+        folders: each holds a folder for each class, or train/ and test/ with these; what lies deeper belongs to
+            the class, too.
+        split: "train" or "test"; a folder without splits is all "train".
+        classes: those to tell apart.
+        on_picture: is called with (files done, files).
 
     Raises:
         DataSourceError: no folder, or more than a tenth of the files cannot be read.
-        DataError: fewer than two classes, too few pictures of one, or one picture in two classes.
+        DataError: to train, fewer than two classes, or too few pictures of one.
         BackboneError: the backbone's file is missing or another.
     """
-    if not folder.is_dir():
-        raise readers.DataSourceError(
-            f"{folder}: no such folder; give one that holds a folder for each class"
-        )
-    files = list(_files(folder))
-    names = list(classes) or sorted({label for label, _ in files} - {NEITHER})
-    _check_classes(folder, names, [label for label, _ in files])
-    network, pixels, features, truth, paths, unread = Backbone(), [], [], [], [], []
+    files = [file for folder in folders for file in _files(folder, split)]
+    if split == "train":
+        _check_counts(folders[0], classes, Counter(label for label, _ in files))
+    network, read_files, pixels, features, unread = Backbone(), [], [], [], []
     for number, (label, path) in enumerate(files):
         try:
             picture = np.asarray(read_picture(path.read_bytes(), SIDE).image)
         except (ImageRejected, OSError) as error:
             unread.append(f"{path}: {error.reason if isinstance(error, ImageRejected) else error}")
             continue
+        read_files.append((label, path))
         pixels.append(picture)
         features.append(network.features(picture))
-        truth.append(names.index(label) if label in names else len(names))
-        paths.append(path)
         on_picture(number + 1, len(files))
     if len(unread) > _UNREADABLE * len(files):
         raise readers.DataSourceError(
             f"{len(unread)} of {len(files)} files cannot be read, the first is {shown(unread[0])}"
         )
+    if split == "train":
+        _check_counts(folders[0], classes, Counter(label for label, _ in read_files))
+    truth = [classes.index(label) if label in classes else len(classes) for label, _ in read_files]
     rows = LabelledImages(np.stack(pixels), np.array(truth))
-    _check_classes(folder, names, [names[number] for number in truth if number < len(names)])
-    return Photographs(names, rows, np.stack(features), _folds(rows, paths), paths, unread)
+    return Photographs(list(classes), rows, np.stack(features), [path for _, path in read_files], unread)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(class, path) of each picture file, in the order of their names."""
-    for path in sorted(folder.glob("*/**/*")):
-        if path.is_file() and path.suffix.lower() in readers.SUFFIXES and not path.name.startswith("."):
-            yield path.relative_to(folder).parts[0], path
+def folds(photographs: Photographs) -> NDArray[np.int64]:
+    """A fold number per picture, balanced by class; near-duplicates share one.
 
-
-def _check_classes(folder: Path, names: Sequence[str], labels: list[str]) -> None:
-    if len(names) < 2:
-        raise DataError(
-            f"{folder} holds pictures of {len(names)} class ({', '.join(map(shown, names)) or 'none'}): make a folder "
-            "for each of at least two classes"
-        )
-    for name in names:
-        if (count := labels.count(name)) < _FEWEST:
+    Raises:
+        DataError: one picture has two labels, or all pictures of a class look the same.
+    """
+    rows, paths = photographs.rows, photographs.paths
+    _check_labels(rows, paths)
+    groups = dataset.near_duplicates(rows.pixels[:, ::_THUMBNAIL_STEP, ::_THUMBNAIL_STEP])
+    assigned = np.zeros(len(rows), np.int64)
+    generator = np.random.default_rng(0)
+    for number in np.unique(rows.truth):
+        of_class = rows.truth == number
+        different = generator.permutation(np.unique(groups[of_class]))
+        if len(different) < 2 and number < len(photographs.classes):
             raise DataError(
-                f"{folder} has {count} readable pictures of the class {shown(name)}: {_FEWEST} are the least, "
+                f"all pictures of the class {shown(photographs.classes[number])} look the same: add different ones"
+            )
+        for place, group in enumerate(different):
+            assigned[(groups == group) & of_class] = place % _FOLDS
+    return assigned
+
+
+def _files(folder: Path, split: str) -> Iterator[tuple[str, Path]]:
+    """(class, path) of each picture file, in the order of their names."""
+    root = readers.split_root(folder, split)
+    for path in sorted(root.glob("*/**/*")) if root else ():
+        if path.is_file() and path.suffix.lower() in readers.SUFFIXES and not path.name.startswith("."):
+            yield path.relative_to(root).parts[0], path
+
+
+def _check_counts(folder: Path, classes: Sequence[str], counts: Counter[str]) -> None:
+    if len(classes) < 2:
+        raise DataError(
+            f"{folder} holds pictures of {len(classes)} class ({', '.join(map(shown, classes)) or 'none'}): make a "
+            "folder for each of at least two classes"
+        )
+    for name in classes:
+        if counts[name] < _FEWEST:
+            raise DataError(
+                f"{folder} has {counts[name]} readable pictures of the class {shown(name)}: {_FEWEST} are the least, "
                 "20 make a useful model"
             )
 
 
-def _folds(rows: LabelledImages, paths: list[Path]) -> NDArray[np.int64]:
-    """A fold number per picture, balanced by class; near-duplicates share one.
-
-    Raises:
-        DataError: the same picture has two labels, or a class has fewer than two different pictures.
-    """
-    groups = dataset.near_duplicates(rows.pixels[:, ::_THUMBNAIL_STEP, ::_THUMBNAIL_STEP])
-    members: dict[bytes, list[int]] = defaultdict(list)
+def _check_labels(rows: LabelledImages, paths: list[Path]) -> None:
+    first: dict[bytes, int] = {}
     for place, pixels in enumerate(rows.pixels):
-        members[pixels.tobytes()].append(place)
-    for places in members.values():
-        if len({int(rows.truth[place]) for place in places}) > 1:
-            these = " and ".join(str(paths[place]) for place in places[:2])
-            raise DataError(f"{these} show the same picture in two classes: remove it from one")
-    assigned = np.zeros(len(rows), np.int64)
-    generator = np.random.default_rng(0)
-    for number in np.unique(rows.truth):
-        of_class = generator.permutation(np.unique(groups[rows.truth == number]))
-        if len(of_class) < 2:
+        other = first.setdefault(pixels.tobytes(), place)
+        if rows.truth[other] != rows.truth[place]:
             raise DataError(
-                f"all pictures beside {paths[int(np.flatnonzero(rows.truth == number)[0])]} look the same: "
-                "add different ones"
+                f"{paths[other]} and {paths[place]} show the same picture in two classes: remove it from one"
             )
-        for place, group in enumerate(of_class):
-            assigned[(groups == group) & (rows.truth == number)] = place % _FOLDS
-    return assigned

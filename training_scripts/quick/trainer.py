@@ -8,31 +8,47 @@ import os
 from pathlib import Path
 from typing import Any
 
-from training_scripts import artifact
-from training_scripts.data import dataset
-from training_scripts.data.dataset import NEITHER
-from training_scripts.quick import backbone, head
-from training_scripts.quick.network import compose
-from training_scripts.quick.photographs import Photographs
-from training_scripts.training import operating_point
+from rich.progress import Progress
 
-# One in so many places of the risk-coverage curve goes into model.json; neighbours differ by one picture.
+from training_scripts import artifact
+from training_scripts.data import dataset, readers
+from training_scripts.data.dataset import NEITHER, DataError
+from training_scripts.evaluation import calibration
+from training_scripts.quick import backbone, head
+from training_scripts.quick.head import Head
+from training_scripts.quick.network import compose
+from training_scripts.quick.photographs import Photographs, folds, read
+from training_scripts.terminal import Terminal
+from training_scripts.training import operating_point
+from training_scripts.training.operating_point import OperatingPoint
+from training_scripts.training.settings import QUICK, Settings, Sources
+
+# One in this many points of the risk-coverage curve goes into model.json; neighbours differ by one picture.
 _CURVE_STEP = 5
 
 
-def train(photographs: Photographs, folder: Path) -> tuple[dict[str, Any], bytes]:
-    """Fit, calibrate and compose; returns the description (model.json) and the network (model.onnx).
+def train(sources: Sources, settings: Settings, console: Terminal) -> tuple[dict[str, Any], bytes]:
+    """Read, fit, calibrate and compose; returns the description (model.json) and the network (model.onnx).
 
-    Args:
-        photographs: what was read.
-        folder: where from; its contents' hash goes into the description.
+    Raises:
+        DataSourceError, DataError: see training_scripts.quick.photographs.read; or pictures to pretrain on.
+        BackboneError: the backbone's file is missing or another.
     """
+    if sources.pretraining:
+        raise DataError(f"{QUICK} is pretrained: leave --pretrain out, or choose --architecture small")
+    folders = [folder for folder in (sources.data, sources.reviewed) if folder]
+    photographs = _look(folders, "train", settings.interest, console)
     classes, truth = photographs.classes, photographs.rows.truth
     labels = [*classes, NEITHER]
-    fitted, answers = head.fit(photographs.features, truth, photographs.folds, len(classes))
+    parts = folds(photographs)
+    fitted, answers = head.fit(photographs.features, truth, parts, len(classes))
     point = operating_point.operating_point(answers, truth, len(classes))
+    cross_validation, curve = operating_point.cross_fitted(answers, truth, parts, labels)
+    metrics = {"cross_validation": cross_validation}
+    if readers.has_split(sources.data, "test"):
+        test = _look([sources.data], "test", classes, console)
+        metrics["test"] = _figures(fitted, point, test, labels)
     network = compose(fitted)
-    cross_validation, curve = operating_point.cross_fitted(answers, truth, photographs.folds, labels)
     description = {
         "schema_version": artifact.SCHEMA_VERSION,
         "name": os.environ.get("TRAINING_JOB_NAME") or f"scones-{hashlib.sha256(network).hexdigest()[:8]}",
@@ -44,13 +60,36 @@ def train(photographs: Photographs, folder: Path) -> tuple[dict[str, Any], bytes
         "std": list(backbone.STD),
         "temperature": point.temperature,
         "threshold": point.threshold,
+        "neither_shift": point.shift,
         "baseline": operating_point.baseline(
             photographs.rows, point.probabilities(answers), point.threshold, labels
         ),
-        "metrics": {"cross_validation": cross_validation},
+        "metrics": metrics,
         "risk_coverage": [[round(value, 4) for value in place] for place in curve[::_CURVE_STEP]],
-        "hyperparameters": {"architecture": backbone.NAME, "classes": ",".join(classes)},
-        "data_sha256": dataset.digest(folder),
+        "hyperparameters": {"architecture": QUICK, "classes": ",".join(classes)},
+        "data_sha256": dataset.digest(*folders),
         "commit": artifact.commit(),
     }
     return description, network
+
+
+def _look(folders: list[Path], split: str, classes: list[str], console: Terminal) -> Photographs:
+    """Read the pictures, show how far it is, and say which were left out."""
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("Looking at the pictures", total=None)
+        photographs = read(
+            folders, split, classes, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    for line in photographs.unread:
+        console.print(f"left out: {line}")
+    counts = photographs.rows.truth
+    named = ", ".join(f"{(counts == number).sum()} {name}" for number, name in enumerate(photographs.classes))
+    console.print(f"{split}: {named}, {(counts == len(photographs.classes)).sum()} foreign pictures")
+    return photographs
+
+
+def _figures(fitted: Head, point: OperatingPoint, test: Photographs, labels: list[str]) -> dict[str, Any]:
+    probabilities = calibration.softmax(
+        operating_point.shifted(fitted.logits(test.features), point.shift), point.temperature
+    )
+    return operating_point.figures(probabilities, test.rows.truth, point.threshold, labels)

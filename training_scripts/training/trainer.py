@@ -16,7 +16,8 @@ from training_scripts.data import dataset
 from training_scripts.data.dataset import AMBIGUOUS, NEITHER, LabelledImages
 from training_scripts.terminal import Terminal
 from training_scripts.training.loop import Course, Run, Schedule, logits, normalise
-from training_scripts.training.network import WIDTHS, Network
+from training_scripts.training.network import Network
+from training_scripts.training.settings import WIDTHS, Settings
 
 _SMOOTHING = 0.1
 _PRETRAINING_BATCH = 250
@@ -28,29 +29,6 @@ _PRETRAINING_COARSE = 0.5
 _WHITENING_SAMPLE = 3000
 # Of the pictures of "neither" in an epoch: from the archive itself, where there are others beside it.
 _SHARE_FROM_ARCHIVE = 0.4
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The hyperparameters of one training; everything that, with the data, determines the model."""
-
-    classes: str = "bicycle,motorcycle"
-    architecture: str = "small"
-    epochs: int = 50
-    pretrain_epochs: int = 8
-    batch_size: int = 125
-    muon_lr: float = 0.05
-    strength: float = 0.8
-    damage: float = 0.8
-    neither_per_epoch: int = 300
-    drawn_per_epoch: int = 80
-    drawn: int = 1600
-    folds: int = 5
-    seed: int = 0
-
-    @property
-    def interest(self) -> list[str]:
-        return [name.strip() for name in self.classes.split(",") if name.strip()]
 
 
 @dataclass(frozen=True)
@@ -99,7 +77,7 @@ class Trainer:
         """Train one network on the chosen real rows [N] (bool), the drawn rows and the pretraining rows."""
         m, s = self._material, self._settings
         kept, labels = m.real.only(used), len(self.labels)
-        # what lies between the classes of interest is a kind of "neither", after those of the pretraining
+        # pictures between the classes of interest are a kind of "neither", after those of the pretraining
         kinds = m.pretraining_classes + int((m.drawn.truth == AMBIGUOUS).any())
         rows = dataset.concatenate(
             [kept, m.drawn, LabelledImages(m.pretraining.pixels, m.pretraining.truth + labels)]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import (
     SOME_LEFT,
     confirm_removal,
@@ -19,21 +20,20 @@ from scripts.operations import destroy
 
 
 def cleanup(
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is left.")] = False,
+    environment: options.Env,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="What is left as one JSON object; removes nothing.")
     ] = False,
 ) -> None:
-    """Look through the account for what a destroyed deployment has left, by name and by tag, and remove it.
+    """Find what a destroyed deployment has left in the account, by name and tag, and remove it.
 
-    Asks before it removes, and never touches another deployment's things: tags decide, and without tags names, up to
-    a dash. A key that is to be deleted goes by itself on its day and is no leftover. While Terraform keeps the
-    deployment, nothing is left over: that is for `make destroy`. Where there is no state of Terraform, or things with the
-    deployment's tags are there without Terraform's knowing, the command asks once more, even with --yes.
+    Asks before it removes anything, and never touches another deployment. Tags decide; without
+    tags, a name counts if it has the prefix as a part, alone or before a dash. A key that is
+    scheduled for deletion is not a leftover. While Terraform manages the deployment, nothing is
+    left over: use `make destroy`. If there is no Terraform state, or resources have the
+    deployment's tags without Terraform knowing of them, the command asks again, even with --yes.
 
     Exit code: 0 nothing is left; 3 something is; 1 refused, or something could not be looked at.
     """

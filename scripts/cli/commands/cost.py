@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from scripts.cli import options
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps, terraform_of
 from scripts.deployment.environments import LOCAL
 from scripts.operations import cost as costs
@@ -26,18 +27,17 @@ def cost(  # noqa: PLR0913, PLR0917 - one for each option
         bool,
         typer.Option("--this-month", help="Also what this month has cost so far; reads the whole ledger."),
     ] = False,
-    pictures: Annotated[int, typer.Option(min=1, help="Pictures a month.")] = 10_000,
-    megabytes: Annotated[float, typer.Option(min=0, help="Size of one (MB).")] = 3.0,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON object.")] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    pictures: options.Pictures = 10_000,
+    megabytes: options.Megabytes = 3.0,
+    as_json: options.AsJson = False,
+    environment: options.Env = LOCAL,
 ) -> None:
-    """Say what a deployment costs a month, part by part: idle with the endpoint off, and at a volume.
+    """Show what a deployment costs a month, part by part: idle (endpoint off), and at a volume.
 
-    Read from Terraform's state (--offline: from a plan), by list prices, each with its formula; what a change would
-    cost says `scones plan`. On one machine nothing is billed: the figures are those of the same deployment on AWS. The
-    real bill stands in AWS Cost Explorer, by the tags project and environment.
+    Read from Terraform's state (--offline: from a plan), at list prices, each with its formula;
+    `scones plan` says what a change would cost. On one machine nothing is billed: the figures are
+    those of the same deployment on AWS. The real bill is in AWS Cost Explorer, under the tags
+    project and environment.
     """
     if offline and this_month:
         raise typer.BadParameter("--this-month needs what is deployed; leave out --offline")
@@ -113,6 +113,6 @@ def _say_terms(environment: str, done: Costs) -> None:
         "jobs and stored images; the functions' seconds are assumed."
     )
     if environment == LOCAL:
-        err.print("Nothing of it is billed on this machine.")
+        err.print("None of this is billed on this machine.")
     else:
-        err.print("What AWS bills stands in Cost Explorer (filter by the tags project and environment).")
+        err.print("What AWS bills is in Cost Explorer (filter by the tags project and environment).")

@@ -1,10 +1,9 @@
-"""scones doctor: what would make an apply or an alert fail, each with its remedy."""
-
-from typing import Annotated
+"""scones doctor: look for what would make an apply or an alert fail."""
 
 import boto3
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import errors_explained, local_stack, show_checks, steps
 from scripts.deployment import environments
 from scripts.deployment.environments import LOCAL
@@ -15,18 +14,17 @@ FOUND = 3
 
 
 def doctor(
-    environment: Annotated[
-        str, typer.Option("--env", help="local, dev, prod or another of terraform/environments.")
-    ] = LOCAL,
-    as_json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object.")] = False,
+    environment: options.ConfiguredEnv = LOCAL,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Look for what would make an apply or an alert fail, before it does; each finding comes with its remedy.
+    """Look for what would make an apply or an alert fail; each finding comes with its remedy.
 
-    Tools and their versions; for AWS also packaged functions, credentials, the bucket of Terraform's state, quotas (functions
-    at once, instances of the endpoint), and subscribers who have not confirmed. Nothing is changed, and nothing need be deployed.
+    Tools and their versions; for AWS also packaged functions, credentials, the bucket of
+    Terraform's state, quotas (functions at once, instances of the endpoint), and subscribers who
+    have not confirmed. Nothing is changed, and nothing need be deployed.
 
-    Exit code: 0 nothing found; 3 something failed; 1 there is no such environment. What is skipped hinders nothing, or
-    could not be asked.
+    Exit code: 0 nothing found; 3 something failed; 1 there is no such environment. A skipped check
+    is not an obstacle, or could not be made.
     """
     with errors_explained(), steps() as progress:
         environments.var_files(environment)

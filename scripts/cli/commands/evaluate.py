@@ -1,4 +1,4 @@
-"""scones evaluate: figures of a model on labelled pictures, asked of the serving program."""
+"""scones evaluate: a model's figures on labelled pictures, from the real serving program."""
 
 import json
 from enum import StrEnum
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.common import s3
 from scripts.common.paths import SHIPPED_MODEL
@@ -26,22 +27,22 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one for each option
             help="A CIFAR archive, an archive or folder of <class>/<file>, or a staged set's S3 URI."
         ),
     ],
-    artifact: Annotated[
-        str, typer.Argument(help="model.tar.gz, as a file or an S3 URI; the shipped one by default.")
-    ] = str(SHIPPED_MODEL),
+    artifact: options.Artifact = str(SHIPPED_MODEL),
     split: Annotated[Split, typer.Option(help="A folder without splits is all train.")] = Split.test,
-    drawn: Annotated[int, typer.Option(min=0, help="So many drawn pictures of each sort besides.")] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
+    drawn: Annotated[int, typer.Option(min=0, help="Add this many drawn pictures of each kind.")] = 100,
+    as_json: options.AsJson = False,
     to: Annotated[
         Path | None,
         typer.Option(help="Write the JSON to this file, and three charts beside it.", dir_okay=False),
     ] = None,
-    environment: Annotated[str, typer.Option("--env", help="Whose S3 the URIs mean.")] = LOCAL,
+    environment: Annotated[
+        str, typer.Option("--env", help="The environment whose S3 the URIs mean.")
+    ] = LOCAL,
 ) -> None:
-    """Judge a model: accuracy, calibration, coverage, refusal of foreign pictures, robustness.
+    """Evaluate a model: accuracy, calibration, coverage, refusal of foreign pictures, robustness.
 
-    The very serving program is started on the artifact and asked over HTTP, as the workflow does. Intervals
-    are 95 % (Wilson). Nothing is deployed or changed.
+    The real serving program is started on the artifact and asked over HTTP, as the workflow does.
+    Intervals are 95 % (Wilson). Nothing is deployed or changed.
     """
 
     def client() -> object:

@@ -1,23 +1,22 @@
-"""scones permissions: what the roles of the running stack may do and never did."""
+"""scones permissions: what the roles of the running stack may do but never did."""
 
 import json
 from collections import Counter
-from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from scripts.cli import options
 from scripts.cli.console import SOME_REFUSED, err, errors_explained, local_stack, out
 from scripts.operations import permission_usage
 
 
-def permissions(
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON, for scripts.")] = False,
-) -> None:
-    """Show which granted permissions the stack on this machine has not used yet, and which calls were denied.
+def permissions(as_json: options.AsJson = False) -> None:
+    """Show the permissions that this machine's stack has not used yet, and the denied calls.
 
-    The one-machine AWS holds every call of functions, state machines, event rules, the endpoint and training jobs against
-    their own policies. Exit code 3 if calls were denied or permissions lie idle that no exception names.
+    The one-machine AWS checks every call of functions, state machines, event rules, the endpoint
+    and training jobs against their own policies. Exit code 3 if calls were denied, or if
+    permissions are unused without an exception.
     """
     with errors_explained():
         stack = local_stack()

@@ -1,15 +1,15 @@
-"""scones rerun: pictures that wait in the ledger, and dead letters, once more."""
+"""scones rerun: run waiting pictures and dead letters again."""
 
 import json
 import time
 from collections import Counter
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 from rich.table import Column, Table
 
+from scripts.cli import options
 from scripts.cli.console import (
     STYLES,
     Steps,
@@ -18,7 +18,6 @@ from scripts.cli.console import (
     errors_explained,
     exit_code,
     find_deployment,
-    moment,
     out,
     printable,
     steps,
@@ -37,21 +36,15 @@ Status = StrEnum("Status", {status: status for status in STATUSES})  # type: ign
 
 def rerun(  # noqa: PLR0913, PLR0917 - one for each option
     status: Annotated[
-        Status | None, typer.Option(help="Of all that waits, only this. ACCEPTED reads the whole ledger.")
+        Status | None,
+        typer.Option(help="Of all that waits, only this status. ACCEPTED reads the whole ledger."),
     ] = None,
     error: Annotated[
         str | None, typer.Option(help="Only this named error, such as EndpointUnavailable.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Only what this model has answered.")] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=moment, metavar="TIME", help="Decided then or later: 2h, 3d or 2026-11-20T14:30 (UTC)."
-        ),
-    ] = None,
-    until: Annotated[
-        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Decided then or earlier.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="Only pictures that this model answered.")] = None,
+    since: options.Since = None,
+    until: options.Until = None,
     picture: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,27 +60,24 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
         ),
     ] = False,
     rate: Annotated[
-        float, typer.Option(min=0.1, max=1000, help="Executions started in a second, at most.")
+        float, typer.Option(min=0.1, max=1000, help="Executions started per second, at most.")
     ] = 10,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the executions to their ends.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
-    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the executions until they end.")] = False,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object for each picture or alert, a line each.")
     ] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Run pictures again: all that wait for attention, or those that the options choose.
 
-    Each gets a new execution with a higher run, which decides anew with today's model and threshold. Repeating
-    the command is safe: while an execution is under way, no second one is started for its picture. Ctrl-C stops
-    starting; what was started goes on.
+    Each gets a new execution with a higher run, which decides anew with today's model and
+    threshold. Repeating the command is safe: while an execution is running, no second one is
+    started for its picture. Ctrl-C starts no more; what was started goes on.
 
-    Exit code: 0 done; 5 some could not be started or sent; with --wait, as `scones classify`: 3 some refused, 4 some failed.
+    Exit code: 0 done; 5 some could not be started or sent; with --wait, as `scones classify`: 3
+    some refused, 4 some failed.
     """
     selection = Selection(status, error, model, since, until)
     if sum([selection != Selection(), bool(picture), from_dead_letters]) > 1:
@@ -123,7 +113,7 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
             [_alert_record(letter) | {"failure": why} for letter, why in zip(alerts, failures, strict=True)]
         )
     else:
-        _tell(started, alerts, failures, statuses)
+        _report(started, alerts, failures, statuses)
     undone = any(failures) or any(each.rerun.obstacle for each in started)
     raise typer.Exit(UNDONE if undone else exit_code(status for status in statuses if status))
 
@@ -206,7 +196,7 @@ def _show(planned: list[Rerun], alerts: list[DeadLetter]) -> None:
         out.print(f"... {count} in all: {', '.join(f'{n} {kind}' for kind, n in counts.items() if n)}.")
 
 
-def _tell(
+def _report(
     started: list[Started], alerts: list[DeadLetter], failures: list[str | None], statuses: list[str | None]
 ) -> None:
     for each in started:

@@ -15,6 +15,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
+from scripts.cli import options
 from scripts.cli.console import (
     INTERRUPTED,
     QUIET_SECONDS,
@@ -38,7 +39,7 @@ NAMED = 20
 
 
 def stream(  # noqa: PLR0913, PLR0917 - one for each option
-    rate: Annotated[float, typer.Option(min=0.01, max=1000, help="Pictures in a second.")] = 5,
+    rate: Annotated[float, typer.Option(min=0.01, max=1000, help="Pictures per second.")] = 5,
     count: Annotated[int, typer.Option(min=1, max=10**9, help="Pictures in all.")] = 100,
     images: Annotated[
         Path | None,
@@ -54,18 +55,15 @@ def stream(  # noqa: PLR0913, PLR0917 - one for each option
         float,
         typer.Option("--timeout", min=0, help="Seconds that rows may take after the last picture was sent."),
     ] = 300,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The figures as one JSON object, for scripts.")
-    ] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    as_json: options.AsJson = False,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Send pictures to incoming/ as a continuous stream, and watch what becomes of them.
 
-    Nothing is started from here: the bucket's own events start the executions. Mind the alerts: on AWS each
-    refused picture may send a mail. Latency is from the start of a picture's upload until its row is seen.
-    Ctrl-C sends no more, waits for what is in flight and shows the figures; a second one leaves at once.
+    Nothing is started from here: the bucket's own events start the executions. Mind the alerts: on
+    AWS each refused picture may send an email. Latency is from the start of a picture's upload
+    until its row is seen. Ctrl-C sends no more, waits for what is in flight and shows the figures;
+    a second one leaves at once.
 
     Exit code: 0 each picture has its row; 4 some failed; 5 some have no row; 130 after Ctrl-C.
     """
@@ -84,7 +82,7 @@ def stream(  # noqa: PLR0913, PLR0917 - one for each option
                     show(running.figures())
         finally:
             running.close()
-        _tell(running, count, as_json)
+        _report(running, count, as_json)
         if running.failure:
             raise running.failure
     if running.missing:
@@ -96,7 +94,7 @@ def stream(  # noqa: PLR0913, PLR0917 - one for each option
 
 @contextmanager
 def _first_interrupt(action: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Lets the first Ctrl-C do something in place of KeyboardInterrupt; gives a function that tells whether it came."""
+    """Make the first Ctrl-C call `action` instead; yields a function that says whether it came."""
     seen: list[int] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
@@ -152,7 +150,7 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f} s"
 
 
-def _tell(running: Stream, count: int, as_json: bool) -> None:
+def _report(running: Stream, count: int, as_json: bool) -> None:
     figures = running.figures()
     if as_json:
         print(json.dumps(figures.as_dict() | {"prefix": running.prefix, "missing": running.missing}))

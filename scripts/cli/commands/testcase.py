@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import err, errors_explained, find_deployment
 from scripts.deployment.environments import LOCAL
 from scripts.workflow import sample_inputs
@@ -12,15 +13,15 @@ from scripts.workflow.client import Workflow
 
 
 def print_inputs(
-    prefix: Annotated[str, typer.Option(help="Choose among the objects whose keys begin so.")] = "incoming/",
+    prefix: Annotated[
+        str, typer.Option(help="Choose among the objects whose keys start with this.")
+    ] = "incoming/",
     count: Annotated[int, typer.Option(min=1, help="How many different objects, at most.")] = 1,
     seed: Annotated[
         int | None, typer.Option(help="The same seed chooses the same objects of the same bucket.")
     ] = None,
     pretty: Annotated[bool, typer.Option("--pretty", help="Indented, for reading.")] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Print random execution inputs from what is in the bucket: JSON, one a line.
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import SOME_FAILED, errors_explained, find_deployment, make_plan, show_checks, steps
 from scripts.deployment.environments import LOCAL
 from scripts.operations import check
@@ -25,29 +26,29 @@ def verify(
             dir_okay=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The checklist as one JSON object.")] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    as_json: options.AsJson = False,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Check after an apply that what runs is what was asked for, a line for each check.
 
-    canary: a picture dropped into the bucket gets its verdict, and is forgotten. Accepted or doubtful both show that
-    everything works; a doubtful one alerts like any picture. endpoint: it runs the requested configuration (an apply
-    succeeds even if SageMaker has rolled the update back). plan: it is empty. subscriptions: confirmed. alarms: none rings.
+    canary: a picture dropped into the bucket gets its verdict, and is forgotten. Accepted and
+    doubtful both show that everything works; a doubtful one sends an alert like any picture.
+    endpoint: it runs the requested configuration (an apply succeeds even if SageMaker has rolled
+    the update back). plan: it is empty. subscriptions: confirmed. alarms: none is in alarm.
 
-    Exit code: 0 all holds, or is off on purpose; 3 pictures pass, but something needs a hand: plan, subscriptions, alarms;
-    4 the endpoint or the canary failed: mend it or roll back; 1 nothing could be checked.
+    Exit code: 0 all holds, or is off on purpose; 3 pictures pass, but something needs a hand: plan,
+    subscriptions, alarms; 4 the endpoint or the canary failed: fix it or roll back; 1 nothing could
+    be checked.
     """
     with errors_explained(), steps() as progress:
         workflow = Workflow(find_deployment(environment))
         deployment = workflow.deployment
-        with verification.canary(workflow, picture, progress) as bird:
+        with verification.canary(workflow, picture, progress) as canary:
             planned = make_plan(environment, progress).json
             progress("Asking AWS", None)
             done = [
                 verification.endpoint(deployment, planned),
-                bird,
+                canary,
                 check.subscriptions(
                     deployment.client("sns"), [deployment.alerts_topic_arn, deployment.alarms_topic_arn]
                 ),

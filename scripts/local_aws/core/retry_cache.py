@@ -1,7 +1,8 @@
 """Gives the repeated attempt of one SDK call the answer that got lost on its way.
 
 An SDK that gets no answer sends the call again, and a "create" that had succeeded fails with "already exists".
-Terraform's provider did so to one request in 900 until `server.Answering` mended the cause; this is the net below it.
+Terraform's provider did so to one request in 900 until `server.Answering` fixed the cause; this is the
+safety net below it.
 SDKs number their attempts, so the second one can be recognised:
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 """

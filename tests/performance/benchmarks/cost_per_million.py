@@ -1,6 +1,6 @@
 """What a million pictures cost on AWS, and how long they take: `python tests/performance/benchmarks/cost_per_million.py`.
 
-Arithmetic, not a measurement: nothing was run on AWS. Prices, quotas and waits stand below; sizes and limits are read
+Arithmetic, not a measurement: nothing was run on AWS. Prices, quotas and waits are below; sizes and limits are read
 from the definitions and from terraform/functions.tf. Prints the tables of docs/reliability.md.
 """
 
@@ -37,7 +37,7 @@ ENDPOINT_CPU = 3.6
 S3_FIRST_BYTE, S3_MB_PER_SECOND, ENDPOINT_ROUND_TRIP, CALL, LEDGER = 30.0, 80.0, 8.0, 10.0, 8.0
 MEGABYTES = (0.03, 4.0)
 REFUSED = 0.10  # needs a second write, to the index `attention`
-# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html: so much memory (MB) brings one virtual CPU.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html: this much memory (MB) gives one virtual CPU.
 MB_PER_CPU = 1769
 # https://docs.aws.amazon.com/xray/latest/devguide/xray-console-sampling.html: each second's first request and 5 %.
 TRACED = 0.05

@@ -1,4 +1,4 @@
-"""What came from outside is printed as it is, whatever it means to a terminal."""
+"""What came from outside is printed as text, whatever it would do to a terminal."""
 
 import io
 import sys
@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from scripts.cli import console
 from scripts.cli.app import app
+from scripts.common.errors import UserError
 from scripts.operations.check import FAILED, Check
 from scripts.workflow.client import Outcome
+from training_scripts.errors import UserError as TrainingUserError
 from training_scripts.terminal import Terminal
 
 AWKWARD = ["IMG [copy].jpg", ":car:.jpg", "[red]x.jpg", "back\\"]
@@ -44,7 +46,8 @@ def test_progress_names_files_as_they_are(monkeypatch, name):
     assert f"Uploading: {name}?[2J" in terminal.file.getvalue()
 
 
-def test_a_step_of_forty_minutes_is_told_ever_more_rarely_where_there_is_no_terminal(monkeypatch):
+def test_progress_without_a_terminal_gets_rarer(monkeypatch):
+    """A step of forty minutes is reported less and less often where there is no terminal."""
     file, second = Terminal(file=io.StringIO()), 0
     monkeypatch.setattr(console, "err", file)
     monkeypatch.setattr(console.time, "monotonic", lambda: second)
@@ -124,7 +127,14 @@ def of(kind):
     return kind(HOSTILE)
 
 
-@pytest.mark.parametrize("kind", console.EXPECTED_ERRORS)
+def kinds_of(base):
+    """A class and everything that derives from it."""
+    return [base, *(kind for derived in base.__subclasses__() for kind in kinds_of(derived))]
+
+
+@pytest.mark.parametrize(
+    "kind", [*kinds_of(UserError), *kinds_of(TrainingUserError), ClientError, BotoCoreError, OSError]
+)
 def test_every_error_that_is_explained_is_shown_as_text(kind, capsys):
     with pytest.raises(typer.Exit):
         failing(of(kind))

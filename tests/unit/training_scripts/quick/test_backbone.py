@@ -25,7 +25,7 @@ def test_another_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 def test_a_missing_file_says_how_to_get_it_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(backbone, "FILE", tmp_path / "lite0.onnx")
-    with pytest.raises(backbone.BackboneError, match="cannot be read .* git checkout"):
+    with pytest.raises(backbone.BackboneError, match=r"cannot be read .* git checkout"):
         backbone.Backbone()
 
 

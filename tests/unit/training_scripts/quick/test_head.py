@@ -62,7 +62,7 @@ def test_the_temperature_is_in_the_weights(centres: NDArray) -> None:
 
 
 def test_few_of_ours_are_refused_as_foreign(centres: NDArray, fitted: tuple) -> None:
-    _, answers, truth = fitted
+    _, answers, _ = fitted
     assert (answers.argmax(1) == len(centres) - 1).mean() <= 0.05
 
 
