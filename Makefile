@@ -25,9 +25,12 @@ down: setup ## Stop it
 # The shipped model's recipe learns from CIFAR-10's pictures first, here from those that lie beside DATA.
 PRETRAIN ?= $(wildcard $(dir $(DATA))cifar-10-jpeg.tar.xz)
 
-train: named-DATA .venv/train.stamp ## Stage DATA=ARCHIVE, train, evaluate, promote, deploy here; PRETRAIN=ARCHIVE CLASSES=a,b SET="epochs=5"
+# A folder of photographs needs no PyTorch.
+QUICK := $(wildcard $(DATA)/.)
+
+train: named-DATA $(if $(QUICK),.venv/quick.stamp,.venv/train.stamp) ## Learn from DATA=FOLDER (or an archive), evaluate, promote, deploy here; CLASSES=a,b
 	@$(BIN)/python -m scripts.cli.train_pipeline '$(DATA)' $(if $(CLASSES),--classes '$(CLASSES)') \
-		$(if $(PRETRAIN),--pretrain '$(PRETRAIN)') $(foreach each,$(SET),--set '$(each)')
+		$(if $(PRETRAIN),$(if $(QUICK),,--pretrain '$(PRETRAIN)')) $(foreach each,$(SET),--set '$(each)')
 
 package: setup ## Build the functions' zips for AWS; `terraform plan` needs them
 	@$(BIN)/scones package
@@ -143,6 +146,12 @@ clean: ## Remove what was built, the virtual environment included
 	@.venv-policy/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
 		-r requirements/policy.txt
 	@touch $@
+
+.venv/quick.stamp: requirements/job.txt .venv/run.stamp
+	@$(INSTALL) --require-hashes -r requirements/job.txt
+	@touch $@
+
+setup-quick: .venv/quick.stamp ## Install what learning from photographs needs
 
 # Complete lists: --no-deps keeps pip from asking for the CUDA packages of a PyTorch that has none.
 .venv/train.stamp: requirements/job.txt requirements/train.txt requirements/torch.txt requirements/torch-cpu.txt .venv/run.stamp

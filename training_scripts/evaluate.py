@@ -51,7 +51,7 @@ def evaluate(
         ArtifactError, DataSourceError, ServingFailed.
     """
     with serving_archive(archive) as (port, description):
-        pictures = read(source, split, description["classes_of_interest"])
+        pictures = read(source, split, description["classes_of_interest"], description["input_size"])
         asker = _Asker(port, description, progress)
         answers = asker("Asking about the pictures", pictures.pixels, pictures.labels)
         return {

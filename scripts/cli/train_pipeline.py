@@ -17,7 +17,11 @@ from scripts.deployment.outputs import NotDeployed
 from scripts.models.training_jobs import fingerprint
 from scripts.operations.local_stack import DEFAULT_FOLDER, LocalStack
 from scripts.workflow.client import Workflow
+from training_scripts.data.dataset import NEITHER
+from training_scripts.data.readers import class_names
+from training_scripts.quick.backbone import SIDE
 from training_scripts.terminal import cleaned
+from training_scripts.training.settings import QUICK
 
 # The shipped model's.
 CLASSES = "bicycle,motorcycle"
@@ -41,23 +45,34 @@ def scones(*words: str, quiet: bool = False) -> str:
     return done.stdout or ""
 
 
-def chain(data: Path, classes: str, training: list[str]) -> None:
+def recipe(data: Path, classes: str | None) -> tuple[str, list[str], list[str]]:
+    """(classes, words for `scones stage`, words for `scones train`): a folder of photographs is learnt from quickly."""
+    if not data.is_dir():
+        return classes or CLASSES, [], []
+    names = classes or ",".join(name for name in class_names(data) if name != NEITHER)
+    return names, ["--size", str(SIDE)], ["--set", f"architecture={QUICK}"]
+
+
+def chain(data: Path, classes: str | None, training: list[str]) -> None:
     """Stage, train, evaluate, promote, deploy, classify.
 
     Args:
         data: an archive or folder of labelled pictures.
-        classes: those to distinguish, with commas.
+        classes: those to distinguish, with commas; by default the folder's, or the shipped model's.
         training: further words for `scones train`.
 
     Raises:
         StepFailed: a command failed, or the gate refused the model.
     """
+    classes, staging, learning = recipe(data, classes)
     scones("up", quiet=True)
     deployment = LocalStack(DEFAULT_FOLDER).deployment()
     name = f"{classes.replace(',', '-').replace('_', '-')}-{fingerprint(data)[:8]}"
     place = f"s3://{deployment.bucket}/training/data/{name}/"
-    scones("stage", "--classes", classes, "--source", str(data), "--name", name)
-    answer = scones("train", "--data", place, "--classes", classes, *training, "--json", quiet=True)
+    scones("stage", "--classes", classes, "--source", str(data), "--name", name, *staging)
+    answer = scones(
+        "train", "--data", place, "--classes", classes, *learning, *training, "--json", quiet=True
+    )
     job = json.loads(answer)
     scones("evaluate", job["artifact"], "--data", place)
     # Other classes are named on purpose; without this, the gate would refuse them as an accident.
@@ -104,7 +119,7 @@ def _classify_one(place: str, label: str, model: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.cli.train_pipeline", description=__doc__)
     parser.add_argument("data", type=Path, help="an archive or a folder of labelled pictures")
-    parser.add_argument("--classes", default=CLASSES)
+    parser.add_argument("--classes")
     arguments, training = parser.parse_known_args()
     if not arguments.data.exists():
         parser.error(f"{arguments.data} is not there: write make train DATA=ARCHIVE")

@@ -139,7 +139,8 @@ def _verdict(contest: _Contest, destination: Destination, folder: Path, new_clas
     if current:
         _check_classes(interest, current["classes_of_interest"], new_classes)
         interest = [*interest, *(name for name in current["classes_of_interest"] if name not in interest)]
-    pictures = test_set.read(frozen, "test", interest)
+    side = max(contest.description["input_size"], current["input_size"] if current else 0)
+    pictures = test_set.read(frozen, "test", interest, side)
     new = contest.answers(contest.candidate, pictures, "new")
     if current is None:
         verdict = Verdict(notes=["it is the first model: there is none to compare it with"])

@@ -24,6 +24,7 @@ from scripts.common.progress import Progress
 from scripts.common.s3 import list_objects
 from scripts.deployment.outputs import Deployment
 from training_scripts import artifact
+from training_scripts.training.settings import QUICK
 
 PROGRAM = "training_scripts/train.py"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -57,8 +58,8 @@ class EmptyChannel(TrainingJobError):
     """There is no data where the job would look for it."""
 
 
-class TorchMissing(TrainingJobError):
-    """The interpreter that would train on this machine has no PyTorch."""
+class ToolsMissing(TrainingJobError):
+    """The interpreter that would train on this machine lacks a package."""
 
 
 @dataclass(frozen=True)
@@ -294,6 +295,7 @@ def source_archive() -> bytes:
     """sourcedir.tar.gz: the training code and its requirements; the same sources give the same bytes."""
     paths = [ROOT / "functions" / "__init__.py"]
     paths += [*(ROOT / "functions" / "common").glob("*.py"), *(ROOT / "training_scripts").rglob("*.py")]
+    paths += [(ROOT / "training_scripts" / "quick" / "lite0.onnx")]
     members = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
     # What the container installs before training; it has PyTorch. With hashes in it pip takes nothing without one.
     members["requirements.txt"] = (ROOT / "requirements" / "job.txt").read_bytes()
@@ -309,22 +311,27 @@ def source_archive() -> bytes:
     return buffer.getvalue()
 
 
-def check_interpreter(python: str) -> None:
-    """Make sure that jobs on this machine find PyTorch. Raises TorchMissing."""
+def check_interpreter(python: str, architecture: str) -> None:
+    """Make sure that jobs on this machine find the packages of that architecture. Raises ToolsMissing."""
+    needed = "sklearn, onnx" if architecture == QUICK else "torch, onnx"
+    remedy = (
+        "`make setup-quick`, which installs scikit-learn into .venv (about 50 MB)"
+        if architecture == QUICK
+        else "`make setup-train`, which installs PyTorch into .venv (about 200 MB for CPUs)"
+    )
     try:
         done = subprocess.run(
-            [python, "-c", "import torch, onnx"], capture_output=True, text=True, check=False, cwd=ROOT
+            [python, "-c", f"import {needed}"], capture_output=True, text=True, check=False, cwd=ROOT
         )
     except OSError as error:
-        raise TorchMissing(
+        raise ToolsMissing(
             f"{python} cannot be run ({error}): set SCONES_TRAINING_PYTHON to another."
         ) from error
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it ended without a word"]
-        raise TorchMissing(
-            f"{python} cannot train ({lines[-1]}): run `make setup-train`, which installs PyTorch into .venv "
-            "(about 200 MB for CPUs), or name a Python that has it by SCONES_TRAINING_PYTHON and start "
-            "the stack anew."
+        raise ToolsMissing(
+            f"{python} cannot train ({lines[-1]}): run {remedy}, or name a Python that has it by "
+            "SCONES_TRAINING_PYTHON and start the stack anew."
         )
 
 

@@ -118,8 +118,8 @@ def test_a_doubt_is_labelled_trained_on_and_accepted_by_the_next_model(scones, s
 @pytest.mark.timeout(1200)
 def test_a_doubt_is_trained_on_by_a_job_and_accepted_by_its_model(scones, stack, workflow, tmp_path):
     try:
-        training_jobs.check_interpreter(training_python())
-    except training_jobs.TorchMissing as error:
+        training_jobs.check_interpreter(training_python(), "small")
+    except training_jobs.ToolsMissing as error:
         pytest.skip(str(error))
     outcome = doubt(workflow, tmp_path)
     answered(stack.deployment(), outcome.uri, outcome.label)

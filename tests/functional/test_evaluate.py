@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from scripts.cli.app import app
 from tests.functional.conftest import SHIPPED
 from training_scripts import artifact, evaluate
-from training_scripts.data import staging, stores
+from training_scripts.data import readers, staging, stores
 from training_scripts.evaluation import serving_client, test_set
 from training_scripts.evaluation.predictions import OUT_OF_DISTRIBUTION, Predictions
 from training_scripts.evaluation.serving_client import ServingFailed
@@ -116,10 +116,10 @@ def test_the_pictures_digest_does_not_depend_on_packing(folder_of_drawings, tmp_
             Image.open(path).save(tmp_path / "test" / place.name / f"renamed-{path.name}", compress_level=1)
 
     interest = ["bicycle", "motorcycle"]
-    first = test_set.read(folder_of_drawings, "train", interest).digest()
-    assert test_set.read(tmp_path, "test", interest).digest() == first
+    first = test_set.read(folder_of_drawings, "train", interest, readers.SIDE).digest()
+    assert test_set.read(tmp_path, "test", interest, readers.SIDE).digest() == first
     next((tmp_path / "test" / "bicycle").iterdir()).unlink()
-    assert test_set.read(tmp_path, "test", interest).digest() != first
+    assert test_set.read(tmp_path, "test", interest, readers.SIDE).digest() != first
 
 
 def test_the_command_prints_every_figure_and_writes_json_and_charts(folder_of_drawings, tmp_path):

@@ -97,7 +97,7 @@ def pictures(tmp_path: Path) -> Path:
 def scones_train(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Calls `scones train` with a program that needs no PyTorch in place of train.py."""
     monkeypatch.setattr(verb, "find_deployment", lambda _: deployment)
-    monkeypatch.setattr(training_jobs, "check_interpreter", lambda _: None)
+    monkeypatch.setattr(training_jobs, "check_interpreter", lambda *_: None)
     monkeypatch.setattr(training_jobs, "source_archive", small_program)
     # Names of jobs carry the second they were submitted in.
     time.sleep(1)
@@ -268,8 +268,8 @@ def test_without_pytorch_the_command_to_install_it_is_named(tmp_path: Path) -> N
     )
     bare.chmod(0o755)
 
-    with pytest.raises(training_jobs.TorchMissing, match="run `make setup-train`") as error:
-        training_jobs.check_interpreter(str(bare))
+    with pytest.raises(training_jobs.ToolsMissing, match="run `make setup-train`") as error:
+        training_jobs.check_interpreter(str(bare), "small")
     assert "No module named 'torch'" in str(error.value)
 
 
@@ -328,8 +328,8 @@ def test_train_itself_runs_as_a_job_and_its_artifact_is_one_that_serves(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     try:
-        training_jobs.check_interpreter(training_python())
-    except training_jobs.TorchMissing as error:
+        training_jobs.check_interpreter(training_python(), "small")
+    except training_jobs.ToolsMissing as error:
         pytest.skip(str(error))
     monkeypatch.setattr(verb, "find_deployment", lambda _: deployment)
     labels = {"bicycle": "bicycle", "motorcycle": "motorcycle", "apple": "other", "bed": "other"}

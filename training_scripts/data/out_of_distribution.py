@@ -70,7 +70,7 @@ _SYNSET = re.compile(r"n\d{8}_(.+)")
 
 
 def ood_pictures(
-    source: Path, split: str, interest: Sequence[str]
+    source: Path, split: str, interest: Sequence[str], side: int = readers.SIDE
 ) -> tuple[list[LabelledPicture], list[str]]:
     """Foreign pictures that no training has seen, and each one's kind: vehicles, thin wires or other things.
 
@@ -81,10 +81,10 @@ def ood_pictures(
         DataSourceError: the source cannot be read.
     """
     if source.is_dir():
-        pictures = [p for p in readers.read_pictures(source, split) if p.label not in interest]
+        pictures = [p for p in readers.read_pictures(source, split, side) if p.label not in interest]
     else:
         by_split = {
-            s: list(readers.read_pictures(source, s)) for s in _SPLITS if readers.has_split(source, s)
+            s: list(readers.read_pictures(source, s, side)) for s in _SPLITS if readers.has_split(source, s)
         }
         kept = set(dataset.foreign_classes(next(iter(by_split.values())), interest)[1])
         pictures = [p for group in by_split.values() for p in group if p.label in kept]

@@ -73,12 +73,13 @@ class _Picture:
         }
 
 
-def stage_pictures(
+def stage_pictures(  # noqa: PLR0913 - what, for whom, to where, how much and how large
     sources: Sequence[Path],
     classes: Sequence[str],
     store: Store,
     *,
     neither: int,
+    side: int = readers.SIDE,
     progress: Progress,
 ) -> Staged:
     """Extract, transform and load; a run that was cut off continues, a second one copies nothing.
@@ -87,6 +88,7 @@ def stage_pictures(
         sources: archives or folders as training_scripts.data.readers reads them.
         classes: the classes of interest, in the order of the model's labels.
         neither: the most pictures of other classes in each split, evenly over those classes.
+        side: width and height of the pictures, in pixels.
 
     Raises:
         DataSourceError: a class that no source has, an unreadable source, or another set at that place.
@@ -95,8 +97,8 @@ def stage_pictures(
     known = sorted({name for source in sources for name in readers.class_names(source)})
     _check_classes(classes, known)
     progress("Reading the pictures", None)
-    pictures = _collect(sources, classes, known, neither)
-    return _load(store, pictures, _documents(pictures, classes, sources), progress)
+    pictures = _collect(sources, classes, known, neither, side)
+    return _load(store, pictures, _documents(pictures, classes, sources, side), progress)
 
 
 def _check_classes(classes: Sequence[str], known: list[str]) -> None:
@@ -113,14 +115,14 @@ def _check_classes(classes: Sequence[str], known: list[str]) -> None:
 
 
 def _collect(
-    sources: Sequence[Path], classes: Sequence[str], known: list[str], neither: int
+    sources: Sequence[Path], classes: Sequence[str], known: list[str], neither: int, side: int
 ) -> list[_Picture]:
     trained, judging = _foreign(known, classes)
     wanted = {*classes, *(trained + judging if neither else ())}
     chosen: list[_Picture] = []
     foreign: dict[tuple[str, str], list[tuple[Path, LabelledPicture]]] = {}
     for source in sources:
-        for split, picture in _by_split(source, wanted):
+        for split, picture in _by_split(source, wanted, side):
             if picture.label in classes:
                 chosen.append(_picture(source, split, picture, picture.label))
             elif picture.label in judging:  # with the pictures of both splits: none was trained on
@@ -147,22 +149,22 @@ def _foreign(known: Sequence[str], classes: Sequence[str]) -> tuple[list[str], l
     return [*trained, *({NEITHER} & set(known))], judging
 
 
-def _by_split(source: Path, labels: set[str]) -> Iterator[tuple[str, LabelledPicture]]:
+def _by_split(source: Path, labels: set[str], side: int) -> Iterator[tuple[str, LabelledPicture]]:
     if readers.has_split(source, "test"):
         for split in ("train", "test"):
             # a source may have only pictures to test with
             if readers.has_split(source, split):
-                yield from ((split, p) for p in _some(source, split, labels))
+                yield from ((split, p) for p in _some(source, split, labels, side))
         return
-    for picture in _some(source, "train", labels):
+    for picture in _some(source, "train", labels, side):
         kept = int(_fingerprint(picture), 16) % _KEPT_FOR_TEST == 0
         yield ("test" if kept else "train"), picture
 
 
-def _some(source: Path, split: str, labels: set[str]) -> Iterator[LabelledPicture]:
+def _some(source: Path, split: str, labels: set[str], side: int) -> Iterator[LabelledPicture]:
     """The pictures of these classes. It may find none, because another source may have them."""
     if labels & set(readers.class_names(source)):
-        for picture in readers.read_pictures(source, split):
+        for picture in readers.read_pictures(source, split, side):
             if picture.label in labels:
                 yield picture
 
@@ -185,7 +187,9 @@ def _evenly(groups: list[list[Item]], count: int) -> list[Item]:
     return list(itertools.islice((item for item in turns if item is not None), count))
 
 
-def _documents(pictures: list[_Picture], classes: Sequence[str], sources: Sequence[Path]) -> dict[str, bytes]:
+def _documents(
+    pictures: list[_Picture], classes: Sequence[str], sources: Sequence[Path], side: int
+) -> dict[str, bytes]:
     """The manifest and, as the workflow's first version wrote them, the .lst files: index, class number, path."""
     labels = [*classes, NEITHER]
     documents = {}
@@ -199,7 +203,7 @@ def _documents(pictures: list[_Picture], classes: Sequence[str], sources: Sequen
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "labels": labels,
-        "input_size": readers.SIDE,
+        "input_size": side,
         "sources": [{"name": source.name, "sha256": _digest(source)} for source in sources],
     }
     listed = ",\n".join(json.dumps(picture.row()) for picture in pictures)

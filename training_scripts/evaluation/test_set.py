@@ -30,15 +30,15 @@ class Pictures:
         return hashlib.sha256(b"".join(sorted(hashlib.sha256(row).digest() for row in rows))).hexdigest()
 
 
-def read(source: Path, split: str, interest: Sequence[str]) -> Pictures:
+def read(source: Path, split: str, interest: Sequence[str], side: int) -> Pictures:
     """The pictures of the classes of interest in that split, and the foreign ones that may judge.
 
     Raises:
         DataSourceError: unreadable, or no picture of a class of interest.
     """
-    ours = [p for p in readers.read_pictures(source, split) if p.label in interest]
+    ours = [p for p in readers.read_pictures(source, split, side) if p.label in interest]
     if not ours:
         raise DataSourceError(f"{source}: no picture of {' or '.join(interest)} in the split {shown(split)}")
-    others, kinds = out_of_distribution.ood_pictures(source, split, interest)
+    others, kinds = out_of_distribution.ood_pictures(source, split, interest, side)
     pixels = np.stack([p.pixels for p in [*ours, *others]])
     return Pictures(pixels, [p.label for p in [*ours, *others]], [*(None for _ in ours), *kinds])

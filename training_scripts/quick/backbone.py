@@ -55,5 +55,5 @@ class Backbone:
 
     def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features [FEATURES] of one picture, uint8 [SIDE, SIDE, 3], RGB."""
-        scaled = (pixels.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
+        scaled = (pixels.astype(np.float32) / 255 - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
         return self._session.run([OUTPUT], {INPUT: scaled.transpose(2, 0, 1)[None]})[0][0]

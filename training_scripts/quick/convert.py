@@ -30,7 +30,7 @@ _OPSET, _IR = 17, 9
 _EPSILON = 1e-3
 # (blocks, stride of the first, expansion); kernels and channels are what the weights say
 _STAGES = ((1, 1, 1), (2, 2, 6), (2, 2, 6), (3, 2, 6), (3, 1, 6), (4, 2, 6), (1, 1, 6))
-_NUMBERS = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
+_NUMBERS: dict[str, np.dtype[Any]] = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 Weights = dict[str, NDArray]
 
@@ -134,7 +134,7 @@ def build(weights: Weights) -> onnx.ModelProto:
     last = graph.activated(graph.convolution(last, "_conv_head", "_bn1"))
     graph.add("GlobalAveragePool", [last], "pooled")
     graph.add("Flatten", ["pooled"], backbone.OUTPUT, axis=1)
-    side = ["pictures", 3, "side", "side"]
+    side: list[str | int | None] = ["pictures", 3, "side", "side"]
     made = helper.make_model(
         helper.make_graph(
             graph.nodes,

@@ -1,5 +1,7 @@
 """One ONNX file of backbone and head, so that serving needs to know of neither."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -77,6 +79,6 @@ class _Layers:
         self._graph.initializer.append(numpy_helper.from_array(np.asarray(value, kind), name))
         return name
 
-    def add(self, operation: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def add(self, operation: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self._graph.node.append(helper.make_node(operation, inputs, [output], **attributes))
         return output

@@ -103,7 +103,9 @@ def folds(photographs: Photographs) -> NDArray[np.int64]:
 def _files(folder: Path, split: str) -> Iterator[tuple[str, Path]]:
     """(class, path) of each picture file, in the order of their names."""
     root = readers.split_root(folder, split)
-    for path in sorted(root.glob("*/**/*")) if root else ():
+    if root is None:
+        return
+    for path in sorted(root.glob("*/**/*")):
         if path.is_file() and path.suffix.lower() in readers.SUFFIXES and not path.name.startswith("."):
             yield path.relative_to(root).parts[0], path
 

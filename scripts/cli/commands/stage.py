@@ -10,7 +10,7 @@ from scripts.cli import options
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.common.paths import WORK
 from scripts.deployment.environments import LOCAL
-from training_scripts.data import staging, stores
+from training_scripts.data import readers, staging, stores
 from training_scripts.data.download import official_archive
 
 
@@ -30,6 +30,9 @@ def stage(  # noqa: PLR0913, PLR0917 - one for each option
         str | None, typer.Option(help="The set's name in the bucket; the classes by default.")
     ] = None,
     environment: options.Env = LOCAL,
+    size: Annotated[
+        int, typer.Option(min=8, max=240, help="Side of the pictures in pixels: 32, or 224 to train lite0.")
+    ] = readers.SIDE,
     neither: Annotated[
         int,
         typer.Option(min=0, help='At most this many pictures of other classes, as "neither", in each split.'),
@@ -45,7 +48,9 @@ def stage(  # noqa: PLR0913, PLR0917 - one for each option
         store = _store(to, name or "-".join(chosen).replace("_", "-").lower(), environment)
         with steps() as progress:
             sources = source or [official_archive(WORK / "downloads", progress)]
-            staged = staging.stage_pictures(sources, chosen, store, neither=neither, progress=progress)
+            staged = staging.stage_pictures(
+                sources, chosen, store, neither=neither, side=size, progress=progress
+            )
     out.print(_table(staged))
     out.print(
         f"{staged.place}: {staged.copied} files copied, {staged.there_already} were there already.",

@@ -14,6 +14,7 @@ from scripts.models import training_jobs
 from scripts.models.training_jobs import Plan, TrainingJobs, Update, Watch
 from scripts.operations.local_stack import training_python
 from scripts.review import queue
+from training_scripts.training.settings import Settings
 
 POLL_SECONDS = (0.2, 2.0)
 
@@ -62,7 +63,9 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
     hyperparameters = _hyperparameters(settings or [], classes)
     with errors_explained():
         if environment == LOCAL:
-            training_jobs.check_interpreter(training_python())
+            training_jobs.check_interpreter(
+                training_python(), hyperparameters.get("architecture", Settings.architecture)
+            )
         else:
             err.print(
                 "[yellow]Training jobs have not been run on AWS yet:[/] watch the first one in the console."
