@@ -1,6 +1,7 @@
 """Judges an artifact on labelled pictures by asking the serving program, as the workflow does.
 
 python -m training_scripts.evaluate MODEL.TAR.GZ ARCHIVE_OR_FOLDER [--split test] [--to FIGURES.JSON]
+python -m training_scripts.evaluate MODEL.TAR.GZ --risk-coverage PICTURE.PNG
 """
 
 import argparse
@@ -206,15 +207,41 @@ def write(figures: dict[str, Any], file: Path) -> list[Path]:
     return [file, *charts.draw(figures, file.parent)]
 
 
+def draw_risk_coverage(archive: Path, picture: Path) -> None:
+    """Draw the risk-coverage curve of an artifact's cross-validation.
+
+    Raises:
+        ArtifactError: there is no artifact, or it has no curve.
+        OSError: the picture cannot be written.
+    """
+    from training_scripts.evaluation import charts  # noqa: PLC0415 - as in write
+
+    description, _ = artifact.read_archive(archive)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    charts.cross_validated(description).savefig(picture, metadata={"Software": None})
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("artifact", type=Path)
-    parser.add_argument("source", type=Path, help="a CIFAR archive, or a folder <class>/<file>")
+    parser.add_argument("source", type=Path, nargs="?", help="a CIFAR archive, or a folder <class>/<file>")
     parser.add_argument("--split", default="test", choices=("train", "test"))
     parser.add_argument("--drawn", type=int, default=0, help="so many drawn pictures of each sort besides")
     parser.add_argument("--to", type=Path, help="a JSON file; the charts go beside it")
+    parser.add_argument(
+        "--risk-coverage",
+        type=Path,
+        metavar="PICTURE",
+        help="draw the curve of the artifact's cross-validation; needs no source",
+    )
     arguments = parser.parse_args(argv)
+    if not (arguments.source or arguments.risk_coverage):
+        parser.error("name the source of the pictures, or --risk-coverage PICTURE")
     try:
+        if arguments.risk_coverage:
+            draw_risk_coverage(arguments.artifact, arguments.risk_coverage)
+        if not arguments.source:
+            return 0
         figures = evaluate(arguments.artifact, arguments.source, arguments.split, arguments.drawn)
         if arguments.to:
             write(figures, arguments.to)
