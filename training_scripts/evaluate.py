@@ -55,8 +55,8 @@ def evaluate(
     """
     with serving_archive(archive) as (port, description):
         pictures = read(source, split, description["classes_of_interest"])
-        asker = _Asker(port, description, progress)
-        answers = asker("Asking about the pictures", pictures.pixels, pictures.labels)
+        predict = _Predictor(port, description, progress)
+        answers = predict("Asking about the pictures", pictures.pixels, pictures.labels)
         return {
             "model": {"name": description["name"], "sha256": artifact.sha256(archive)},
             "data": {"source": source.name, "split": split, "sha256": pictures.digest()},
@@ -66,13 +66,13 @@ def evaluate(
             "classes": _per_class(answers),
             "confusion": _confusion(answers),
             "foreign_refused": _refused(answers, pictures.kinds),
-            "robustness": _robustness(asker, pictures, answers),
-            "drawn": _drawn(asker, drawn),
+            "robustness": _robustness(predict, pictures, answers),
+            "drawn": _drawn(predict, drawn),
         }
 
 
 @dataclass(frozen=True)
-class _Asker:
+class _Predictor:
     port: int
     description: dict[str, Any]
     progress: Progress
@@ -144,27 +144,27 @@ def _refused(answers: Predictions, kinds: list[str | None]) -> dict[str, calibra
     }
 
 
-def _robustness(asker: _Asker, pictures: Pictures, undamaged: Predictions) -> dict[str, dict[str, Any]]:
+def _robustness(predict: _Predictor, pictures: Pictures, undamaged: Predictions) -> dict[str, dict[str, Any]]:
     """Accuracy on damaged pictures of the classes of interest, and what it lost against the undamaged ones."""
     ours = np.flatnonzero(undamaged.ours)
     labels, before = [pictures.labels[i] for i in ours], undamaged.right[ours].mean()
     figures = {}
     for name, damage in CORRUPTIONS.items():
-        answers = asker(f"Damaging by {name}", (damage(pictures.pixels[i], int(i)) for i in ours), labels)
+        answers = predict(f"Damaging by {name}", (damage(pictures.pixels[i], int(i)) for i in ours), labels)
         share = calibration.share(answers.right)
         figures[name] = {"accuracy": share, "lost": round(float(before - answers.right.mean()), 4)}
     return figures
 
 
-def _drawn(asker: _Asker, count: int) -> dict[str, dict[str, calibration.Share]]:
+def _drawn(predict: _Predictor, count: int) -> dict[str, dict[str, calibration.Share]]:
     """Drawn vehicles accepted with the right label; other things, and what is between the two, refused."""
-    interest = asker.description["classes_of_interest"]
+    interest = predict.description["classes_of_interest"]
     figures: dict[str, dict[str, calibration.Share]] = {}
     for sort, needed in _DRAWN.items() if count else ():
         if not needed <= set(interest):
             continue
         pixels = (dataset.drawn_pixels(sort, seed) for seed in range(count))
-        answers = asker(f"Drawing {sort}", pixels, [sort] * count)
+        answers = predict(f"Drawing {sort}", pixels, [sort] * count)
         if sort in interest:
             figures[sort] = {"accepted_right": calibration.share(answers.right & answers.accepted)}
         else:
