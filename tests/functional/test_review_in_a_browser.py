@@ -7,11 +7,12 @@ import re
 import boto3
 import pytest
 from moto import mock_aws
+from PIL import Image
 from playwright.sync_api import expect
 
 from scripts.cli.commands.review import page_to
 from scripts.deployment.outputs import Deployment
-from scripts.devtools import browser
+from scripts.devtools import browser, screenshots
 from scripts.review import queue
 from scripts.review.queue import Reviews
 from scripts.review.server import serving
@@ -232,3 +233,10 @@ def test_it_fits_a_narrow_window(chromium, review):
     shown(page)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_its_photograph_answers_nothing(chromium, deployment, tmp_path):
+    path = screenshots.take_review(chromium, deployment, tmp_path / "review.png")
+
+    assert Image.open(path).size == (1280, 860)
+    assert labels(deployment) == ["", "", ""]
