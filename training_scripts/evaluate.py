@@ -1,4 +1,4 @@
-"""Judges an artifact on labelled pictures by asking the serving program, as the workflow does.
+"""Evaluates an artifact on labelled pictures by asking the serving program, as the workflow does.
 
 python -m training_scripts.evaluate MODEL.TAR.GZ ARCHIVE_OR_FOLDER [--split test] [--to FIGURES.JSON]
 python -m training_scripts.evaluate MODEL.TAR.GZ --risk-coverage PICTURE.PNG
@@ -25,9 +25,9 @@ from training_scripts.evaluation.serving_client import ServingFailed, ask, servi
 from training_scripts.evaluation.test_set import Pictures, read
 from training_scripts.terminal import cleaned
 
-# Points of the risk-coverage curve that are kept; more cannot be told apart in a picture.
+# Points of the risk-coverage curve that are kept; nobody could distinguish more in a picture.
 _CURVE_POINTS = 200
-# What is drawn, and the classes that a model must know for its answer to be judged.
+# What is drawn, and the classes that a model must know for its answer to count.
 _DRAWN = {
     "bicycle": {"bicycle"},
     "motorcycle": {"motorcycle"},
@@ -47,8 +47,8 @@ def evaluate(
     Args:
         archive: a packed artifact.
         source: an archive or a folder as training_scripts.data.readers reads them.
-        drawn: so many drawn pictures of each sort besides, from seeds that training does not use.
-        progress: told how far it is.
+        drawn: also this many drawn pictures of each sort, from seeds that training does not use.
+        progress: hears how far it is.
 
     Raises:
         ArtifactError, DataSourceError, ServingFailed.
@@ -226,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("artifact", type=Path)
     parser.add_argument("source", type=Path, nargs="?", help="a CIFAR archive, or a folder <class>/<file>")
     parser.add_argument("--split", default="test", choices=("train", "test"))
-    parser.add_argument("--drawn", type=int, default=0, help="so many drawn pictures of each sort besides")
+    parser.add_argument("--drawn", type=int, default=0, help="also this many drawn pictures of each sort")
     parser.add_argument("--to", type=Path, help="a JSON file; the charts go beside it")
     parser.add_argument(
         "--risk-coverage",
