@@ -35,7 +35,7 @@ package: setup ## Build the functions' zips for AWS; `terraform plan` needs them
 diagrams: setup ## Draw statemachine/*.asl.json anew into docs/workflow.md
 	@$(BIN)/python -m scripts.devtools.state_diagrams
 
-screenshots: setup ## Make docs/images anew: a run of drawn pictures on this machine, its report, a headless Chromium
+screenshots: .venv/test.stamp ## Make docs/images anew: a run of drawn pictures on this machine, its report, a headless Chromium
 	@$(BIN)/python -m scripts.devtools.screenshots
 
 plan: named-ENV package ## What an apply would do, break and cost: ENV=dev|prod|local; OFFLINE=1 without an account

@@ -109,11 +109,11 @@ class Start:
         async def sleep(_: float) -> None:
             return None
 
-        surroundings = SimpleNamespace(call=call, sleep=sleep, record=lambda *_: 0)
+        host = SimpleNamespace(call=call, sleep=sleep, record=lambda *_: 0)
         given = json.loads(self.input)
         execution = {"Id": self.arn, "Name": self.arn.rpartition(":")[2], "Input": given}
         context = {"Execution": execution, "StateMachine": {"Id": f"{ARN}:stateMachine:m", "Name": "m"}}
-        interpreter = Interpreter(definition(self.machine), context, surroundings)  # type: ignore[arg-type]
+        interpreter = Interpreter(definition(self.machine), context, host)  # type: ignore[arg-type]
         with contextlib.suppress(StatesError, Paused):
             LOOP.run_until_complete(interpreter.run(Payload(given, self.input)))
         return found

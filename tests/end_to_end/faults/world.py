@@ -18,6 +18,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from functions.send_alert.message import compose as compose_message
 from functions.send_alert.occurrence import understand
+from scripts.deployment import state_machines
 from scripts.local_aws.core.errors import ServiceError, StatesError
 from scripts.local_aws.core.protocol import call_json
 from scripts.local_aws.moto_patches import registry
@@ -25,7 +26,7 @@ from scripts.local_aws.stepfunctions.service import StepFunctions
 from scripts.workflow.ledger import plain
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-FOLDER = ROOT / "statemachine"
+FOLDER = state_machines.MACHINES
 EVENTS = ROOT / "tests" / "events"
 MACHINES = ("classify", "unfinished")
 TABLE = "ledger"
@@ -42,8 +43,7 @@ def golden(name: str) -> Any:
 
 def composed(name: str) -> Definition:
     """The machine as Terraform composes it, but that a function's token stands for the function itself."""
-    text = (FOLDER / f"{name}.asl.json").read_text(encoding="utf-8")
-    text = re.sub(r'"([a-z_]+\.asl\.json)"', lambda found: (FOLDER / found[1]).read_text("utf-8"), text)
+    text = json.dumps(state_machines.read(FOLDER / f"{name}.asl.json"))
     values = {"ledger_table": TABLE, "ledger_retention_days": "365", "alert_dead_letters_url": "dead-letters"}
     return json.loads(re.sub(r"<<([a-z_]+)>>", lambda token: values.get(token[1], token[1]), text))
 

@@ -289,15 +289,15 @@ class Payloads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.largest: dict[str, int] = {}
-        measured = state_context.Visit.payload
+        measured = state_context.StateContext.payload
 
-        def payload(visit: Any, value: Any, source: str) -> Any:
-            made = measured(visit, value, source)
-            size = max(state_context.byte_length(made.text), state_context.byte_length(visit.input.text))
-            self.largest[visit.name] = max(size, self.largest.get(visit.name, 0))
+        def payload(context: Any, value: Any, source: str) -> Any:
+            made = measured(context, value, source)
+            size = max(state_context.byte_length(made.text), state_context.byte_length(context.input.text))
+            self.largest[context.name] = max(size, self.largest.get(context.name, 0))
             return made
 
-        monkeypatch.setattr(state_context.Visit, "payload", payload)
+        monkeypatch.setattr(state_context.StateContext, "payload", payload)
 
     def __str__(self) -> str:
         rows = sorted(self.largest.items(), key=lambda row: -row[1])

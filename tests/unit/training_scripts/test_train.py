@@ -104,7 +104,7 @@ def test_a_training_that_was_cut_off_continues_and_ends_like_an_uninterrupted_on
 ):
     assert run(archive, tmp_path / "whole") == 0
     epochs = []
-    whole_epoch = loop.Run._epoch
+    whole_epoch = loop.TrainingRun._epoch
 
     def cut_off(self, epoch):
         epochs.append(epoch)
@@ -112,7 +112,7 @@ def test_a_training_that_was_cut_off_continues_and_ends_like_an_uninterrupted_on
             raise KeyboardInterrupt
         return whole_epoch(self, epoch)
 
-    monkeypatch.setattr(loop.Run, "_epoch", cut_off)
+    monkeypatch.setattr(loop.TrainingRun, "_epoch", cut_off)
     with pytest.raises(KeyboardInterrupt):
         run(archive, tmp_path / "cut")
     assert not (tmp_path / "cut" / "model.json").exists()
