@@ -18,7 +18,7 @@ SLOW_FOLDERS = {ROOT / "tests" / name for name in ("terraform", "functional", "p
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real pictures, which is no part of the repository."""
+    """The folder of real pictures, which is not part of the repository."""
     folder = Path(os.environ.get("SCONES_TEST_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(

@@ -20,7 +20,7 @@ DESCRIPTION = "model.json"
 NETWORK = "model.onnx"
 LARGEST = 5_000_000
 LARGEST_UNPACKED = 10 * LARGEST
-# Tells a training job, whose code comes without its repository, from which commit that code is.
+# Names the commit for a training job, whose code comes without its repository.
 COMMIT_VARIABLE = "SCONES_COMMIT"
 
 
@@ -64,7 +64,7 @@ def read_archive(archive: Path) -> tuple[dict[str, Any], bytes]:
         RecursionError,
     ) as error:
         raise ArtifactError(
-            f"{archive} is no model artifact ({shown(str(error))}): train one or take the shipped one"
+            f"{archive} is not a model artifact ({shown(str(error))}): train one or take the shipped one"
         ) from error
     if missing := {DESCRIPTION, NETWORK} - set(contents):
         raise ArtifactError(f"{archive} has no {min(missing)}: train the model again or take the shipped one")
@@ -100,12 +100,12 @@ def described(text: bytes, place: str) -> dict[str, Any]:
     """Parse and check a model.json; `place` names it in the error.
 
     Raises:
-        ArtifactError: no JSON object of this schema version, or a field that serving needs is unusable.
+        ArtifactError: not a JSON object of this schema version, or a field that serving needs is unusable.
     """
     try:
         description = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{place}: {DESCRIPTION} is no JSON ({error}): train the model again") from error
+        raise ArtifactError(f"{place}: {DESCRIPTION} is not JSON ({error}): train the model again") from error
     wrong = _first_fault(description)
     if wrong:
         raise ArtifactError(f"{place}: {DESCRIPTION}: {wrong}: train the model again")
@@ -149,7 +149,7 @@ def _is_number(value: Any) -> bool:
 
 
 def write(folder: Path, description: dict[str, Any], network: bytes) -> None:
-    """Write both files; without its description, which comes last, a network is no artifact."""
+    """Write both files. The description comes last, because a network without it is not an artifact."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DESCRIPTION).unlink(missing_ok=True)
     _replace(folder / NETWORK, network)
@@ -182,7 +182,7 @@ def pack(folder: Path) -> Path:
 
 
 def commit() -> str | None:
-    """The commit that trains: as a job was told, else this repository's, marked -dirty where files differ from it.
+    """The commit that trains: the one given to the job, else this repository's, marked -dirty if files differ.
 
     None outside a repository.
     """

@@ -111,7 +111,7 @@ def _calibration(answers: Predictions) -> dict[str, Any]:
 
 
 def _per_class(answers: Predictions) -> dict[str, dict[str, calibration.Share]]:
-    """Recall and precision among the pictures of the classes of interest; foreign ones have figures of their own."""
+    """Recall and precision among the pictures of the classes of interest; foreign ones have their own figures."""
     ours, labels = answers.ours, answers.description["labels"]
     figures = {}
     for name in answers.description["classes_of_interest"]:

@@ -66,7 +66,7 @@ class Model:
         """Probabilities in the order of the labels, the mean over the picture and its mirror image.
 
         Raises:
-            ImageRejected: `data` is no acceptable picture.
+            ImageRejected: `data` is not an acceptable picture.
         """
         picture = read_picture(data, self.description["input_size"])
         return self._probabilities(np.asarray(picture.image))

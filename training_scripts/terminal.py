@@ -16,7 +16,7 @@ class Terminal(Console):
 
 
 def cleaned(text: str) -> str:
-    """Text of several lines with `?` for what is not to be seen as a character."""
+    """Text of several lines, with `?` for every character that cannot be seen."""
     return "\n".join(map(one_line, text.split("\n")))
 
 

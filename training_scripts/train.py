@@ -33,7 +33,7 @@ from training_scripts.training.trainer import Material, Settings, Trainer
 BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 FAILURE_FILE = BASE / "output" / "failure"
 JOB_CHECKPOINTS = BASE / "checkpoints"
-# One in so many places of the risk-coverage curve goes into model.json; neighbours differ by one picture.
+# One in this many points of the risk-coverage curve goes into model.json; neighbours differ by one picture.
 _CURVE_STEP = 5
 
 
@@ -139,7 +139,7 @@ def _test_rows(source: Path, interest: list[str]) -> tuple[LabelledImages, Label
 
 
 def _pretraining_rows(source: Path | None, interest: list[str]) -> tuple[LabelledImages, int]:
-    """All pictures of other classes, numbered by class: a class of interest is none of "neither"."""
+    """All pictures of other classes, numbered by class: a class of interest is not part of "neither"."""
     if source is None:
         return dataset.rows_of([], []), 0
     pictures = [p for p in readers.read_pictures(source, "train") if p.label not in interest]

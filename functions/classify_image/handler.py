@@ -41,7 +41,7 @@ ERRORS_BY_CODE: ErrorsByCode = {
 def lambda_handler(event: Any) -> dict[str, Any]:
     """Send {"image_data": base64 of a PNG, "s3_bucket", "s3_key", "s3_version_id", "run"} to ENDPOINT_NAME.
 
-    The model gets the bytes alone; the rest names the inference, so that what the endpoint captures can be
+    The model gets only the bytes. The rest names the inference, so that what the endpoint captures can be
     traced to the picture's row in the ledger.
 
     Returns inferences (one probability for each of LABELS, in that order) and model (the name that the
@@ -56,11 +56,11 @@ def lambda_handler(event: Any) -> dict[str, Any]:
 def _image_bytes(event: Any) -> bytes:
     image_data = event.get("image_data") if isinstance(event, dict) else None
     if not (isinstance(image_data, str) and image_data):
-        raise InvalidInput("image_data is missing, empty or no string; run serialize_image_data first.")
+        raise InvalidInput("image_data is missing, empty or not a string; run serialize_image_data first.")
     try:
         return base64.b64decode(image_data, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidInput(f"image_data is no base64 ({error}); run serialize_image_data first.") from error
+        raise InvalidInput(f"image_data is not base64 ({error}); run serialize_image_data first.") from error
 
 
 def _inference_id(event: dict[str, Any]) -> str:
@@ -133,6 +133,6 @@ def _probabilities(body: bytes, count: int) -> list[float]:
     probable = all(0 <= value <= 1 for value in answer)  # also false for NaN
     if not (probable and abs(math.fsum(answer) - 1) <= SUM_TOLERANCE):
         raise InvalidInference(
-            f"The endpoint answered {shown(answer)}, which are no probabilities adding up to 1; check the model."
+            f"The endpoint answered {shown(answer)}, which are not probabilities adding up to 1; check the model."
         )
     return [float(value) for value in answer]

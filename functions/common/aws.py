@@ -1,4 +1,4 @@
-"""Clients of AWS services inside a function, and what their failures mean.
+"""AWS clients for functions, and what their failures mean.
 
 boto3 is imported by the first call that needs it, not by this module: it costs more than everything else
 that a handler imports, and an invocation that refuses its input never pays for it.
@@ -50,7 +50,7 @@ def client(service: str, read_timeout_seconds: int) -> Any:
     The timeouts must stay below the timeout of the task and of the function, so that a hang ends as a
     named error and not as States.Timeout. `total_max_attempts` counts the first try too (`max_attempts` in a
     Config would mean retries): https://docs.aws.amazon.com/boto3/latest/guide/retries.html
-    The user agent is fixed, because botocore composes its own anew for each request: a sixth of what a call costs.
+    The user agent is fixed: botocore composes one for each request, which is a sixth of what a call costs.
     """
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415

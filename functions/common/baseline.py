@@ -1,10 +1,11 @@
 """What a model's pictures look like in a few numbers, in the bucket beside its artifact.
 
-`models/<model>/baseline.json` tells of `count` accepted pictures their share of all (accepted_share), class_mix,
-deciles (11 numbers) of confidence, brightness, contrast and sharpness, and, if made of the ledger, size_mix; besides
-the classes of interest and the threshold by which they were accepted, which are the model's own whatever threshold the
-deployment sets. `scones promote` writes it from model.json, `scones baseline` from the ledger. Pictures are dicts as
-the ledger's rows are: label, confidence, image {width, height, brightness, contrast, sharpness}.
+`models/<model>/baseline.json` describes `count` accepted pictures: their share of all (accepted_share),
+class_mix, deciles (11 numbers) of confidence, brightness, contrast and sharpness, and, if made from the
+ledger, size_mix. It also has the classes of interest and the threshold by which they were accepted: the
+model's own, whatever threshold the deployment sets. `scones promote` writes it from model.json,
+`scones baseline` from the ledger. Pictures are dicts like the ledger's rows: label, confidence,
+image {width, height, brightness, contrast, sharpness}.
 """
 
 import statistics

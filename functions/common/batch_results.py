@@ -52,7 +52,7 @@ class Summary:
 
 
 def summarize(pictures: int, outcomes: Counter[str]) -> Summary:
-    """The summary of a manifest with so many pictures and what its results count."""
+    """The summary of a manifest with this number of pictures and what its results count."""
     errors = Counter(outcomes)
     statuses = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", DECIDED_BEFORE, UNRECORDED)
     accepted, low_confidence, rejected, before, _ = (errors.pop(status, 0) for status in statuses)
@@ -60,7 +60,7 @@ def summarize(pictures: int, outcomes: Counter[str]) -> Summary:
 
 
 def count_outcomes(s3: Any, bucket: str, batch: str) -> Counter[str]:
-    """Pictures by status, or by named error if they failed, as far as the batch's results lie in the bucket.
+    """Pictures by status, or by named error if they failed, as far as the batch's results are in the bucket.
 
     `s3` is a boto3 client, whose exceptions pass.
     """
@@ -77,7 +77,7 @@ def count_outcomes(s3: Any, bucket: str, batch: str) -> Counter[str]:
 
 
 def _counted(result: dict[str, Any]) -> dict[str, int]:
-    """What a child that succeeded or gave up has counted; nothing for one that was cut off."""
+    """What a child that succeeded or gave up counted; nothing for one that was cut off."""
     if "Status" not in result:
         return result
     return json.loads(result["Cause"]) if result.get("Error") == CHILD_GAVE_UP else {}

@@ -33,11 +33,11 @@ class InvalidInput(WorkflowError):
 
 
 class ImageNotFound(WorkflowError):
-    """There is no such object, or no such version of it."""
+    """The object, or this version of it, does not exist."""
 
 
 class ImageRejected(WorkflowError):
-    """The object is no acceptable picture."""
+    """The object is not an acceptable picture."""
 
 
 class ImageUnavailable(WorkflowError):

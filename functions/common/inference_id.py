@@ -2,12 +2,12 @@
 
 import hashlib
 
-# The highest run: every reader of JSON, JSONata among them, keeps whole numbers up to there apart.
+# The highest run: every reader of JSON, including JSONata, distinguishes whole numbers up to here.
 MAX_RUN = 10**15
 
 
 def picture_hash(s3_bucket: str, s3_key: str, s3_version_id: str) -> str:
-    """40 hex digits that stand for one version of a picture; they tell nobody its name."""
+    """40 hex digits for one version of a picture; they do not reveal its name."""
     named = f"s3://{s3_bucket}/{s3_key}\n{s3_version_id}"
     return hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 

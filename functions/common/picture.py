@@ -1,8 +1,8 @@
 """The one decoder of pictures: the function, the serving program and the training all read through it.
 
-Pillow does the decoding. Around it stand the limits that an open door to uploads needs: three formats told by
-their first bytes, size and pixels checked before anything is decoded, bounds on what a header may make Pillow
-do, and one error, ImageRejected, for whatever is no acceptable picture.
+Pillow does the decoding. This module enforces the limits that untrusted uploads require: three formats,
+recognised by their first bytes; size and pixels checked before anything is decoded; bounds on what a
+header may make Pillow do; and one error, ImageRejected, for anything that is not an acceptable picture.
 """
 
 import io
@@ -128,8 +128,8 @@ def statistics(image: Image.Image) -> Statistics:
     neighbouring pixels of L, the mean of the horizontal and the vertical one (the absolute-gradient focus
     measure; Pertuz, Puig, Garcia, Pattern Recognition 46, 2013); 0 for a flat picture.
 
-    Measured on the model's small input, so that pictures of any size compare, and without NumPy, which would
-    make the function's package eight times larger.
+    Measured on the model's small input, so that pictures of any size can be compared, and without
+    NumPy, which would make the function's package eight times larger.
     """
     luma = image.convert("L")
     width, height = luma.size
@@ -161,7 +161,7 @@ def _format(data: bytes) -> tuple[str, Callable[[bytes], Image.Image]]:
         return "PNG", _open_png
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP", _open_webp
-    raise ImageRejected("The file is no JPEG, PNG or WebP picture; convert it and upload it again.")
+    raise ImageRejected("The file is not a JPEG, PNG or WebP picture; convert it and upload it again.")
 
 
 # The plugins are used directly: Image.open would try formats that nobody asked for, and would take a phone's
@@ -205,7 +205,7 @@ def _pillow(call: Callable[[], _Result]) -> _Result:
     except Exception as error:
         said = "".join(character for character in str(error)[:150] if character.isprintable())
         raise ImageRejected(
-            f"The file is damaged, cut short or no acceptable picture ({said or type(error).__name__});"
+            f"The file is damaged, cut short or not an acceptable picture ({said or type(error).__name__});"
             " upload the original again."
         ) from error
 

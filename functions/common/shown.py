@@ -7,7 +7,7 @@ LONGEST_TEXT = 200
 
 
 class _Short(reprlib.Repr):
-    """Looks only at as much of a value as it shows: a few bytes can stand for a structure of many megabytes."""
+    """Looks only at as much of a value as it shows: a few bytes can mean a structure of many megabytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,7 +18,7 @@ class _Short(reprlib.Repr):
         return repr(value) if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]!r}..."
 
     def repr_int(self, value: int, *_: int) -> str:
-        """Python turns no number of thousands of digits into text."""
+        """Python refuses to turn a number of thousands of digits into text."""
         return (
             repr(value) if value.bit_length() <= LONGEST_TEXT else f"<a number of {value.bit_length()} bits>"
         )

@@ -26,7 +26,7 @@ def count(name: str, value: float = 1, unit: str = "Count") -> None:
 
 
 def observed(handler: Handler) -> LambdaHandler:
-    """Make Lambda's handler(event, context) of a function of the event: log how it ended, publish its metrics.
+    """Wrap a function of the event as a Lambda handler that logs how it ended and publishes its metrics.
 
     A WorkflowError is an expected end and is logged with its name and reason; anything else is a fault of
     ours and is logged with its traceback. Both are raised again, because the state machine decides.

@@ -1,10 +1,10 @@
-"""Times as schedules tell them and as the ledger writes them."""
+"""Times as schedules give them and as the ledger writes them."""
 
 from datetime import UTC, datetime
 
 
 def moment(time: str) -> datetime:
-    """An ISO 8601 time, in UTC; now, if it is none."""
+    """An ISO 8601 time, in UTC; now, if it is not one."""
     try:
         return datetime.fromisoformat(time).astimezone(UTC)
     except ValueError:

@@ -57,7 +57,7 @@ def _inferences(event: Any, expected: int) -> list[float]:
 
 
 def _threshold(event: dict[str, Any], thresholds: dict[str, float]) -> float:
-    """The threshold of the model that answered: while a roll-out lasts, that is not always the newest one."""
+    """The threshold of the model that answered: during a roll-out, that is not always the newest one."""
     model = event.get("model")
     if not (isinstance(model, str) and model):
         raise InvalidInput("model is missing or not a name; run classify_image first.")

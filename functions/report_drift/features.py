@@ -1,4 +1,4 @@
-"""What of a window is held against the baseline, and how a person reads it."""
+"""What is compared with the baseline, and how a person reads it."""
 
 import statistics
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Compares the pictures of the last hours with the model's baseline, and tells once when they have changed."""
+"""Compares the last hours' pictures with the model's baseline, and alerts once when they have changed."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from functions.report_drift.judgement import Finding, judge
 from functions.report_drift.window import pictures
 
 READ_TIMEOUT_SECONDS = 10
-# With fewer pictures hardly any change could be told from chance.
+# With fewer pictures hardly any change could be distinguished from chance.
 LEAST_PICTURES = 50
 
 
@@ -25,11 +25,12 @@ LEAST_PICTURES = 50
 def lambda_handler(event: Any) -> dict[str, Any]:
     """Judge the pictures that were decided in the {hours} before {time}, as a schedule gives both.
 
-    Held against the baseline of the model that answered last; pictures of another model do not count. Returns
-    verdict (drifted, unchanged, too few pictures, no baseline), the model, the number of pictures, and for each
-    feature PSI and KS with their limits. Publishes the metrics DriftPictures, and with a verdict Drift (0 or 1),
-    PSI_<feature> and KS_<feature>. Where the window before had not drifted, send_alert is asked to tell of it, so
-    that people hear of a change once. Raises InvalidInput, ReportUnavailable, AlertUnavailable, Misconfigured.
+    They are compared with the baseline of the model that answered last; pictures of another model do not
+    count. Returns verdict (drifted, unchanged, too few pictures, no baseline), the model, the number of
+    pictures, and for each feature PSI and KS with their limits. Publishes the metrics DriftPictures, and
+    with a verdict Drift (0 or 1), PSI_<feature> and KS_<feature>. Calls send_alert if the window before had
+    not drifted, so that people hear of a change once. Raises InvalidInput, ReportUnavailable,
+    AlertUnavailable, Misconfigured.
     """
     until, hours = _window(event)
     answered = _pictures(until, hours)
@@ -38,7 +39,7 @@ def lambda_handler(event: Any) -> dict[str, Any]:
     count("DriftPictures", len(window))
     told: dict[str, Any] = {"model": model, "pictures": len(window), "features": {}}
     if len(window) < LEAST_PICTURES:
-        logger.info(f"{len(window)} pictures are no basis for a verdict; {LEAST_PICTURES} are needed.")
+        logger.info(f"{len(window)} pictures are not enough for a verdict; {LEAST_PICTURES} are needed.")
         return told | {"verdict": "too few pictures"}
     expected = _baseline(model)
     if expected is None:

@@ -1,10 +1,11 @@
 """Whether a window of pictures differs from the model's baseline: two statistics for each feature, and their limits.
 
 A feature is reduced to bins: the baseline's deciles, or classes. The population stability index is
-sum((found - expected) * ln(found / expected)) over the bins' shares; the Kolmogorov-Smirnov distance is the largest
-difference of the shares up to any bin's end. Both are random even if nothing changed, and the more so the fewer the
-pictures, of the window and of the baseline. A limit is therefore a value that chance exceeds in a share ALPHA of the
-windows at most, all features and both statistics together (Bonferroni), and never below what matters in practice.
+sum((found - expected) * ln(found / expected)) over the bins' shares; the Kolmogorov-Smirnov distance is
+the largest difference of the shares up to any bin's end. Both vary by chance even if nothing changed,
+and more so with fewer pictures in the window and the baseline. So a limit is a value that chance
+exceeds in at most a share ALPHA of the windows, over all features and both statistics (Bonferroni), and
+never below what matters in practice.
 
 PSI is asymptotically (1 / window + 1 / baseline) times a chi-square with bins - 1 degrees of freedom: B. Yurdakul,
 Statistical Properties of Population Stability Index, 2018. The distance's bound is Smirnov's for two samples; cut
@@ -56,7 +57,7 @@ class Finding:
 
 
 def judge(features: Sequence[Feature]) -> list[Finding]:
-    """A finding for each feature, those with most to tell first. Windows must not be empty."""
+    """A finding for each feature, the most telling first. Windows must not be empty."""
     alpha = ALPHA / (2 * len(features))
     findings = [_finding(feature, alpha) for feature in features]
     return sorted(findings, key=lambda finding: -finding.excess)

@@ -22,8 +22,8 @@ READ_TIMEOUT_SECONDS = 10
 def lambda_handler(event: Any) -> dict[str, Any]:
     """Publish what happened to TOPIC_ARN, with the message attributes `category`, for filter policies, and `alert_id`.
 
-    An alert is delivered at least once, and each time with the same `alert_id`: whoever reads alerts by program tells
-    by it a second delivery from a second alert.
+    An alert is delivered at least once, and each time with the same `alert_id`. A program that reads alerts can
+    so distinguish a second delivery from a second alert.
 
     Takes {category, error, reason, execution, picture, ...} from the workflow, {category: batch, batch, pictures,
     error, reason, ...} at the end of a batch, {category: digest, hours, time} from a schedule, or an EventBridge
@@ -38,7 +38,7 @@ def lambda_handler(event: Any) -> dict[str, Any]:
         occurrence = _with_summary(occurrence)
     if occurrence.category == "digest":
         occurrence = _with_waiting(occurrence)
-    # Before anything is published: they count whether or not somebody can be told of them.
+    # Before anything is published: they count even if the alert cannot be delivered.
     if occurrence.system_failures:
         count("SystemFailures", occurrence.system_failures)
     if occurrence.summary and not occurrence.summary.has_news and not occurrence.error:
@@ -78,9 +78,10 @@ def _with_summary(occurrence: Occurrence) -> Occurrence:
 
 
 def _with_waiting(occurrence: Occurrence) -> Occurrence:
-    """Adds what waits in the ledger, and what of it came in since the digest before; the schedule tells both times.
+    """Adds what waits in the ledger, and what of it came in since the previous digest.
 
-    A digest that is tried again, or sent from the dead letters, so counts the same hours.
+    Both times come from the schedule, so a digest that is tried again, or sent from the dead letters,
+    counts the same hours.
     """
     table = settings.text("LEDGER_TABLE")
     since = ledger_time(moment(occurrence.time) - timedelta(hours=occurrence.hours))

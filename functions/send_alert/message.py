@@ -34,7 +34,7 @@ class Message(NamedTuple):
 
 
 def compose(occurrence: Occurrence, topic_arn: str, environment: str, runbook_url: str) -> Message:
-    """The message about `occurrence`; the topic's ARN tells partition and region for the console's links."""
+    """The message about `occurrence`; the topic's ARN gives partition and region for the console's links."""
     fields = {
         "environment": environment,
         "error": _printable(occurrence.error, 60) or "UnknownError",
@@ -219,7 +219,7 @@ def _printable(text: str, limit: int) -> str:
 
 
 def _end_of(name: str, limit: int) -> str:
-    """A long name's end tells more than its beginning: number and extension."""
+    """A long name's end says more than its beginning: number and extension."""
     return name if len(name) <= limit else f"...{name[len(name) - limit + 3 :]}"
 
 

@@ -62,7 +62,7 @@ class Occurrence:
 
     @property
     def system_failures(self) -> int:
-        """Pictures that the system failed; those that are doubtful or rejected are none of them."""
+        """Pictures that the system failed, without those that are doubtful or rejected."""
         if self.summary:
             return self.summary.failed + self.summary.undecided
         return int(self.category == "system" or self.was_stopped)
@@ -71,7 +71,9 @@ class Occurrence:
 def understand(event: Any) -> Occurrence:
     """Raises InvalidInput for anything but an alert of a known category or one of two EventBridge events."""
     if not isinstance(event, dict):
-        raise InvalidInput("The alert is no JSON object; send {category, error, reason, execution, picture}.")
+        raise InvalidInput(
+            "The alert is not a JSON object; send {category, error, reason, execution, picture}."
+        )
     detail = event.get("detail")
     if event.get("detail-type") == "Step Functions Execution Status Change" and isinstance(detail, dict):
         return _execution_status(detail, _text(event, "time"))
@@ -133,8 +135,10 @@ def _execution_status(detail: dict[str, Any], time: str) -> Occurrence:
 
 
 def _json(text: str) -> Any:
-    """What stands in an event as text: an alarm's data, or an execution's input, which is S3's event,
-    {s3_bucket, s3_key, ...}, {batch, pictures}, or the event about another execution, which it should have settled.
+    """What an event holds as text: an alarm's data, or an execution's input.
+
+    The input is S3's event, {s3_bucket, s3_key, ...}, {batch, pictures}, or the event about another execution,
+    whose picture it should have recorded.
     """
     try:
         return json.loads(text)
@@ -181,7 +185,7 @@ def _latest(measured: Any) -> float | None:
 
 
 def _returned_label(configuration: Any) -> str:
-    """The label of the one metric or expression that is held against the threshold."""
+    """The label of the one metric or expression that is compared with the threshold."""
     queries = configuration.get("metrics") if isinstance(configuration, dict) else None
     for query in queries if isinstance(queries, list) else []:
         if isinstance(query, dict) and query.get("returnData"):

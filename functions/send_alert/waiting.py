@@ -1,7 +1,7 @@
 """What waits in the ledger for a person or a rerun, counted for a digest.
 
-The index `attention` holds those rows and no others, so whatever was not told before is in the next digest too, also
-what came in while a digest could not be sent.
+The index `attention` holds exactly those rows, so the next digest also has what came in while a digest
+could not be sent.
 """
 
 import dataclasses

@@ -70,21 +70,23 @@ def lambda_handler(event: Any) -> dict[str, Any]:
 
 def _location(event: Any) -> tuple[str, str, str]:
     if not isinstance(event, dict):
-        raise InvalidInput('The input is no JSON object; start again with {"s3_bucket": ..., "s3_key": ...}.')
+        raise InvalidInput(
+            'The input is not a JSON object; start again with {"s3_bucket": ..., "s3_key": ...}.'
+        )
     for name in ("s3_bucket", "s3_key"):
         if not (isinstance(event.get(name), str) and event[name]):
             raise InvalidInput(
-                f"{name} is missing, empty or no string; start again with the object's {name}."
+                f"{name} is missing, empty or not a string; start again with the object's {name}."
             )
     try:
         event["s3_key"].encode("utf-8")
     except UnicodeEncodeError as error:
         raise InvalidInput(
-            f"s3_key is no Unicode text ({error}); start again with the object's key."
+            f"s3_key is not Unicode text ({error}); start again with the object's key."
         ) from error
     version = event.get("s3_version_id") or ""
     if not isinstance(version, str):
-        raise InvalidInput("s3_version_id is no string; leave it out or give the object's version id.")
+        raise InvalidInput("s3_version_id is not a string; leave it out or give the object's version id.")
     expected = settings.text("BUCKET")
     if event["s3_bucket"] != expected:
         raise InvalidInput(
@@ -96,10 +98,10 @@ def _location(event: Any) -> tuple[str, str, str]:
 def _read_object(bucket: str, key: str, version: str) -> tuple[bytes, str]:
     """The object's bytes and its version id ("null" in a bucket that was never versioned).
 
-    One GetObject instead of HeadObject and GetObject: its headers tell the size before the body is read,
-    there is no moment between two calls in which the object can change, and its errors have a code (a HEAD
-    has no body, so only a status). A missing key is 404 because the role may list the bucket; without
-    s3:ListBucket S3 would answer 403: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    One GetObject instead of HeadObject and GetObject: its headers give the size before the body is read,
+    the object cannot change between two calls, and its errors have a code (a HEAD has no body, so only a
+    status). A missing key is 404 because the role may list the bucket; without s3:ListBucket S3 would
+    answer 403: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
     action = f"Reading s3://{bucket}/{key[:300]}"
     details: dict[str, str] = {}

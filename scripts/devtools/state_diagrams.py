@@ -20,10 +20,10 @@ CLASSES = {
 INTRODUCTION = """\
 # The workflow in pictures
 
-Drawn from `statemachine/*.asl.json` by `make diagrams`; a test fails while this page does not show what is on disk.
-Solid arrows are the way on, dashed ones what is caught, with the errors' names. Green ends succeed, red ones fail, blue ones
-return to what encloses them. A box around states is a Parallel or a Map. What each named error means is told in
-[operations](operations.md).
+`make diagrams` draws this page from `statemachine/*.asl.json`; a test checks that it shows what is on
+disk. Solid arrows lead to the next state. Dashed arrows are caught errors, with their names. Green ends
+succeed, red ones fail, blue ones return to the state around them. A box around states is a Parallel or a
+Map. [Operations](operations.md) explains each named error.
 """
 
 

@@ -47,7 +47,7 @@ def main() -> None:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "MOTO_ACCOUNT_ID"):
         os.environ.pop(name, None)
 
-    # After the arguments: a wrong one is told at once.
+    # After the arguments: a wrong one is reported at once.
     from scripts.local_aws.app import LocalAws  # noqa: PLC0415
     from scripts.local_aws.server import serve, write_ready_file  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""The one-machine AWS as one WSGI application: who gets whom, and which part answers a request.
+"""The one-machine AWS as one WSGI application: creates its parts and chooses which one answers a request.
 
-moto's WSGI application is the control plane of most services. What moto lacks or gets wrong stands in front
-of it (see README.md), chosen by the credential scope of the request's signature.
+moto's WSGI application is the control plane of most services. The parts in front of it do what moto lacks
+or gets wrong (see README.md); the credential scope of the request's signature chooses the part.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LocalAws:
     """All services and the WSGI application in front of them.
 
     Args:
-        state_dir: where unpacked functions, models, logs and the outbox lie.
+        state_dir: folder of unpacked functions, models, logs and the outbox.
         images: start command (list of words) per image repository name; of a training image, its interpreter.
         wait_scale: factor on AWS's retry delays and on the pauses of an endpoint's update.
     """
@@ -59,7 +59,7 @@ class LocalAws:
     def __init__(self, state_dir: Path, images: dict[str, list[str]], wait_scale: float) -> None:
         self.state_dir = state_dir
         self._moto = DomainDispatcherApplication(self._create_app)
-        # moto lists its folder and tries hundreds of patterns to tell each request's service.
+        # moto lists its folder and tries hundreds of patterns to find each request's service.
         self._moto.get_backend_for_host = functools.lru_cache(1000)(self._moto.get_backend_for_host)  # type: ignore[method-assign]
         self._locks: dict[str, threading.RLock] = defaultdict(threading.RLock)
         self.background = Background(workers=16, wait_scale=wait_scale)
@@ -93,7 +93,7 @@ class LocalAws:
         )
         self.integrations.step_functions = self.step_functions
         self.alarms = Alarms(self.metrics, call_service, self.events.publish, self.hosting.sample_load)
-        # Where time is compressed, minutes mean nothing: there, whoever compresses it says when to look.
+        # With a `wait_scale` other than 1, alarms are evaluated only on request.
         if wait_scale == 1:
             self.alarms.evaluate_regularly()
 

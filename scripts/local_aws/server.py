@@ -60,14 +60,14 @@ class Channel(HTTPChannel):
         return len(data)
 
     def send_continue(self) -> None:
-        """waitress waits for ever for the body of a request that expects `100 Continue` and has none."""
+        """waitress waits for ever for the body of a request that expects `100 Continue` and has no body."""
         completed = self.request.completed
         super().send_continue()
         self.request.completed = completed
 
 
 def serve(application: LocalAws, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve on 127.0.0.1 until the process is told to stop. `on_ready` gets the endpoint's URL."""
+    """Serve on 127.0.0.1 until the process gets a signal to stop. `on_ready` gets the endpoint's URL."""
     server = waitress.create_server(
         WithoutWebPages(application),
         host="127.0.0.1",

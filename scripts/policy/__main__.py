@@ -30,7 +30,7 @@ PROGRAM = ".venv-policy/bin/python -m scripts.policy"
 
 @app.command()
 def check(as_json: Annotated[bool, typer.Option("--json", help="The verdicts as JSON.")] = False) -> None:
-    """Hold the configuration and production's plan against every gate. Exit code 1 if one finds something."""
+    """Check the configuration and production's plan with every gate. Exit code 1 if one finds something."""
     verdicts = []
     for verdict in gates.run(FOLDER):
         verdicts.append(verdict)
@@ -91,7 +91,7 @@ def mutations(
 ) -> None:
     """Weaken the configuration, one thing at a time, and see which gate notices.
 
-    Takes up where an interrupted run stopped. Exit code 1 if a weakening is noticed by no gate and not excused.
+    Continues where an interrupted run stopped. Exit code 1 if a weakening is noticed by no gate and not excused.
     """
     outcomes = mutation_testing.run(WORK / "mutations", only, sample, every_gate, _progress())
     missed = mutation_testing.unnoticed(outcomes)

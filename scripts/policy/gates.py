@@ -34,7 +34,7 @@ PROCESSES = 2
 
 # Files that consist of hashes, and the model.
 HASHES = ("*requirements*.txt", "*.lock.hcl", "*.tar.gz", "requirements/*.txt")
-# What looks like a secret and is none: (files, detector) with the reason. Detectors of keys of known form stay on.
+# What looks like a secret and is not: (files, detector) with the reason. Detectors of keys of known form stay on.
 NO_SECRETS = {
     ("tests/events/*", "* High Entropy String"): "pictures in base64 and hashes of golden events",
     ("*/test_*.py", "Hex High Entropy String"): "hashes of test pictures",
@@ -77,7 +77,7 @@ def _inventory(plan: Plan) -> tuple[int, list[str]]:
     return sum(1 for _ in plan_json.changes(plan)), inventory.broken(plan)
 
 
-# Gates that read nothing but the plan: the mutations of a plan are held against these.
+# Gates that read nothing but the plan: these check the mutations of a plan.
 PLAN_GATES: dict[str, tuple[Judge, str]] = {
     "rules": (_rules, "own rules"),
     "state machines": (_state_machines, "states"),
@@ -122,7 +122,7 @@ def native_tests(module: OfflineModule) -> tuple[int, str, list[str]]:
 
 
 def python_security() -> tuple[int, str, list[str]]:
-    """ruff's S rules are bandit's; exceptions stand in the code with `noqa` and in pyproject.toml with a reason."""
+    """ruff's S rules are bandit's; exceptions are in the code with `noqa` and in pyproject.toml with a reason."""
     done = _run(str(BIN / "ruff"), "check", "--no-cache", "--output-format", "concise", "--quiet", str(ROOT))
     ignored = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]["lint"][
         "ignore"

@@ -1,7 +1,7 @@
-"""Holds every weakening against the gates and counts: which kind was noticed by which gate, and what by none.
+"""Shows every weakening to the gates and counts which gate noticed which kind, and what none noticed.
 
-A run is resumable: each outcome is written down at once, and counts for as long as plan, rules and features stay the
-same. This module runs in the environment of requirements/policy.txt.
+A run is resumable: each outcome is written at once, and counts for as long as plan, rules and features
+stay the same. This module runs in the environment of requirements/policy.txt.
 """
 
 import fnmatch
@@ -33,7 +33,7 @@ OWN = ("rules", "state machines")
 PAGES = ("permissions", "inventory")
 ASKED = (*OWN, "parliament", "features", "checkov", *PAGES)
 GATES = ("plan", *ASKED, "terraform test", "state")
-# What the outcome of a weakening depends on, besides the plan.
+# What the outcome of a weakening depends on, apart from the plan.
 JUDGES = (
     "scripts/policy/*.py",
     "scripts/policy/inventory.py",

@@ -1,6 +1,6 @@
 """Weakenings of the configuration, made one at a time to see which gate notices.
 
-Some take away what protects (`_statement`, `_attributes`, `_machine`), the others put a valid value in the place of
+Some remove what protects (`_statement`, `_attributes`, `_machine`). The others replace a valid value by
 another, whatever it means (`_replacements`): a gate must know what a value is, not only that there is one.
 
 Most are made in the plan's JSON, where each costs nothing but the gates' own time and touches one resource only,
@@ -23,7 +23,7 @@ from scripts.policy.reference_plan import in_text
 GONE = "(removed)"
 Path_ = tuple[str | int, ...]
 
-# A deed that nobody in this project needs, by service: what a careless hand would add.
+# One harmful action per service that no role here needs.
 HARMFUL = {
     "cloudwatch": "cloudwatch:DeleteAlarms",
     "dynamodb": "dynamodb:DeleteTable",
@@ -53,18 +53,18 @@ WEAKER = {
 # The kinds that put a valid value in the place of another.
 REPLACED = ("list", "neighbour", "number", "constant")
 OTHER = "other"
-# A number that stands by itself, not as a part of a name or an ARN.
+# A number by itself, not a part of a name or an ARN.
 NUMBER = re.compile(r"(?<![\w.:#$-])\d+(?:\.\d+)?(?![\w.:-])")
 # What texts of one kind begin with: ARNs with their service, names with project and environment.
 BEGINNING = re.compile(r"arn:\w+:[\w-]+|[\w/]+-\w+-")
 KEY = re.compile(r"^kms_|_kms_")
 LASTING = re.compile(r"retention|_days$|^days$|_window|_age_|_attempts$|sampling_percentage")
-# Resources that are there to protect or to tell: without them the rest still works.
+# Resources that protect or alert: without them the rest still works.
 GUARDS = re.compile(
     "public_access_block|ownership|encryption_configuration|versioning|lifecycle|bucket_policy|log_group|dead_letters"
     "|event_invoke_config|event_rule|event_target|notification|alarm|subscription|kms_key"
 )
-# Blocks that protect, keep or tell.
+# Blocks that protect, keep or alert.
 GUARDING_BLOCKS = re.compile(
     "logging|tracing|dead_letter|retry_policy|destination|on_failure|encryption|versioning|capture_config|capture_options|scanning"
     "|point_in_time|^ttl$|^rule$|expiration|abort_"
@@ -224,7 +224,7 @@ def _attributes(
 
 
 def _leaves(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
-    """Every value below a resource, tags excepted, blocks and what stands in the JSON of a text included."""
+    """Every value below a resource except tags, including blocks and the JSON inside texts."""
     if path:
         yield path, value
     value = in_text(value)
@@ -238,7 +238,7 @@ def _leaves(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
 
 
 def _deliveries(address: str, after: dict[str, Any]) -> Iterator[Weakening]:
-    """Who hears of what: alarms' actions, filters of subscriptions, what event rules match, who may invoke, tags."""
+    """Who receives what: alarms' actions, filters of subscriptions, what event rules match, who may invoke, tags."""
     if after.get("alarm_actions"):
         yield Weakening("alarm action", address, ("alarm_actions",), [])
         yield Weakening("alarm action", address, ("actions_enabled",), value=False)

@@ -27,7 +27,7 @@ ANYTHING = "anything in the account"
 
 
 class Crossing(NamedTuple):
-    """What reaches beyond its own environment: who may do what on what, and why it is let."""
+    """What reaches beyond its own environment: who may do what on what, and why it is allowed."""
 
     who: tuple[str, ...]
     actions: tuple[str, ...]
@@ -88,7 +88,7 @@ ACROSS = (
         APPLIES,
         ("kms:CreateKey", "kms:TagResource"),
         ("key without tags",),
-        "A key is tagged while it is made, and IAM cannot tell it from another without the tag `project`.",
+        "A key is tagged while it is made, and IAM cannot distinguish it from another without the tag `project`.",
     ),
     Crossing(
         APPLIES,
@@ -159,7 +159,7 @@ ACROSS = (
         ("a role of ENV",),
         ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
         ("repository without tags",),
-        "A training image may lie in any account; another deployment's repository is known by its tags.",
+        "A training image may be in any account; another deployment's repository is known by its tags.",
     ),
 )
 HEADER = "| statement | lets | do | on | if |\n|---|---|---|---|---|"

@@ -61,7 +61,7 @@ def filled(plan: Plan) -> Plan:
 
 
 def _fill(after: Any, unknown: Any, expressions: Any) -> None:
-    """A dynamic block stands in no expression: all that is unknown in it is filled."""
+    """A dynamic block is not among the expressions: all that is unknown in it is filled."""
     for key, state in list(unknown.items() if isinstance(unknown, dict) else enumerate(unknown)):
         in_dynamic_block = isinstance(state, list)
         if key in DOCUMENTS or (
@@ -105,7 +105,7 @@ def configured(plan: Plan) -> dict[str, dict[str, Any]]:
 
 
 def is_configured(settings: dict[str, dict[str, Any]], address: str, path: tuple[str | int, ...]) -> bool:
-    """Whether the configuration itself sets a value; what stands in a dynamic block counts as not set."""
+    """Whether the configuration itself sets a value; the contents of a dynamic block count as not set."""
     value: Any = settings.get(_place(address), {})
     for step in path:
         try:

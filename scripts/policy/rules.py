@@ -1,7 +1,7 @@
 """The project's own rules for a plan's JSON: what no ready-made tool asks.
 
 Each rule is a function that takes a plan (as `judged_plan.filled` leaves it) and yields what breaks it; its docstring
-is the promise. The rules hold for every environment; what production promises besides is written in
+is the promise. The rules hold for every environment; what production promises in addition is in
 tests/terraform/features.
 """
 
@@ -15,7 +15,7 @@ from scripts.policy.state_machine_rules import faults
 
 Rule = Callable[[Plan], Iterator[str]]
 
-# Every "*" resource of a policy that allows something, with the reason that stands beside it in the module.
+# Every "*" resource of a policy that allows something, with the reason that the module gives for it.
 STAR_RESOURCES = {
     "DeliverLogs": "log deliveries have no resource to name",
     "LogInToRegistry": "a token is for the account's whole registry",
@@ -49,8 +49,8 @@ BUCKET_GUARDS = (
 # two errors.
 UNCATCHABLE = ("TIMED_OUT", "ABORTED", "FAILED States.DataLimitExceeded", "FAILED States.Runtime")
 
-# Where the key that encrypts stands. Queues use the key that SQS manages: what failed because of the project's key
-# must still be kept (docs/decisions/0008).
+# Which attribute names the key that encrypts. Queues use the key that SQS manages: what failed because
+# of the project's key must still be kept (docs/decisions/0008).
 KEYS = {
     "aws_cloudwatch_log_group": ("kms_key_id",),
     "aws_dynamodb_table": ("server_side_encryption", "kms_key_arn"),
@@ -75,7 +75,7 @@ def everything_is_known(plan: Plan) -> Iterator[str]:
 
 
 def statements_have_sids(plan: Plan) -> Iterator[str]:
-    """Every policy statement has a name of its own, by which a review can speak of it."""
+    """Every policy statement has a name of its own, so that a review can refer to it."""
     for address, attribute, document in documents(plan):
         names = [statement.get("Sid") for statement in document["Statement"]]
         for name in sorted({str(name) for name in names if not name or names.count(name) > 1}):
@@ -101,7 +101,7 @@ def no_action_by_wildcard(plan: Plan) -> Iterator[str]:
 
 
 def stars_have_reasons(plan: Plan) -> Iterator[str]:
-    """The resource "*" stands only where AWS knows no other, with its reason."""
+    """The resource "*" is used only where AWS knows no other, with its reason."""
     for address, attribute, statement in statements(plan):
         if attribute == "assume_role_policy" or statement["Effect"] != "Allow":
             continue
@@ -111,7 +111,7 @@ def stars_have_reasons(plan: Plan) -> Iterator[str]:
 
 
 def metrics_stay_in_their_namespace(plan: Plan) -> Iterator[str]:
-    """Whoever may put metrics may put them under SageMaker's names only."""
+    """A role that may put metrics may put them only under SageMaker's names."""
     for address, _, statement in statements(plan):
         if "cloudwatch:PutMetricData" in listed(statement.get("Action")):
             names = statement.get("Condition", {}).get("StringLike", {}).get("cloudwatch:namespace")
@@ -186,7 +186,7 @@ def only_services_assume_roles(plan: Plan) -> Iterator[str]:
             yield f"{address}: {statement.get('Sid')} lets {json.dumps(principal)} assume the role"
             continue
         if (statement["Effect"], statement["Action"]) != ("Allow", "sts:AssumeRole"):
-            yield f"{address}: {statement.get('Sid')} is no plain sts:AssumeRole"
+            yield f"{address}: {statement.get('Sid')} is not a plain sts:AssumeRole"
         tests = _own_tests(statement)
         for key in sorted(keys - set(tests)):
             yield f"{address}: {statement.get('Sid')} lets {services[0]} assume the role without a test of {key}"
@@ -240,7 +240,7 @@ def functions_are_invoked_by_named_resources(plan: Plan) -> Iterator[str]:
 
 
 def plain_http_is_denied(plan: Plan) -> Iterator[str]:
-    """Buckets, queues and topics refuse whatever comes without TLS, whoever sends it."""
+    """Buckets, queues and topics refuse every request without TLS, from anybody."""
     for change in changes(plan):
         if change["type"] not in DENIED:
             continue
@@ -268,7 +268,7 @@ def plain_http_is_denied(plan: Plan) -> Iterator[str]:
 
 
 def publishers_may_use_the_topics_key(plan: Plan) -> Iterator[str]:
-    """Whoever publishes to an encrypted topic may use its key: otherwise the message is lost without a trace."""
+    """A publisher to an encrypted topic may use its key: otherwise the message is lost without a trace."""
     own_key = [statement for address, _, statement in statements(plan) if "aws_kms_key" in address]
     if not own_key:
         return
@@ -300,7 +300,7 @@ def data_is_encrypted_with_the_projects_key(plan: Plan) -> Iterator[str]:
             yield f"{change['address']}: {'.'.join(KEYS[change['type']])} names no key"
     for address, after in resources(plan, "aws_sqs_queue"):
         if not after.get("sqs_managed_sse_enabled") and not after.get("kms_master_key_id"):
-            yield f"{address}: messages lie there in the clear"
+            yield f"{address}: messages are kept there in the clear"
 
 
 def _has_key(change: dict[str, Any]) -> bool:
@@ -386,7 +386,7 @@ def calls_that_fail_are_kept(plan: Plan) -> Iterator[str]:
 
 
 def rules_of_events_are_on(plan: Plan) -> Iterator[str]:
-    """Event rules are switched on, but for the trigger and the check of drift while there is no endpoint."""
+    """Event rules are switched on, except the trigger and the drift check while there is no endpoint."""
     endpoint = any(True for _ in resources(plan, "aws_sagemaker_endpoint"))
     for address, after in resources(plan, "aws_cloudwatch_event_rule"):
         on = after.get("state") in (None, "ENABLED") and after.get("is_enabled") is not False
@@ -466,7 +466,7 @@ def keys_are_in_use(plan: Plan) -> Iterator[str]:
 
 
 def models_are_isolated_and_captured(plan: Plan) -> Iterator[str]:
-    """A provisioned endpoint cannot reach the network, and keeps what it was asked and what it answered."""
+    """A provisioned endpoint cannot reach the network, and keeps its requests and answers."""
     for address, after in resources(plan, "aws_sagemaker_endpoint_configuration"):
         if any(variant.get("serverless_config") for variant in after["production_variants"]):
             continue
@@ -497,11 +497,11 @@ def alarms_reach_somebody(plan: Plan) -> Iterator[str]:
 
 
 def alarms_judge_one_value(plan: Plan) -> Iterator[str]:
-    """Of an alarm's metrics and expressions one is held against the threshold: else it never goes off."""
+    """One of an alarm's metrics and expressions is compared with the threshold: otherwise it never goes off."""
     for address, after in resources(plan, "aws_cloudwatch_metric_alarm"):
         queries = after.get("metric_query") or []
         if queries and sum(query.get("return_data") is True for query in queries) != 1:
-            yield f"{address}: not one value is held against its threshold"
+            yield f"{address}: not one value is compared with its threshold"
 
 
 def dashboards_show_the_alarms(plan: Plan) -> Iterator[str]:

@@ -54,7 +54,7 @@ def states(machine: State, sheltered: bool = False) -> Iterator[tuple[str, State
 def faults(machine: State, failures_are_told: bool = False) -> Iterator[str]:
     """What a complete definition lacks, as sentences that begin with the state's name.
 
-    Where an event rule tells a person of the machine's failures, its alerts need not be caught.
+    If an event rule reports the machine's failures to a person, its alerts need not be caught.
     """
     if not 0 < machine.get("TimeoutSeconds", 0) <= LONGEST_MACHINE_SECONDS:
         yield "the machine has no timeout (at most two days)"
@@ -128,7 +128,7 @@ def _service(state: State) -> str:
 
 
 def _alerts(state: State) -> bool:
-    """Whether a state brings the news to a person: there nothing may stay untried."""
+    """Whether a state sends the alert to a person: there everything must be tried."""
     function = state["Arguments"].get("FunctionName", "")
     return _service(state) in ("sqs", "sns") or bool(re.search("send[-_]alert", function))
 

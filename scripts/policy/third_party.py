@@ -1,7 +1,8 @@
 """The ready-made tools that judge a plan, each through its Python interface: checkov, parliament, terraform-compliance.
 
-Their imports take seconds and their runs half a second, so whoever judges many plans imports this module once and
-forks for each plan (terraform-compliance keeps its steps in global variables and can run only once in a process).
+Their imports take seconds and their runs half a second. To judge many plans, import this module once and
+fork for each plan (terraform-compliance keeps its steps in global variables and can run only once in a
+process).
 This module runs in the environment of requirements/policy.txt.
 """
 

@@ -1,7 +1,7 @@
-"""Every alarm goes off and comes back on the one-machine AWS, and a person reads of both.
+"""Every alarm goes off and comes back on the one-machine AWS, and people get a message of both.
 
 A driver causes what the alarm is about. Where the real cause is out of reach here (an execution of half an hour, a
-mail server that refuses), it puts the very metric that AWS would report.
+mail server that refuses), it puts the metric that AWS would report.
 """
 
 import contextlib
@@ -45,14 +45,14 @@ class World:
         )
 
     def invoke(self, folder: str, payload: object) -> None:
-        """Calls a function, whatever becomes of it."""
+        """Calls a function, whatever the result."""
         with contextlib.suppress(ClientError):
             self.functions.invoke(
                 FunctionName=f"{PREFIX}-{folder}", Qualifier="live", Payload=json.dumps(payload).encode()
             )
 
     def ask_endpoint(self, requests: int) -> None:
-        """Sends requests side by side, whatever becomes of them."""
+        """Sends requests side by side, whatever the results."""
 
         def ask(_number: int) -> None:
             with contextlib.suppress(ClientError):
@@ -64,7 +64,7 @@ class World:
             list(pool.map(ask, range(requests)))
 
     def put(self, namespace: str, name: str, value: float, times: int = 1, **dimensions: str) -> None:
-        """Reports a metric in the place of whoever would."""
+        """Reports a metric, as AWS or a function would."""
         named = [{"Name": key, "Value": value} for key, value in dimensions.items()]
         datum = {"MetricName": name, "Dimensions": named, "Values": [value], "Counts": [times]}
         self.deployment.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])
@@ -206,7 +206,7 @@ def test_every_alarm_has_a_driver(workflow):
 
 
 @pytest.mark.parametrize("name", [name for name in DRIVERS if name not in ON_THE_ALERT_PATH])
-def test_an_alarm_goes_off_and_comes_back_and_a_person_hears_of_both(name, world, heard):
+def test_an_alarm_goes_off_and_back_with_a_message_for_each(name, world, heard):
     assert world.stack.alarm_state(f"{PREFIX}-{name}", LATER) == "OK"
 
     drive_into_alarm(name, world)
@@ -233,7 +233,8 @@ def test_a_day_of_silence_is_an_alarm_until_a_picture_comes(name, world, heard, 
 
 
 @pytest.mark.parametrize("name", ON_THE_ALERT_PATH)
-def test_an_alarm_on_the_alert_path_goes_another_way_and_its_end_proves_the_path(name, world, heard):
+def test_an_alarm_on_the_alert_path_goes_another_way(name, world, heard):
+    """Its end comes as an alert again, which proves the path."""
     assert world.stack.alarm_state(f"{PREFIX}-{name}", LATER) == "OK"
 
     drive_into_alarm(name, world)

@@ -60,9 +60,8 @@ def answer(result: Any) -> dict[str, Any]:
     return json.loads(line)
 
 
-def test_every_picture_of_a_manifest_has_its_row_and_all_of_them_one_message(
-    scones, workflow, stack, manifest, alerts_of
-):
+def test_every_picture_of_a_manifest_has_its_row(scones, workflow, stack, manifest, alerts_of):
+    """All of them have one message."""
     result = scones("batch", "--json", manifest)
 
     told = answer(result)
@@ -158,9 +157,8 @@ def test_ctrl_c_leaves_the_batch_running_and_says_how_to_follow_it(scones, put, 
     assert answer(scones("batch", "--json", "--attach", name))["accepted"] == 1
 
 
-def test_a_batch_that_meets_a_fault_of_the_system_fails_loudly_with_its_counts(
-    scones, stack, put, workflow, alerts_of
-):
+def test_a_batch_that_meets_a_system_fault_fails_loudly(scones, stack, put, workflow, alerts_of):
+    """Its message has the counts."""
     keys = [put(f"{number}.jpg", jpeg("bicycle", 1))[0] for number in range(3)]
     prefix = f"s3://{workflow.deployment.bucket}/{keys[0].removesuffix('0.jpg')}"
     stack.inject(
@@ -180,9 +178,8 @@ def test_a_batch_that_meets_a_fault_of_the_system_fails_loudly_with_its_counts(
     assert answer(scones("batch", "--json", prefix))["accepted"] == 3
 
 
-def test_a_stopped_batch_says_how_to_decide_the_rest_also_of_pictures_that_have_a_row(
-    scones, stack, put, monkeypatch, eventually
-):
+def test_a_stopped_batch_says_how_to_decide_the_rest(scones, stack, put, monkeypatch, eventually):
+    """The rest includes pictures that have a row already."""
     key, version = put("1.jpg", jpeg("bicycle", 1))
     bucket = f"s3://{stack.deployment().bucket}"
     scones("batch", f"{bucket}/{key}")

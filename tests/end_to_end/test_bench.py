@@ -33,7 +33,8 @@ def test_the_kernel_s_accounts_name_every_part_of_the_chain(bench, stack):
     assert all(part.megabytes > 0 for part in used.values())
 
 
-def test_the_yardstick_classifies_the_same_pictures_and_its_functions_are_in_the_table(bench):
+def test_the_yardstick_runs_on_the_same_pictures(bench):
+    """The notebook's functions classify them, too, and are in the table."""
     with bench.notebook() as notebook:
         line = bench.measure("notebook", bench.upload(chain_speed.small_pictures(None)[:6], 6), notebook)
 

@@ -59,5 +59,5 @@ ANSWER, UNDO = {"status": "reviewed", "time": "noon"}, {"status": "taken back", 
         ([FAILED, ANSWER, ACCEPTED, FAILED], 2),
     ],
 )
-def test_a_rows_history_tells_what_gave_way_to_a_lesser_decision(history, count):
+def test_a_rows_history_shows_what_a_lesser_decision_replaced(history, count):
     assert overruled(history) == count

@@ -75,7 +75,7 @@ def test_without_a_stack_the_next_command_is_named(monkeypatch, tmp_path, bicycl
     assert "scones up" in result.stderr
 
 
-def test_cost_tells_idle_the_month_and_what_this_month_has_cost_so_far(scones, workflow, bicycle):
+def test_cost_shows_idle_a_month_and_this_month_so_far(scones, workflow, bicycle):
     workflow.classify(str(bicycle))
 
     result = scones("cost", "--this-month", "--json")

@@ -1,4 +1,4 @@
-"""The drift check on the running stack: a usual stream is no news, and one that turns dark and blurred is told once."""
+"""The drift check on the running stack: silent about a usual stream, one alert if it turns dark and blurred."""
 
 import io
 import itertools
@@ -29,7 +29,7 @@ def images(number: int, seed: int) -> list[Image.Image]:
 
 
 def check(workflow: Workflow, until: str) -> dict[str, Any]:
-    """What the function says of the day before a time."""
+    """What the function says about the day before a time."""
     answer = workflow.deployment.client("lambda").invoke(
         FunctionName=workflow.deployment.function_names["report_drift"],
         Qualifier="live",
@@ -59,9 +59,7 @@ def usual_stream(workflow: Workflow) -> None:
 
 
 @pytest.mark.usefixtures("usual_stream")
-def test_a_stream_that_turns_dark_and_blurred_is_told_within_one_window(
-    scones, stack, workflow, tmp_path, eventually
-):
+def test_a_stream_that_turns_dark_alerts_within_one_window(scones, stack, workflow, tmp_path, eventually):
     made = scones("baseline", "--since", SPRING, "--until", SUMMER)
     assert made.exit_code == 0, made.stderr
     told = check(workflow, f"{SUMMER}T18:00:00Z")
@@ -72,10 +70,10 @@ def test_a_stream_that_turns_dark_and_blurred_is_told_within_one_window(
         blurred(dark(image)).save(path, quality=90)
     list(workflow.classify_all(map(str, paths), at_once=8))
     before = len(stack.outbox())
-    time.sleep(1)  # a schedule tells its time in whole seconds, and looks back from there
+    time.sleep(1)  # a schedule gives its time in whole seconds, and looks back from there
     stack.fire("drift")
 
-    # The alarm on the metric comes besides, at its own time (test_alarms.py).
+    # The alarm on the metric comes as well, at its own time (test_alarms.py).
     [message] = eventually(lambda: [it for it in stack.outbox()[before:] if "Shifted" in it["subject"]])
     assert message["attributes"]["category"] == "drift"
     reason = re.search(rf"Why: (Of {WINDOW} pictures in 24 hours: .*)", message["message"])[1]

@@ -1,7 +1,7 @@
 """What people read: each category's message as the real workflow makes it and a subscriber gets it.
 
-Golden files hold the whole message. What each run makes anew (ids, times) and what the model says stand in them as
-<names>, and must be what ledger and executions say.
+Golden files hold the whole message. What each run makes anew (ids, times) and what the model says are in
+them as <names>, and must be what ledger and executions say.
 """
 
 import json
@@ -25,7 +25,7 @@ OPERATIONS, PICTURES, REVIEW = "operations@example.com", "pictures@example.com",
 
 @pytest.fixture
 def doubtful_pictures(doubtful: Path, tmp_path: Path) -> Callable[[int], list[Path]]:
-    """So many doubtful pictures, the first of them van-17.jpg."""
+    """Doubtful pictures, the first of them van-17.jpg."""
 
     def copy(number: int) -> list[Path]:
         return [shutil.copy(doubtful, tmp_path / f"van-{index:02}.jpg") for index in range(17, 17 + number)]
@@ -115,8 +115,8 @@ def test_batch(scones, workflow, doubtful_pictures, tmp_path, received):
     assert golden(message, batch=told["batch"]) == on_file("batch")
 
 
-def settle_everything(ledger: Ledger) -> None:
-    """As if people had settled whatever earlier tests left waiting."""
+def resolve_everything(ledger: Ledger) -> None:
+    """As if people had resolved everything that earlier tests left waiting."""
     for row in ledger.select(Selection()):
         key = {name: {"S": row[name]} for name in ("picture", "version")}
         ledger.dynamodb.update_item(TableName=ledger.table, Key=key, UpdateExpression="REMOVE attention")
@@ -124,7 +124,7 @@ def settle_everything(ledger: Ledger) -> None:
 
 def test_digest(stack, workflow, doubtful_pictures, received, eventually):
     """A burst is one message for those who chose the digest, and one for each picture for those who did not."""
-    settle_everything(workflow.ledger)
+    resolve_everything(workflow.ledger)
     burst = list(workflow.classify_all(map(str, doubtful_pictures(30))))
     stack.fire("digest")
 

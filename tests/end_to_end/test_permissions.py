@@ -1,4 +1,4 @@
-"""Least privilege, proved: the stack does everything it can do, is denied nothing, and uses whatever it was granted."""
+"""Least privilege, proved: the stack does everything it can do, is denied nothing, and uses every permission."""
 
 import io
 import json
@@ -33,13 +33,13 @@ import os, pathlib
 pathlib.Path(os.environ["SM_MODEL_DIR"], "model").write_text("a model")
 pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"], "checkpoints", "next").write_text("a checkpoint")
 """
-# What other tests ask for that nobody may: a picture in a foreign bucket, a state machine that is gone.
+# What other tests ask for although nobody may: a picture in a foreign bucket, a state machine that is gone.
 PROVOKED = ("arn:aws:s3:::somebody-elses/*", "arn:aws:states:*-gone")
 UNREACHABLE = {"error": "AuthorizationError", "status": 403}
 
 
 class Scenario:
-    """Takes every way through the deployment once, those included that only faults open."""
+    """Takes every way through the deployment once, including those that only faults open."""
 
     def __init__(
         self, stack: LocalStack, workflow: Workflow, folder: Path, eventually: Callable[..., Any]
@@ -53,7 +53,7 @@ class Scenario:
         self.classify_twice()
         self.batch()
         self.keep_unsent_alerts()
-        self.settle_what_is_stopped()
+        self.record_what_is_stopped()
         self.keep_undelivered_events()
         self.digest()
         self.drift()
@@ -104,8 +104,8 @@ class Scenario:
         finally:
             self.stack.heal()
 
-    def settle_what_is_stopped(self) -> None:
-        """Executions that are stopped; the second one's alert cannot be sent, neither by its settler nor by the rule."""
+    def record_what_is_stopped(self) -> None:
+        """Executions that are stopped; neither `unfinished` nor the rule can send the second one's alert."""
         picture = self._stop()
         self.eventually(lambda: self.workflow.row(picture, "v1"))
         kept = self._waiting("alert-dead-letters")
@@ -175,7 +175,7 @@ class Scenario:
         assert "FunctionError" not in answer, answer["Payload"].read()
 
     def alarm(self) -> None:
-        """An alarm on the alert path, which publishes by itself, and its end, which is told as an alert."""
+        """An alarm on the alert path, which publishes by itself, and its end, which comes as an alert."""
         cloudwatch = self.workflow.deployment.client("cloudwatch")
         name = f"{self.workflow.deployment.prefix}-alert-failures"
         before = self._sent("alarm")
@@ -330,7 +330,7 @@ def _resources(module: dict[str, Any]) -> list[dict[str, Any]]:
     "statement", documented(), ids=lambda statement: f"{statement.address}/{statement.sid}"
 )
 def test_without(statement: Documented, decided: dict[str, Any], owners: dict[str, str]) -> None:
-    """Without this statement a call that was allowed is denied, or, where it denies, one without TLS is allowed."""
+    """Without this statement an allowed call is denied, or, if it is a denial, a call without TLS is allowed."""
     owner = owners[statement.address]
     weakened = [
         (each["call"]["action"], each["call"]["resource"])
@@ -366,7 +366,7 @@ def _less(document: list[str], without: tuple[str, str] | None) -> Document:
     return Document(owner, json.dumps({"Version": "2012-10-17", "Statement": kept}))
 
 
-def test_a_permission_that_is_taken_away_is_missed_loudly_and_works_again_once_it_is_back(
+def test_a_removed_permission_fails_loudly_until_it_is_back(
     stack: LocalStack, workflow: Workflow, bicycle: Path, alerts_of: Callable[[str], list[dict[str, Any]]]
 ) -> None:
     """The last test of all: it provokes a denial."""

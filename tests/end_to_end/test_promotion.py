@@ -1,4 +1,4 @@
-"""From a staged set in the bucket through the gate to the plan that Terraform really makes, by the command line."""
+"""From a staged set in the bucket through the gate to Terraform's real plan, with the command line."""
 
 import json
 import re
@@ -74,9 +74,7 @@ def test_a_model_in_the_bucket_is_judged_on_a_set_in_the_bucket(scones, stack, p
 
 
 @pytest.mark.parametrize("change", [{}, {"threshold": 0.5}])
-def test_the_plan_that_promote_announces_is_the_plan_that_terraform_makes(
-    scones, stack, pictures, tmp_path, change
-):
+def test_terraform_makes_the_plan_that_promote_announces(scones, stack, pictures, tmp_path, change):
     candidate = packed(tmp_path, f"promoted-{len(change)}", **change)
 
     result = scones("promote", candidate, "--env", "local", "--frozen", pictures)
@@ -115,9 +113,10 @@ def test_without_a_frozen_set_it_says_what_is_needed(scones, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_promoted_model_answers_a_broken_one_is_noticed_and_one_command_rolls_back(  # noqa: PLR0917 - fixtures
+def test_a_broken_model_is_noticed_and_rolled_back(  # noqa: PLR0917 - fixtures
     scones, stack, workflow, pictures, bicycle, doubtful, tmp_path
 ):
+    """A promoted model answers, a broken one is noticed, and one command rolls it back."""
     before = json.loads(stack.model_file.read_text())["model"]["name"]
 
     def answering() -> str:

@@ -61,7 +61,7 @@ def test_a_doubtful_picture_is_accepted_by_a_rerun_with_a_lower_threshold(scones
     assert lines(scones(*chosen)) == []
 
 
-def test_a_rerun_shows_what_it_would_do_and_does_it_only_when_told(scones, workflow, doubtful):
+def test_a_rerun_shows_what_it_would_do_and_asks(scones, workflow, doubtful):
     outcome = workflow.classify(str(doubtful))
     row = workflow.row(outcome.uri, outcome.version)
 
@@ -130,9 +130,8 @@ def messages(workflow: Workflow, queue: str) -> int:
 
 
 @pytest.mark.usefixtures("empty_queues")
-def test_an_event_that_started_nothing_waits_in_the_queue_until_a_rerun_starts_it(
-    scones, workflow, bicycle, eventually
-):
+def test_an_undelivered_event_waits_for_a_rerun(scones, workflow, bicycle, eventually):
+    """An event that started nothing waits in the dead-letter queue."""
     key = "incoming/nobody saw+me%20.jpg"
     with target_missing(workflow):
         put = workflow.s3.put_object(Bucket=workflow.deployment.bucket, Key=key, Body=bicycle.read_bytes())

@@ -1,4 +1,4 @@
-"""The closed loop: a doubt, a person's word, a training channel, a promoted model, a rerun, and the doubt is gone.
+"""The closed loop: a doubt, a person's answer, a training channel, a promoted model, a rerun, no doubt.
 
 The whole of it needs PyTorch and some minutes. In the short version the channel is checked up to the job's request,
 and the model that the gate lets through is the shipped network with a lower threshold.
@@ -36,7 +36,7 @@ def scones(stack, monkeypatch):
 
 
 def person(address):
-    """Speaks to the page's server as the page does."""
+    """Talks to the page's server as the page does."""
     base, _, token = address.partition("/#")
     headers = {"X-Scones-Token": token, "X-Scones-Session": str(uuid.uuid4()), "Origin": base}
 

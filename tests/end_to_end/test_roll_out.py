@@ -1,6 +1,6 @@
 """While a roll-out or a rollback lasts, two models answer: each is judged by its own threshold.
 
-All models are the shipped network, which is not sure of the doubtful picture; their thresholds lie on either side.
+All models are the shipped network, which is not sure of the doubtful picture; their thresholds are on either side.
 """
 
 import json
@@ -42,7 +42,7 @@ def publish(stack: LocalStack, tmp_path: Path) -> Callable[[str], None]:
 
 @pytest.fixture
 def move_traffic(stack: LocalStack) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Says how updates move the traffic; afterwards the shared stack has an endpoint that was never told."""
+    """Sets how updates move the traffic; afterwards the shared stack gets a new endpoint without that setting."""
 
     def say(endpoint: dict[str, Any]) -> None:
         stack.model_file.write_text(json.dumps(json.loads(stack.model_file.read_text()) | endpoint))
@@ -56,7 +56,7 @@ def move_traffic(stack: LocalStack) -> Iterator[Callable[[dict[str, Any]], None]
 def apply(
     stack: LocalStack, workflow: Workflow, doubtful: Path, move_traffic: Callable[[dict[str, Any]], None]
 ) -> Callable[[], list[Row]]:
-    """Applies with a canary while pictures come; returns their rows."""
+    """Applies with a canary while pictures come in; returns their rows."""
 
     def run() -> list[Row]:
         move_traffic({"endpoint": {"blue_green": CANARY}})
@@ -108,7 +108,7 @@ def test_no_answer_is_accepted_by_another_models_threshold(
 def test_all_traffic_may_move_at_once_again(
     stack: LocalStack, move_traffic: Callable[[dict[str, Any]], None]
 ) -> None:
-    """SageMaker keeps the last way that it was told."""
+    """SageMaker keeps the last setting that it received."""
     for way in (CANARY, {"traffic": "all_at_once"}):
         move_traffic({"endpoint": {"blue_green": way}})
         stack.apply()

@@ -19,7 +19,7 @@ from scripts.operations.local_stack import STATE_BUCKET, ActionCounter
 
 pytestmark = [pytest.mark.last, pytest.mark.timeout(600)]
 
-# SageMaker has one log group for all training jobs of an account, whoever runs them.
+# SageMaker has one log group for all training jobs of an account.
 ALL_JOBS = "/aws/sagemaker/TrainingJobs"
 
 
@@ -74,7 +74,7 @@ def test_a_new_model_updates_the_endpoint_in_place_and_answers(
         "aws_sagemaker_endpoint_configuration",
         "aws_sagemaker_model",
     ]
-    # What judges the answers learns the new model's threshold before the endpoint gets the model.
+    # The function that judges the answers gets the new model's threshold before the endpoint gets the model.
     assert sorted(address.split(".")[-2] for address in updated) == [
         "aws_lambda_alias",
         "aws_lambda_function",
@@ -107,7 +107,8 @@ def shell(monkeypatch):
     terraform.environment.cache_clear()
 
 
-def test_what_the_shell_says_to_terraform_does_not_reach_the_stack_on_this_machine(scones, shell):
+def test_the_shells_terraform_settings_stay_outside(scones, shell):
+    """They do not reach the stack on this machine."""
     shell(
         TF_WORKSPACE="prod",
         TF_VAR_project="other",
@@ -139,7 +140,7 @@ def test_a_checkout_that_names_another_deployment_destroys_nothing(
     assert workflow.s3.list_object_versions(Bucket=workflow.deployment.bucket)["Versions"]
 
 
-def test_without_its_state_a_living_deployment_is_not_taken_for_gone(scones, stack, workflow):
+def test_a_deployment_without_its_state_is_not_taken_for_gone(scones, stack, workflow):
     s3 = stack.deployment().client("s3")
     place = {"Bucket": STATE_BUCKET, "Key": "local/terraform.tfstate"}
     kept = s3.get_object(**place)["Body"].read()
@@ -181,9 +182,8 @@ def test_what_was_applied_after_the_plan_is_not_destroyed_by_it(stack, workflow)
     assert workflow.s3.list_object_versions(Bucket=workflow.deployment.bucket)["Versions"]
 
 
-def test_destroy_asks_by_name_then_leaves_nothing_and_cleanup_finds_nothing(
-    stack, scones, workflow, bicycle, monkeypatch
-):
+def test_destroy_asks_by_name_and_leaves_nothing(stack, scones, workflow, bicycle, monkeypatch):
+    """And `scones cleanup` finds nothing."""
     client = stack.deployment().client
     logs, bucket = client("logs"), workflow.deployment.bucket
     for _ in range(2):
@@ -229,7 +229,7 @@ def test_destroy_asks_by_name_then_leaves_nothing_and_cleanup_finds_nothing(
 
 
 def left(client) -> dict[str, list[str]]:
-    """What is in the account, the bucket of the state apart, asked without the command's own code."""
+    """What is in the account, except the state's bucket, read without the command's own code."""
     everything = {
         "buckets": [
             it["Name"] for it in client("s3").list_buckets()["Buckets"] if it["Name"] != STATE_BUCKET

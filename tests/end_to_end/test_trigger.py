@@ -54,7 +54,8 @@ def test_objects_under_other_prefixes_start_nothing(workflow, bicycle, eventuall
     assert executions(workflow) == before + 1
 
 
-def test_each_version_of_an_object_is_a_picture_and_its_deletion_is_none(workflow, bicycle, eventually):
+def test_each_version_of_an_object_is_a_picture(workflow, bicycle, eventually):
+    """Its deletion is not."""
     bucket, key = workflow.deployment.bucket, "incoming/overwritten.jpg"
     before = executions(workflow)
     versions = [
@@ -84,12 +85,10 @@ def test_the_raw_event_is_an_execution_input(workflow, bicycle, execute):
     assert json.loads(described["output"])["s3_key"] == picture.s3_key
 
 
-def test_an_aborted_execution_alerts_and_leaves_its_row_though_no_state_can_catch_it(
-    workflow, stack, eventually
-):
+def test_an_aborted_execution_alerts_and_leaves_its_row(workflow, stack, eventually):
     """Stopping from outside is seen by the event rule alone."""
     event = {"s3_bucket": workflow.deployment.bucket, "s3_key": "incoming/stopped.jpg"}
-    # An execution may end before it can be stopped, and its decision stands: each try has a picture of its own.
+    # An execution may end before it can be stopped, and its decision stays: each try has its own picture.
     for number in range(50):
         event["s3_version_id"] = f"v{number}"
         started = workflow.states.start_execution(

@@ -37,9 +37,8 @@ def test_a_fresh_deployment_holds_and_the_canary_leaves_nothing(scones, traces):
     assert traces() == ([], [], alerts)
 
 
-def test_a_doubtful_canary_shows_that_everything_works_and_says_that_an_alert_went_out(
-    workflow, doubtful, traces
-):
+def test_a_doubtful_canary_passes_and_mentions_its_alert(workflow, doubtful, traces):
+    """A doubtful verdict shows that everything works."""
     with verify.canary(workflow, doubtful, silent) as check:
         pass
 
@@ -50,7 +49,8 @@ def test_a_doubtful_canary_shows_that_everything_works_and_says_that_an_alert_we
     assert alerts
 
 
-def test_a_canary_without_a_verdict_fails_with_the_error_and_leaves_nothing(workflow, bicycle, traces):
+def test_a_canary_without_a_verdict_fails(workflow, bicycle, traces):
+    """With the error, and it leaves nothing behind."""
     bicycle.write_bytes(bicycle.read_bytes()[:500])
 
     with verify.canary(workflow, bicycle, silent) as check:

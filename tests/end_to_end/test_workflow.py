@@ -18,7 +18,7 @@ def test_a_sure_picture_passes_with_its_label_and_nobody_is_alerted(workflow, bi
     assert alerts_of(outcome.execution) == []
 
 
-def test_an_accepted_execution_hands_its_inferences_on(workflow, bicycle):
+def test_an_accepted_execution_returns_its_inferences(workflow, bicycle):
     outcome = workflow.classify(str(bicycle))
 
     output = json.loads(workflow.wait(outcome.execution)["output"])
@@ -47,7 +47,7 @@ def test_a_doubtful_picture_fails_loudly_by_its_name(workflow, doubtful, alerts_
     assert "both.jpg" in alert["subject"]
 
 
-def test_a_file_that_is_no_picture_is_rejected_by_its_name(workflow, tmp_path, alerts_of):
+def test_a_file_that_is_not_a_picture_is_rejected_by_name(workflow, tmp_path, alerts_of):
     path = tmp_path / "invoice.jpg"
     path.write_bytes(b"%PDF-1.7 not a picture")
 
@@ -62,7 +62,7 @@ def test_a_file_that_is_no_picture_is_rejected_by_its_name(workflow, tmp_path, a
     assert alert["attributes"]["category"] == "rejected"
 
 
-def test_a_rerun_of_a_decided_picture_with_the_same_run_ends_quietly(workflow, doubtful, alerts_of):
+def test_a_repeated_run_of_a_decided_picture_ends_quietly(workflow, doubtful, alerts_of):
     first = workflow.classify(str(doubtful))
 
     second = workflow.classify(first.uri)
@@ -84,7 +84,7 @@ def test_a_higher_run_decides_again_and_the_row_keeps_its_history(workflow, doub
     assert [entry["run"] for entry in row["history"]] == [0, 1]
 
 
-def test_the_ledger_tells_the_whole_story_of_an_accepted_picture(workflow, bicycle):
+def test_the_ledger_has_the_whole_story_of_an_accepted_picture(workflow, bicycle):
     outcome = workflow.classify(str(bicycle))
 
     row = workflow.row(outcome.uri, outcome.version)
@@ -121,7 +121,7 @@ def test_what_the_endpoint_captured_can_be_traced_to_the_ledger(workflow, doubtf
     assert row["seconds"] > 0
 
 
-def test_what_needs_attention_is_found_by_the_index_until_it_is_settled(workflow, doubtful):
+def test_the_index_finds_what_needs_attention_until_resolved(workflow, doubtful):
     outcome = workflow.classify(str(doubtful))
 
     waiting = workflow.dynamodb.query(
@@ -145,7 +145,8 @@ def test_no_bytes_of_the_picture_are_left_after_classification(workflow: Workflo
     assert not any("iVBOR" in details["input"] for details in later)
 
 
-def test_a_photo_of_twelve_megapixels_passes_where_base64_of_it_never_could(workflow, tmp_path):
+def test_a_photo_of_twelve_megapixels_passes(workflow, tmp_path):
+    """Its own base64 would not fit between two states."""
     path = tmp_path / "photo.jpg"
     generator.draw("motorcycle", 3).resize((4000, 3000)).save(path, quality=95)
     assert path.stat().st_size > 190_000

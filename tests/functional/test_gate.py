@@ -1,4 +1,4 @@
-"""The gate with whole models: both serving programs answer the frozen pictures, and only then Terraform is told."""
+"""The gate with whole models: both serving programs answer the frozen pictures before the model file changes."""
 
 import json
 
@@ -41,9 +41,8 @@ def attempt(candidate, destination, frozen, *, new_classes=False):
     return done
 
 
-def test_a_model_that_answers_the_same_is_adopted_and_its_record_names_the_frozen_set(
-    variant, destination, frozen
-):
+def test_an_equal_model_is_adopted_with_its_frozen_set(variant, destination, frozen):
+    """The promotion's record names the frozen set."""
     done = attempt(variant("twin"), destination, frozen)
 
     assert done.verdict.adopted, done.verdict.refusals
@@ -78,7 +77,8 @@ def test_a_worse_model_is_refused_and_changes_nothing(variant, destination, froz
     assert not [key for key in keys if "worse" in key]
 
 
-def test_the_current_model_promoted_again_changes_nothing_and_needs_no_pictures(destination):
+def test_promoting_the_current_model_changes_nothing(destination):
+    """And it needs no pictures."""
     before = destination.tfvars.read_text()
 
     done = attempt(SHIPPED, destination, None)

@@ -90,7 +90,8 @@ def trained(python, staged, tmp_path_factory) -> Path:
     return folder / "model.tar.gz"
 
 
-def test_six_classes_of_two_archives_are_staged_with_neither_as_the_seventh(staged):
+def test_six_classes_of_two_archives_are_staged(staged):
+    """`neither` is the seventh."""
     rows = json.loads((staged / staging.MANIFEST).read_text())["pictures"]
 
     per_class = defaultdict(int)
@@ -109,9 +110,7 @@ def test_the_artifact_knows_the_classes_in_the_order_asked_for(trained):
 
 
 @pytest.mark.slow
-def test_the_serving_program_answers_and_the_workflow_decides_by_the_published_labels(
-    trained, staged, tmp_path, monkeypatch
-):
+def test_serving_and_workflow_use_the_published_labels(trained, staged, tmp_path, monkeypatch):
     description, _ = artifact.read_archive(trained)
     picture = next(p for p in readers.read_pictures(staged, "test") if p.label == "truck")
     with serving_client.serving_archive(trained) as (port, _):
@@ -135,7 +134,8 @@ def test_the_serving_program_answers_and_the_workflow_decides_by_the_published_l
 
 
 @pytest.mark.slow
-def test_it_is_judged_on_all_its_classes_and_the_plan_names_what_they_change(trained, staged):
+def test_it_is_judged_on_all_its_classes(trained, staged):
+    """The plan names what they change."""
     figures = evaluate.evaluate(trained, staged, "test")
 
     assert set(figures["classes"]) == {*FROM_CIFAR_100, *FROM_CIFAR_10}

@@ -1,4 +1,4 @@
-"""The report's page in a real Chromium: what a person sees, hears and presses."""
+"""The report's page in a real Chromium: what a person sees, hears and clicks."""
 
 import html
 import re
@@ -218,7 +218,8 @@ def test_text_stands_out_from_its_ground(shown, scheme):
             assert (high + 0.05) / (low + 0.05) >= 4.5, (ground, name)
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen_and_fingers_find_the_controls(chromium, made):
+def test_the_page_fits_a_phone(chromium, made):
+    """Nothing is wider than the screen, and fingers find the controls."""
     page = chromium.new_page(**browser.PHONE)
     page.goto(made[1].as_uri())
 
@@ -242,7 +243,7 @@ def test_the_least_sure_come_first_with_what_the_model_saw(shown, made):
     assert {width for width, _ in cards} == {report_page.THUMBNAIL_PIXELS}
 
 
-def test_a_request_that_is_no_picture_is_no_picture_in_the_page(tmp_path, page):
+def test_a_request_without_a_picture_shows_none_in_the_page(tmp_path, page):
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>'
     captures.write(tmp_path, [captures.record(0, (0.5, 0.3, 0.2), svg)])
     joined = records.join(read(str(tmp_path), lambda: None), [], [MODEL], Truths())

@@ -1,4 +1,4 @@
-"""What SageMaker expects of a serving container, asked of the very start command of our own.
+"""What SageMaker expects of a serving container, checked on our container's own start command.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 """
@@ -211,7 +211,8 @@ def test_other_and_ambiguous_drawings_stay_below_the_threshold(server, model, la
     assert sum(max(answer[i] for i in interest) >= model[1]["threshold"] for answer in answers) <= 5
 
 
-def test_a_large_picture_and_its_small_png_from_the_workflow_get_nearly_the_same_answer(server, model):
+def test_a_large_picture_and_its_small_png_answer_alike(server, model):
+    """The small PNG is the one that the workflow makes."""
     large = file_of("bicycle", 3, "JPEG", 1024)
     small = encode_png(read_picture(large, model[1]["input_size"]).image)
 
@@ -271,7 +272,7 @@ def test_concurrent_requests_each_get_their_own_answer(server):
     assert together == alone
 
 
-def test_requests_that_wait_for_a_thread_are_no_lines_in_the_log(model):
+def test_requests_that_wait_for_a_thread_are_not_logged(model):
     running = Server(model[0])
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(running.classify, [file_of("bicycle", 1, "PNG", 800)] * 32))

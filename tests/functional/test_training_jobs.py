@@ -166,9 +166,10 @@ def test_what_was_uploaded_is_not_uploaded_again(deployment: Deployment, picture
     assert first.startswith(f"s3://{BUCKET}/training/data/")
 
 
-def test_a_failed_job_gives_its_reason_and_last_lines_and_leaves_no_model(
+def test_a_failed_job_gives_its_reason_and_last_lines(
     scones_train: Callable[..., Result], pictures: Path, deployment: Deployment
 ) -> None:
+    """And leaves no model."""
     result = scones_train("--data", pictures, "--set", "does=fail")
 
     assert result.exit_code == 1
@@ -238,7 +239,7 @@ def test_a_detached_job_is_submitted_and_no_more(scones_train: Callable[..., Res
         ("s3://elsewhere/pictures/", "is out of reach"),
     ],
 )
-def test_an_empty_channel_is_told_before_anything_is_submitted(
+def test_an_empty_channel_is_reported_before_submitting(
     scones_train: Callable[..., Result], data: str, message: str
 ) -> None:
     result = scones_train("--data", data)
@@ -247,7 +248,7 @@ def test_an_empty_channel_is_told_before_anything_is_submitted(
     assert message in result.stderr
 
 
-def test_an_empty_folder_is_no_data(scones_train: Callable[..., Result], tmp_path: Path) -> None:
+def test_an_empty_folder_is_not_data(scones_train: Callable[..., Result], tmp_path: Path) -> None:
     assert "is an empty folder" in scones_train("--data", tmp_path).stderr
 
 

@@ -21,7 +21,7 @@ from tests.local_aws.sagemaker.test_endpoints import deploy
 from .conftest import REPOSITORY, Server, eventually, model_archive, process_exists
 
 
-def test_the_ready_file_tells_where_it_is(server: Server) -> None:
+def test_the_ready_file_says_where_it_is(server: Server) -> None:
     facts = {
         "endpoint_url": server.url,
         "pid": server.process.pid,
@@ -87,7 +87,7 @@ def ask(server: Server, path: str, headers: dict[str, str], body: bytes | None =
 def test_a_web_page_of_somebody_else_reads_and_changes_nothing(
     server: Server, headers: dict[str, str]
 ) -> None:
-    """https://www.w3.org/TR/fetch-metadata/, and DNS rebinding, where only the Host tells."""
+    """https://www.w3.org/TR/fetch-metadata/, and DNS rebinding, which only the Host reveals."""
     status, why = ask(server, "/_local/outbox", headers)
     assert status == 403
     assert "own pages only" in why
@@ -134,7 +134,7 @@ def test_an_answer_arrives_in_one_piece(server: Server) -> None:
 
 
 def test_requests_are_answered_side_by_side(server: Server) -> None:
-    """An SQS long poll must not hold up anybody."""
+    """An SQS long poll must not block other requests."""
     url, _ = server.create_queue()
     poll = threading.Thread(
         target=lambda: server.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=20)

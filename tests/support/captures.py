@@ -1,4 +1,4 @@
-"""Writes captured data as SageMaker lays it down, of drawn pictures and made-up answers, for tests and benchmarks."""
+"""Writes captured data as SageMaker does, of drawn pictures and made-up answers, for tests and benchmarks."""
 
 import base64
 import io
@@ -42,7 +42,7 @@ def record(
 
 
 def write(folder: Path, records: Iterable[Any], endpoint: str = "scones-test-classifier") -> Path:
-    """Lay records (or broken lines, as text) down in one file of an endpoint's tree; returns the file."""
+    """Write records (or broken lines, as text) into one file of an endpoint's tree; returns the file."""
     place = folder / endpoint / "primary" / BEGAN.strftime("%Y/%m/%d/%H")
     place.mkdir(parents=True, exist_ok=True)
     path = place / f"{len(list(place.iterdir())):02d}-00-000-0c5e.jsonl"

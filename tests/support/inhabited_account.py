@@ -34,7 +34,7 @@ def tags(project, environment, *, key="Key", value="Value"):
 
 
 def deploy(prefix, project, environment):
-    """One thing of every kind, tagged as Terraform tags it; and, without tags, what services make besides."""
+    """One resource of every kind, tagged as Terraform tags it; and, without tags, those that services make."""
     both = tags(project, environment)
     small = tags(project, environment, key="key", value="value")
     plain = {tag["Key"]: tag["Value"] for tag in both}

@@ -69,7 +69,7 @@ class Paused(BaseException):
 
 @dataclass
 class Position:
-    """Where an execution stands after the answers so far: at a call, or at its end if `call` is None."""
+    """How far an execution is after the answers so far: at a call, or at its end if `call` is None."""
 
     start: "Start"
     answers: tuple[Any, ...] = ()
@@ -149,14 +149,14 @@ def definition(machine: str) -> dict[str, Any]:
 
 
 class ConditionFailed(ClientError):
-    """As boto3 tells that a condition does not hold."""
+    """boto3's error for a condition that does not hold."""
 
     def __init__(self, *_: Any) -> None:
         super().__init__({"Error": {"Code": "ConditionalCheckFailedException"}}, "UpdateItem")
 
 
 class Table:
-    """The ledger's rows by version; `watch` is told of each write: the request, and the row before and after."""
+    """The ledger's rows by version; `watch` gets each write: the request, and the row before and after."""
 
     def __init__(self, watch: Callable[[dict[str, Any], Item | None, Item | None], None]) -> None:
         self.rows: dict[str, Item] = {}
@@ -220,7 +220,7 @@ class World:
         self.inputs: dict[str, str] = {}
         self.alerts: Counter[str] = Counter()
         self.versions = ["v1"]
-        # How often a start names no version, and how often S3 does not tell it either.
+        # How often a start names no version, and how often S3 does not name it either.
         self.versionless, self.untold = self.chance.choice([(0.1, 0.1), (0.9, 0.6)])
         self.writer: Execution | str = ""
         self.time = NOON
@@ -384,7 +384,7 @@ class World:
             stopped = self.stopped.pop(self.chance.randrange(len(self.stopped)))
             detail = {"status": "ABORTED", "executionArn": stopped.arn, "input": json.dumps(stopped.input)}
             start = Start("unfinished", stopped.arn, json.dumps({"detail": detail}))
-            # Without a version nobody can tell whose the row is, so it silences nobody.
+            # Without a version nobody knows whose the row is, so it silences no alert.
             self.names[stopped.arn].excused |= stopped.version == UNKNOWN_VERSION
             self.running.append(Execution(stopped.arn, first(start), stopped.input, stopped.version))
             self._tell("settle", stopped.arn.rpartition(":")[2])
@@ -474,7 +474,7 @@ class World:
             assert ("attention" in after) == waits, f"{plain({'M': after})} waits, or does not"
 
     def _check_end(self) -> None:
-        """Whatever was started is in sight, whatever waits was told, and nobody else was."""
+        """Everything that was started has a row, and exactly what waits was alerted."""
         for version, row in self.table.rows.items():
             execution = row["execution"]["S"]
             seen = any(entry["status"] == "reviewed" for entry in plain(row["history"]))
@@ -534,7 +534,7 @@ def _decision(row: Item | None) -> Decision | None:
 
 
 def _told(row: Item | None, arn: str) -> dict[str, Any]:
-    """What the machines ask of a row; whose it is otherwise is all the same to them, and makes fewer answers."""
+    """What the machines ask of a row. Other owners are not distinguished, which makes fewer answers."""
     if row is None:
         return {}
     told = {name: row[name] for name in ("execution", "run", "status", "error") if name in row}

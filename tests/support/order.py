@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Decision(NamedTuple):
-    """What stands in a row: the execution's decision, and when a person answered (None: nobody has)."""
+    """What a row holds: the execution's decision, and when a person answered (None: nobody has)."""
 
     run: int
     status: str
@@ -16,7 +16,7 @@ class Decision(NamedTuple):
 
 
 def may_replace(old: Decision | None, run: int, status: str) -> bool:
-    """Whether an execution may replace what stands."""
+    """Whether an execution may replace what the row holds."""
     if old is None:
         return True
     if old.answered:
@@ -25,7 +25,7 @@ def may_replace(old: Decision | None, run: int, status: str) -> bool:
 
 
 def overruled(history: list[dict[str, Any]]) -> int:
-    """How many entries of a row's history took the place of what they may not replace."""
+    """How many entries of a row's history replaced what they may not."""
     stands: Decision | None = None
     count = 0
     for entry in history:

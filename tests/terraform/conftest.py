@@ -34,7 +34,7 @@ class RootModule:
     def make_plan(
         self, environment: str, inputs: dict[str, Any], *options: str, state: dict[str, Any] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Plans with inputs besides the environment's own, on a state; several may run at once."""
+        """Plans with additional inputs, on a state; several may run at once."""
         with tempfile.TemporaryDirectory(dir=self.folder.parent) as folder:
             variables, before = Path(folder) / "inputs.tfvars.json", Path(folder) / "before.tfstate"
             variables.write_text(json.dumps(inputs), encoding="utf-8")
@@ -116,7 +116,7 @@ def model() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def expected_plans(model: Callable[..., dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """plans/*.yaml by name; "the model" in their inputs stands for a promoted one."""
+    """plans/*.yaml by name; "the model" in their inputs means a promoted one."""
     files = [path for path in PLANS.glob("*.yaml") if path.stem not in ("every", "upgrades")]
     read = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
     for expected in read.values():

@@ -34,7 +34,7 @@ LIKE_THE_OTHERS = {
     "throttled-serialize-image-data",
     "timed-out-batch",
 }
-# CloudWatch tells of them in words of its own.
+# CloudWatch reports them in words of its own.
 ON_THE_ALERT_PATH = {"alert-dead-letters", "alert-failures", "undelivered-alerts"}
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 LONGEST_DESCRIPTION, LONGEST_LOOK_BACK = 1024, 7 * 86400

@@ -89,7 +89,7 @@ NAMED = {
     "aws_sns_topic": ("sns:CreateTopic", "name", "sns:{region}:{account}:{name}"),
     "aws_sqs_queue": ("sqs:CreateQueue", "name", "sqs:{region}:{account}:{name}"),
 }
-# What a role that applies carries, besides what it reads.
+# What a role that applies carries, in addition to what it reads.
 READ = ("environment_read", "read_watch")
 APPLY = ("access", "deploy", "deploy_watch")
 READING = ("Describe", "Get", "List", "View", "Validate")
@@ -208,7 +208,7 @@ def test_an_apply_role_changes_its_own_environment_alone(plan: dict[str, Any], e
             tagged = f'/environment": "{environment}"' in json.dumps(statement.get("Condition", {}))
             if not (own or tagged or statement["Effect"] == "Deny"):
                 unbound.append(statement["Sid"])
-    # Subscriptions are no resource, and the role for scaling is one for the account.
+    # Subscriptions are not a resource, and the role for scaling is one for the account.
     assert unbound == ["LetScalingBuildItsRole", "ChangeSubscriptions"]
 
 
@@ -224,7 +224,7 @@ def test_applying_cannot_destroy_data_logs_or_keys(plan: dict[str, Any]) -> None
         assert attached(plan, f"scones-apply-{name}") == expected
 
 
-def test_applying_cannot_shorten_what_is_kept_nor_share_it(plan: dict[str, Any]) -> None:
+def test_applying_can_neither_shorten_nor_share_what_is_kept(plan: dict[str, Any]) -> None:
     """What decides how long data stays, whether it can be brought back and who reaches it takes a person."""
     keeping = {
         *("s3:PutLifecycleConfiguration", "s3:PutBucketVersioning", "s3:PutBucketPolicy", "kms:PutKeyPolicy"),
@@ -253,7 +253,7 @@ def test_no_role_is_made_without_the_boundary_of_its_environment(
             statement["Action"]
         ):
             assert statement["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
-    # Those who deploy are no roles of a deployment, so that none can change itself.
+    # Roles that deploy are not roles of a deployment, so that none can change itself.
     for address, it in plan.items():
         if address.startswith("aws_iam_role.github"):
             assert it["path"] == "/ci/"
@@ -320,7 +320,7 @@ def test_whatever_the_provider_calls_is_granted(plan: dict[str, Any]) -> None:
     assert calls - granted == set()
 
 
-def test_whoever_plans_is_granted_whatever_the_provider_reads(plan: dict[str, Any]) -> None:
+def test_a_role_that_plans_may_read_what_the_provider_reads(plan: dict[str, Any]) -> None:
     reads = {call for call in permissions_of_calls() if call.split(":")[1].startswith(READING)}
     only_to_destroy = {"iam:ListInstanceProfilesForRole", "s3:ListBucketVersions"}
     assert reads - actions(plan, *(f'{part}["dev"]' for part in READ)) - only_to_destroy == set()
@@ -403,7 +403,7 @@ def saved_state(policies: dict[str, str]) -> dict[str, Any]:
         ('-var=environments=["a1","a2","a3","a4","a5","a6"]', ["6 names", "ten", "a second account"]),
     ],
 )
-def test_a_mistake_is_told_with_a_way_out(module: OfflineModule, mistake: str, words: list[str]) -> None:
+def test_a_mistake_is_refused_with_a_way_out(module: OfflineModule, mistake: str, words: list[str]) -> None:
     good = "-var=github_repository=octo-org/scones"
     with pytest.raises(TerraformFailed) as refused:
         module.run("plan", "-no-color", "-input=false", good, mistake)

@@ -64,7 +64,7 @@ def test_each_model_that_may_still_answer_keeps_its_own_threshold(
     assert thresholds == {"bikes": 0.93, "trikes": 0.98, "wheels": 0.8}
 
 
-def test_the_endpoint_waits_until_the_function_knows_the_new_models_threshold(
+def test_the_endpoint_waits_for_the_functions_new_threshold(
     provisioned: dict[str, Any],
 ) -> None:
     call = provisioned["configuration"]["root_module"]["module_calls"]["endpoint"]

@@ -51,7 +51,7 @@ def test_a_first_apply_is_planned_without_an_account(scones: Any, tmp_path: Path
     assert "will be created" in text
 
 
-def test_missing_credentials_are_told_with_the_way_without(scones: Any) -> None:
+def test_missing_credentials_are_reported_with_the_way_without(scones: Any) -> None:
     done = scones("--env", "dev")
     assert done.returncode == 1
     assert "There are no AWS credentials for dev" in done.stderr
@@ -68,7 +68,7 @@ def test_terraform_initialised_for_another_environment_is_not_switched(scones: A
     assert "init -reconfigure -backend-config=environments/dev.s3.tfbackend" in done.stderr
 
 
-def test_an_unknown_environment_is_told_with_the_known_ones(scones: Any) -> None:
+def test_an_unknown_environment_is_refused_with_the_known_ones(scones: Any) -> None:
     done = scones("--env", "staging", "--offline")
     assert done.returncode == 1
     assert "the environments are dev, local, prod" in done.stderr

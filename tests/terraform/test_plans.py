@@ -1,6 +1,6 @@
 """Which resources each environment has, as addresses that read like sentences, and the values that matter.
 
-plans/every.yaml lists what all have; the others what they have besides. A change here is a change of the product:
+plans/every.yaml lists what all have; the others list what they have in addition. A change here is a change of the product:
 look at the plan (`make plan ENV=prod OFFLINE=1`), then edit the list.
 """
 
@@ -41,9 +41,10 @@ def different(expected: Any, actual: Any, place: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_an_environment_has_exactly_the_listed_resources_with_the_values_that_matter(
+def test_an_environment_has_exactly_the_listed_resources(
     name: str, expected_plans: dict[str, dict[str, Any]], request: pytest.FixtureRequest
 ) -> None:
+    """With the values that matter."""
     expected = expected_plans[name]
     every = yaml.safe_load((PLANS / "every.yaml").read_text(encoding="utf-8"))
     plan = request.getfixturevalue(SCENARIOS[name])

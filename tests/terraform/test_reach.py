@@ -27,7 +27,7 @@ PREFIXES = [f"{project}-{name}" for project, names in PROJECTS.items() for name 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 EVERYTHING = json.dumps({"Statement": [{"Sid": "All", "Effect": "Allow", "Action": "*", "Resource": "*"}]})
 # What a resource is, and a service says of whom it acts for; everything else a caller may choose.
-# What lies inside of a resource and has an ARN that begins with its own.
+# What is inside a resource and has an ARN that begins with its own.
 INSIDE = {
     "aws_s3_bucket": (
         "/incoming/a.png",
@@ -370,7 +370,7 @@ def test_no_service_acts_on_an_environment_for_another(resources: list[Resource]
 def test_no_role_is_made_but_with_the_environment_s_own_boundary(
     roles: list[Role], resources: list[Resource]
 ) -> None:
-    """Whoever could choose the boundary could make a role that reaches further."""
+    """A role that could choose the boundary could make a role that reaches further."""
     boundaries = [it.arn for it in resources if it.what == "policy"]
     former = arn("iam", "policy/scones-boundary", region="")
     for role in roles:
@@ -405,7 +405,7 @@ def test_the_boundary_leaves_the_roles_of_its_environment_what_they_need(
         bounded = Policies(role.identity, bounds[role.owner])
         for statement in allowing(role.identity):
             for action, resource in product(listed(statement["Action"]), listed(statement["Resource"])):
-                # A key's policy hands the decision on to the account.
+                # A key's policy leaves the decision to the account.
                 delegating = {
                     "Effect": "Allow",
                     "Principal": {"AWS": ROOT},

@@ -99,7 +99,7 @@ def test_a_token_without_a_value_stops_the_plan(root_module: Any) -> None:
 def test_functions_end_before_the_tasks_that_wait_for_them(
     definition: dict[str, Any], provisioned: dict[str, Any], planned: Callable[..., Any]
 ) -> None:
-    """Otherwise the task is cut off first, and the function's own error and log never tell why."""
+    """Otherwise the task is cut off first, and neither the function's error nor its log says why."""
     timeouts = {
         after["function_name"]: after["timeout"]
         for address, after in planned(provisioned).items()
@@ -115,7 +115,7 @@ def test_functions_end_before_the_tasks_that_wait_for_them(
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_the_role_may_do_what_the_definition_asks_for_and_nothing_more(
+def test_the_role_may_do_exactly_what_the_definition_needs(
     machine: str,
     definitions: dict[str, dict[str, Any]],
     provisioned: dict[str, Any],
@@ -171,9 +171,10 @@ def distributed_map_permissions(state: dict[str, Any], arn: str) -> set[tuple[st
     }
 
 
-def test_what_stops_an_execution_from_outside_is_settled_and_cannot_go_round_in_circles(
+def test_unfinished_executions_are_recorded_without_a_loop(
     provisioned: dict[str, Any], planned: Callable[..., Any]
 ) -> None:
+    """What stops an execution from outside starts the settling machine, never because of itself."""
     resources = planned(provisioned)
     settler = "arn:aws:states:us-east-1:123456789012:stateMachine:scones-prod-unfinished"
     watched = {}
@@ -217,7 +218,7 @@ def test_new_pictures_start_executions_only_while_there_is_an_endpoint(
     assert json.loads(rule["event_pattern"])["detail"]["object"] == {"key": [{"prefix": "incoming/"}]}
 
 
-def test_every_rule_retries_its_target_and_keeps_what_could_not_be_delivered(
+def test_every_rule_retries_and_keeps_what_is_undelivered(
     provisioned: dict[str, Any], planned: Callable[..., Any]
 ) -> None:
     targets = {

@@ -28,7 +28,7 @@ def test_a_job_reads_data_code_and_checkpoints_and_no_pictures(permissions: dict
     assert permissions["FindDataAndCode"]["Condition"] == {"StringLike": {"s3:prefix": ["training/*"]}}
 
 
-def test_a_job_writes_its_output_and_checkpoints_and_cannot_publish_a_model(
+def test_a_job_cannot_publish_a_model(
     permissions: dict[str, Any],
 ) -> None:
     """models/ is what endpoints serve: only `scones promote` puts something there."""

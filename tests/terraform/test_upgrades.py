@@ -131,7 +131,7 @@ def test_the_projects_rules_hold_for_a_change_as_for_a_first_apply(
     assert replaced.broken == plans.broken_rules(switched_off) == plans.broken_rules(without_model) == []
 
 
-def test_the_rules_are_held_against_another_accounts_plan_by_its_own_names(
+def test_another_accounts_plan_is_checked_by_its_own_names(
     provisioned: dict[str, Any],
 ) -> None:
     text = json.dumps(provisioned)

@@ -21,7 +21,7 @@ NEITHER = "neither"
 AMBIGUOUS = -1
 # Seeds from here on are trained on; demo and tests draw with lower ones.
 DRAWN_SEEDS = 1_000_000
-# From this correlation on two pictures show the same.
+# With at least this correlation, two pictures show the same.
 _NEAR = 0.95
 _DRAWN_SIZES = (32, 64, 96, 128, 256, 384)
 

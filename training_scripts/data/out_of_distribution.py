@@ -1,4 +1,4 @@
-"""Pictures of no class of interest: which of a source judge a model, and of what kind they are."""
+"""Pictures without a class of interest: which ones of a source judge a model, and their kinds."""
 
 import csv
 import json
@@ -99,7 +99,7 @@ def kind(name: str) -> str:
 
 
 def _origins(source: Path) -> dict[str, str]:
-    """Class names that the labels do not tell, by file name: from a staged set's manifest or a SOURCES.csv."""
+    """Class names that the labels do not give, by file name: from a staged set's manifest or a SOURCES.csv."""
     if (source / MANIFEST).is_file():
         rows = json.loads((source / MANIFEST).read_text(encoding="utf-8"))["pictures"]
         # the source is "archive:class/file"

@@ -1,8 +1,8 @@
 """Reads labelled pictures: CIFAR archives, archives of picture files, folders of picture files.
 
 The official CIFAR files are pickles, and a pickle can name any code to run. This module reads them with
-stand-ins of its own for the three names the format needs and admits no other; members of an archive are
-read, never extracted, so no path inside one reaches the file system.
+its own stand-ins for the three names that the format needs, and admits no other name. Members of an
+archive are read, never extracted, so no path inside one reaches the file system.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from training_scripts.errors import UserError
 
 OFFICIAL_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 SIDE = 32
-# Lies in a staged folder until its last file is there, see training_scripts.data.staging.
+# Is in a staged folder until its last file is there, see training_scripts.data.staging.
 INCOMPLETE = "INCOMPLETE"
 _LARGEST_MEMBER = 400_000_000
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -85,7 +85,7 @@ def has_split(source: Path, split: str) -> bool:
 
 
 def class_names(source: Path) -> list[str]:
-    """The classes of a source in the alphabet's order; of a CIFAR archive all that it has names for.
+    """The classes of a source in alphabetical order; of a CIFAR archive all that it has names for.
 
     Raises:
         DataSourceError: it cannot be read.
@@ -128,7 +128,7 @@ def _members(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str
                 assert file is not None  # a regular member always has content
                 yield member.name, file.read()
     except _UNREADABLE as error:
-        raise DataSourceError(f"{archive}: no readable tar archive ({error})") from error
+        raise DataSourceError(f"{archive}: not a readable tar archive ({error})") from error
 
 
 def _names(archive: Path) -> Iterator[str]:
@@ -137,7 +137,7 @@ def _names(archive: Path) -> Iterator[str]:
         with tarfile.open(archive, "r|*") as tar:
             yield from (member.name for member in tar if member.isreg())
     except _UNREADABLE as error:
-        raise DataSourceError(f"{archive}: no readable tar archive ({error})") from error
+        raise DataSourceError(f"{archive}: not a readable tar archive ({error})") from error
 
 
 def _is_cifar(archive: Path) -> bool:
@@ -176,7 +176,7 @@ def _cifar(archive: Path, split: str) -> Iterator[LabelledPicture]:
 def _texts(archive: Path, table: dict[Any, Any], key: bytes) -> list[str]:
     values = table.get(key)
     if not (isinstance(values, list) and all(isinstance(value, bytes) for value in values)):
-        raise DataSourceError(f"{archive}: {key.decode()} is no list of names")
+        raise DataSourceError(f"{archive}: {key.decode()} is not a list of names")
     return [value.decode("utf-8", "replace") for value in values]
 
 
@@ -189,7 +189,7 @@ def _table(archive: Path, member: str, data: bytes) -> dict[Any, Any]:
             f"{archive}: {member} is damaged or was tampered with ({shown(str(error))})"
         ) from error
     if not isinstance(table, dict):
-        raise DataSourceError(f"{archive}: {member} holds a {type(table).__name__}, no table")
+        raise DataSourceError(f"{archive}: {member} holds a {type(table).__name__}, not a table")
     return table
 
 

@@ -1,8 +1,8 @@
-"""Stages labelled pictures: the classes asked for, at the model's size, laid down where training reads them.
+"""Stages labelled pictures: the chosen classes, at the model's size, in the place where training reads.
 
     train/<class>/<file>.png   test/<class>/<file>.png   train.lst   test.lst   manifest.json
 
-A staged set is a folder or lies in the bucket under training/data/<name>/. Other classes of the source become
+A staged set is a folder, or is in the bucket under training/data/<name>/. Other classes of the source become
 the class `neither`: every second one to train on, those between them (of both splits) to judge by, so that no
 class of foreign pictures in the test split was ever trained on.
 """
@@ -86,7 +86,7 @@ def stage_pictures(
     Args:
         sources: archives or folders as training_scripts.data.readers reads them.
         classes: the classes of interest, in the order of the model's labels.
-        neither: at most so many pictures of other classes in each split, evenly over those classes.
+        neither: the most pictures of other classes in each split, evenly over those classes.
 
     Raises:
         DataSourceError: a class that no source has, an unreadable source, or another set at that place.
@@ -160,7 +160,7 @@ def _by_split(source: Path, labels: set[str]) -> Iterator[tuple[str, LabelledPic
 
 
 def _some(source: Path, split: str, labels: set[str]) -> Iterator[LabelledPicture]:
-    """The pictures of these classes; none is no error, for another source may have them."""
+    """The pictures of these classes. It may find none, because another source may have them."""
     if labels & set(readers.class_names(source)):
         for picture in readers.read_pictures(source, split):
             if picture.label in labels:
@@ -173,7 +173,7 @@ def _fingerprint(picture: LabelledPicture) -> str:
 
 def _picture(source: Path, split: str, picture: LabelledPicture, label: str) -> _Picture:
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(picture.filename).stem)[:48]
-    # the pixels' fingerprint keeps files of one name apart, and tells whether a staged file is the right one
+    # the pixels' fingerprint distinguishes files with the same name, and shows if a staged file is right
     path = f"{split}/{label}/{stem}-{_fingerprint(picture)}.png"
     content = encode_png(Image.fromarray(picture.pixels))
     return _Picture(path, split, label, content, f"{source.name}:{picture.label}/{picture.filename}")

@@ -1,4 +1,4 @@
-"""Where a staged set lies: in a folder of this machine or in the bucket."""
+"""Where a staged set is stored: in a folder of this machine or in the bucket."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ _SET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 class Store(Protocol):
-    """Where a staged set is laid down. A file appears whole or not at all."""
+    """A place for a staged set. A file appears whole or not at all."""
 
     place: str
 

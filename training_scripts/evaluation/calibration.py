@@ -47,7 +47,7 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
 
 
 def share(hits: NDArray) -> Share:
-    """The share of true values as it stands in model.json: value, 95 % interval, sample size."""
+    """The share of true values as model.json holds it: value, 95 % interval, sample size."""
     successes, count = int(np.sum(hits)), len(hits)
     low, high = wilson(successes, count)
     value = round(successes / count, 4) if count else None

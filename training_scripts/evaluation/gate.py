@@ -46,7 +46,7 @@ class Verdict:
 
 
 def mcnemar(lost: int, won: int) -> float:
-    """One-sided exact p: how likely so many or more are lost of lost + won, were both as likely; 1 without any."""
+    """One-sided exact p: how likely at least `lost` of lost + won are lost by chance; 1 without any."""
     count = lost + won
     return sum(math.comb(count, k) for k in range(lost, count + 1)) / 2**count
 
@@ -80,7 +80,7 @@ def floors(description: dict[str, Any], answers: Predictions | None) -> list[str
 
 
 def compare(new: Predictions, current: Predictions) -> Verdict:
-    """Hold a new model's answers against the current one's to the same pictures, by the rule above."""
+    """Compare a new model's answers with the current one's to the same pictures, by the rule above."""
     # a class that one model knows and the other does not can decide nothing
     shared = new.ours == current.ours
     ours = shared & new.ours
@@ -106,7 +106,9 @@ def compare(new: Predictions, current: Predictions) -> Verdict:
             "p": round(p, 4),
         }
         if p < LEVEL:
-            verdict.refusals.append(f"{name}: {lost} lost and {won} won, which is no chance (p = {p:.4f})")
+            verdict.refusals.append(
+                f"{name}: {lost} lost and {won} won, which is more than chance (p = {p:.4f})"
+            )
     _judge_coverage(verdict, new.accepted[ours], current.accepted[ours])
     return verdict
 

@@ -1,4 +1,4 @@
-"""A model's answers to pictures of known truth: which are right, accepted, refused."""
+"""A model's answers to pictures whose class is known: which are right, accepted, refused."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ def serving(folder: Path) -> Iterator[int]:
     """Run the serving program on an unpacked artifact; yields its port on this machine.
 
     Raises:
-        ServingFailed: it ended before it was ready; the message holds what it said.
+        ServingFailed: it ended before it was ready; the message holds its output.
     """
     environment = {**os.environ, "SM_MODEL_DIR": str(folder), "SAGEMAKER_BIND_TO_PORT": "0"}
     command = [sys.executable, "-m", "training_scripts.serve", "serve"]

@@ -1,4 +1,4 @@
-"""Draws what is neither bicycle nor motorcycle. Units: the picture is about 1.2 wide, things stand at y = 0."""
+"""Draws what is neither bicycle nor motorcycle. Units: the picture is about 1.2 wide, and the ground is at y = 0."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""Random changes to a batch of training pictures, so that the network bears what cameras do.
+"""Random changes to a batch of training pictures, so that the network tolerates what cameras do.
 
 Every function takes and returns float32 [N, 3, S, S] in 0..1 and draws from the generator given.
 """
@@ -115,7 +115,7 @@ def _noise(pixels: Tensor, share: float, generator: Generator) -> Tensor:
 
 
 def _recompress(pixels: Tensor, share: float, generator: Generator) -> Tensor:
-    """Send a share of all classes alike through JPEG, so that compression tells no class."""
+    """Send a share of all classes alike through JPEG, so that compression does not reveal the class."""
     chosen = _chosen(len(pixels), share, generator, torch.device("cpu")).nonzero()[:, 0].tolist()
     qualities = torch.randint(25, 96, (len(chosen),), generator=generator).tolist()
     for index, quality in zip(chosen, qualities, strict=True):

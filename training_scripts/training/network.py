@@ -32,7 +32,7 @@ class Network(nn.Module):
 
     Args:
         labels: classes of the answer; the last one is "neither" where there are `kinds`.
-        kinds: finer classes that training tells apart inside "neither"; the answer adds up their
+        kinds: finer classes that training distinguishes inside "neither"; the answer adds up their
             probabilities, so a car costs "neither" no capacity that a boat needs.
     """
 

@@ -12,7 +12,7 @@ from training_scripts.data.dataset import LabelledImages
 from training_scripts.evaluation import calibration
 
 ACCEPTED_ACCURACY = 0.99
-# Share of "neither" rows that the operating point must refuse; what is beyond it is spent on coverage.
+# Share of "neither" rows that the operating point must refuse; a surplus is spent on coverage.
 REFUSED = 0.97
 _SHIFTS = np.arange(0, 2.01, 0.25)
 _QUANTILES = np.linspace(0, 1, 11)
@@ -107,7 +107,7 @@ def figures(
 def baseline(
     rows: LabelledImages, probabilities: NDArray, threshold: float, labels: list[str]
 ) -> dict[str, Any]:
-    """What accepted pictures of the classes of interest look like: class mix and deciles, to tell drift from."""
+    """What accepted pictures of the classes of interest look like, to detect drift: class mix and deciles."""
     interest = len(labels) - 1
     confidence = calibration.confidence_of_interest(probabilities, interest)
     accepted = np.flatnonzero((confidence >= threshold) & (rows.truth < interest))

@@ -1,4 +1,4 @@
-"""CloudWatch alarms: evaluating those that moto keeps, and telling whoever is to hear of a change.
+"""CloudWatch alarms: evaluates those that moto keeps, and sends their changes to topics and event rules.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 """
@@ -35,7 +35,7 @@ BREACHES = {
 
 
 class Query(NamedTuple):
-    """One metric or expression of an alarm; `returned` is held against the threshold."""
+    """One metric or expression of an alarm; `returned` is compared with the threshold."""
 
     id: str
     label: str | None
@@ -145,7 +145,7 @@ class Alarms:
         return metric_math.evaluate(returned.expression or returned.id, values)
 
     def install(self) -> None:
-        """Make state changes of moto's alarms heard, whoever causes them, and begin as AWS's do.
+        """Publish every state change of moto's alarms, and let new alarms begin as AWS's do.
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
         """
@@ -268,7 +268,7 @@ def _reason_data(alarm: Any, queries: list[Query], considered: list[Point], at: 
 
 
 def state_of(alarm: Any) -> dict[str, Any]:
-    """An alarm's state as events tell it."""
+    """An alarm's state as events show it."""
     return {
         "value": alarm.state_value,
         "reason": alarm.state_reason,

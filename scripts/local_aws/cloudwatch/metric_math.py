@@ -67,5 +67,5 @@ def _value(node: ast.AST, values: dict[str, float | None]) -> Any:
         case ast.Call(func=ast.Name(id="IF"), args=[condition, met, otherwise]):
             return _value(met if _value(condition, values) else otherwise, values)
     raise ServiceError(
-        "ValidationError", f"{ast.unparse(node)!r} is no metric math that is emulated on one machine"
+        "ValidationError", f"{ast.unparse(node)!r} is not metric math that is emulated on one machine"
     )

@@ -58,7 +58,7 @@ class Metrics:
                 self._minutes[Series(namespace, name, key)][minute][value] += 1
 
     def embed(self, line: str) -> None:
-        """Count what a log line of the embedded metric format says; other lines are none of its business.
+        """Count what a log line of the embedded metric format says; other lines are ignored.
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
         """
@@ -78,7 +78,7 @@ class Metrics:
             return
 
     def count_execution(self, event: dict[str, Any]) -> None:
-        """Count what an execution's status event tells: its start, or its end and how long it took (ms)."""
+        """Count what an execution's status event reports: its start, or its end and how long it took (ms)."""
         detail = event["detail"]
         if detail["status"] == "RUNNING":
             values = {"ExecutionsStarted": 1.0}

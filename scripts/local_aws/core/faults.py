@@ -1,7 +1,7 @@
 """Faults on purpose: rules that make chosen requests fail in the ways in which AWS fails.
 
-`POST /_local/faults` adds a rule (JSON, see README.md) and answers its id, `GET` tells how often each was met and
-struck, `DELETE /_local/faults` ends all of them and `DELETE /_local/faults/ID` one; what hung then goes on.
+`POST /_local/faults` adds a rule (JSON, see README.md) and answers its id, `GET` shows how often each was met
+and struck, `DELETE /_local/faults` ends all of them and `DELETE /_local/faults/ID` one; what hung then goes on.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Fault = dict[str, Any]
 class Call:
     """One request, as rules see it: for S3 the resource is `bucket/key`, elsewhere the resource's bare name.
 
-    `body` is what tells it from others of its kind: its body, or its inference id.
+    `body` distinguishes it from others of its kind: its body, or its inference id.
     """
 
     service: str
@@ -120,7 +120,7 @@ class Faults:
     def during(self, call: Call) -> Iterator[Fault]:
         """Around the performing of a request: raises ServiceError or AnswerLost before or after it.
 
-        Yields what is left to whoever performs it (`cut`, `crash`, `answer`, `kill`).
+        Yields what is left to the caller (`cut`, `crash`, `answer`, `kill`).
         """
         rule = self._pick(call)
         if rule is None:

@@ -13,7 +13,7 @@ REGION = "us-east-1"
 
 
 def arn(service: str, resource: str) -> str:
-    """`resource` as its service writes it after the account, e.g. `endpoint/name`."""
+    """The ARN of `resource`, written as its service does after the account, e.g. `endpoint/name`."""
     return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}"
 
 

@@ -1,4 +1,4 @@
-"""Keeps web pages out: whoever visits one must not thereby let it read the outbox, post faults or run functions.
+"""Keeps web pages out: a page that you visit must not read the outbox, post faults or run functions.
 
 A browser names the page that asks (https://fetch.spec.whatwg.org/#origin-header,
 https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header); AWS's clients send neither header. A page whose own name

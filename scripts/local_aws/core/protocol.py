@@ -53,13 +53,13 @@ class Request:
         return self.environ["wsgi.input"].read()
 
     def json(self) -> dict[str, Any]:
-        """The body of a JSON protocol. Raises ServiceError when it is none."""
+        """The body of a JSON protocol. Raises ServiceError when it is not JSON."""
         try:
             payload = json.loads(self.body() or b"{}")
         except ValueError as error:
-            raise ServiceError("SerializationException", f"The request body is no JSON: {error}") from error
+            raise ServiceError("SerializationException", f"The request body is not JSON: {error}") from error
         if not isinstance(payload, dict):
-            raise ServiceError("SerializationException", "The request body is no JSON object")
+            raise ServiceError("SerializationException", "The request body is not a JSON object")
         return payload
 
 

@@ -1,7 +1,7 @@
 """Unpacks archives that somebody uploaded, member by member: nothing is written outside their folder.
 
-AWS unpacks in a container or a microVM of its own; here the folder lies among a developer's files. So links are not
-made: a link to another member becomes a copy of it, and one that leads outside is refused.
+AWS unpacks in a container or a microVM of its own; here the folder is among a developer's files. So links
+are not made: a link to another member becomes a copy of it, and one that leads outside is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import IO
 
 # What a Lambda function may unpack to: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LARGEST_PACKAGE = 262_144_000
-# SageMaker's limit is the instance's disk. This machine's disk is not for one archive.
+# SageMaker's limit is the instance's disk. Here one archive must not fill this machine's disk.
 LARGEST_ARCHIVE = 1_000_000_000
 BLOCK = 1 << 20
 # What tarfile, zipfile and the file system raise for damaged archives and impossible names.

@@ -1,4 +1,4 @@
-"""EventBridge's schedules: rules that fire at times, and a door by which they fire now.
+"""EventBridge's schedules: rules that fire at times, and an endpoint that fires them now.
 
 The rules are moto's; this machine's clock decides, not the scale of retries. `GET /_local/schedules` lists them,
 `POST /_local/schedules/NAME` fires one.
@@ -65,7 +65,7 @@ class Schedules:
             self._due[name] = due
 
     def answer(self, request: Request) -> Answer:
-        """Answer the door. Raises ServiceError."""
+        """Answer the endpoint. Raises ServiceError."""
         if request.method != "POST":
             return json_answer([_described(rule) for rule in self._scheduled()])
         name = request.path.removeprefix(PATH).strip("/")
@@ -96,7 +96,7 @@ class Schedules:
 
 
 def next_time(expression: str, after: datetime) -> datetime | None:
-    """When an expression is due next, in UTC; None for never, or for what is not emulated."""
+    """When an expression is due next, in UTC; None for never, or if it is not emulated."""
     if found := RATE.fullmatch(expression):
         return after + timedelta(**{f"{found[2]}s": int(found[1])})
     found = CRON.fullmatch(expression)

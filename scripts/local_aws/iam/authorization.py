@@ -1,4 +1,4 @@
-"""Who may do what: every call that a role or a service makes is held against the policies that bear on it.
+"""IAM enforcement: checks every call of a role or a service against the policies that apply to it.
 
 Functions sign with the credentials of their role's session; state machines, rules, endpoints and training jobs act by
 theirs inside this process. Requests with any other credentials (a developer's, Terraform's) are not restricted.
@@ -36,7 +36,7 @@ WRITES = ("BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems", "Upda
 FREE = ("sts:GetCallerIdentity",)
 KEPT_RECORDS = 10_000
 SCOPES = {"monitoring": "cloudwatch"}
-# How services word it: code and HTTP status; where another service's key is meant, SNS has a code of its own.
+# How services refuse: code and HTTP status. For another service's key SNS has a code of its own.
 REFUSALS = {
     "cloudwatch": ("AccessDenied", 403),
     "lambda": ("AccessDeniedException", 403),
@@ -48,7 +48,7 @@ REFUSALS = {
 REFUSAL = ("AccessDeniedException", 400)
 KEY_REFUSALS = {"sns": ("KMSAccessDenied", 400)}
 
-# One machine has no TLS; its requests count as if they had come by it.
+# One machine has no TLS; its requests count as if they had used it.
 TLS = ("aws:securetransport", ("true",))
 
 Facts = dict[str, Any]
@@ -87,7 +87,7 @@ class Authorization:
         self._rows: dict[str, list[Row]] = {}
 
     def check(self, caller: Caller, request: str, **parameters: Any) -> None:
-        """Authorize a request such as `s3:GetObject` with the API's parameters, and what it implies.
+        """Authorize a request such as `s3:GetObject` with the API's parameters, and the calls that it implies.
 
         Raises ServiceError as the service refuses it.
         """
@@ -137,7 +137,7 @@ class Authorization:
         return self.allows(service, "logs:Encrypt", key=key, context=context)
 
     def check_request(self, request: Request) -> None:
-        """Authorize a request over HTTP by whoever signed it. Raises ServiceError."""
+        """Authorize a request over HTTP for the session that signed it. Raises ServiceError."""
         caller = self._caller(request.access_key)
         if caller is None:
             return
@@ -197,7 +197,7 @@ class Authorization:
             decision = decide(call, policies)
         except UnknownPolicy as error:
             raise ServiceError("MalformedPolicyDocument", str(error)) from error
-        # What nothing allowed is told for each resource: one refusal must not hide another.
+        # What nothing allowed is reported for each resource: one refusal must not hide another.
         kind = (call.principal, call.action, decision.by or call.resource)
         if kind not in self._records and len(self._records) < KEPT_RECORDS:
             with self._lock:
@@ -223,7 +223,7 @@ def _assumption(caller: Caller) -> Call:
 
 def _unknown(request: str) -> ServiceError:
     """Better no answer than one that nothing has authorized."""
-    text = f"required_permissions.py does not tell what {request} takes, or about what it is"
+    text = f"required_permissions.py does not say what {request} needs, or what it is about"
     return ServiceError("UnknownOperationException", text)
 
 
@@ -238,7 +238,7 @@ def _refusal(caller: Caller, request: str, call: Call, decision: Decision) -> Se
     return ServiceError(code, f"{text} {decision.reason}", status)
 
 
-# The policies that bear on a call
+# The policies that apply to a call
 
 
 def _policies(call: Call) -> Policies:
@@ -263,7 +263,7 @@ def _role(arn: str) -> Any:
     return known.get(number)
 
 
-# By what moto knows a role: there are few, and each is asked for all the time.
+# Cached: there are few roles, and each is asked for all the time.
 _numbers: dict[str, str | None] = {}
 
 
@@ -348,7 +348,7 @@ def _all_policies() -> Iterator[Document]:
 # What a request is about
 
 
-# What services hand over that ask for more than a request's own parameters tell.
+# What services pass on that need more than a request's own parameters.
 KNOWN_FACTS = frozenset(
     {"context", "execution", "group", "key", "machine", "own_group", "repository", "stream"}
 )

@@ -1,4 +1,4 @@
-"""IAM's policy language: whether the policies that bear on a call allow it, and by which statements.
+"""IAM's policy language: whether the policies that apply to a call allow it, and by which statements.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
@@ -38,7 +38,7 @@ class Document(NamedTuple):
 
 
 class Policies(NamedTuple):
-    """What bears on a call: the role's own policies, its boundary, and the policy of the resource."""
+    """The policies that apply to a call: the role's own, its boundary, and the resource's."""
 
     identity: tuple[Document, ...] = ()
     boundary: Document | None = None
@@ -83,16 +83,17 @@ class Statement:
 
     @property
     def names_account(self) -> bool:
-        """Whether it hands the decision on to the account's own policies."""
+        """Whether it leaves the decision to the account's own policies."""
         return any(name.endswith(":root") for name in self._principals)
 
 
 @lru_cache(KEPT_DECISIONS)
 def decide(call: Call, policies: Policies) -> Decision:
-    """Whether the policies allow the call: a denial counts more than all that allows, and silence denies.
+    """Whether the policies allow the call: a denial overrules everything that allows, and silence denies.
 
-    A role is let in by its own policies or by the resource's, where that names the role; a key's policy must let it
-    in, too; who assumes a role is up to that role's policy alone; a service is let in by the resource's policy.
+    A role is allowed by its own policies, or by the resource's if that names the role; a key's policy must
+    allow it as well. Only a role's own policy decides who assumes it. A service is allowed by the resource's
+    policy.
     Raises UnknownPolicy.
     """
     own = [each for document in policies.identity for each in _covering(document, call)]

@@ -1,8 +1,8 @@
-"""Which permissions a request takes: its own, and those that its service asks for on the caller's behalf.
+"""Which permissions a request needs: its own, and those that its service asks for on the caller's behalf.
 
-A row holds where the request is the row's (or any of its service: `dynamodb:*`) and where every fact is known that its
-resource and `when` name. Facts come from the request and from what it is about, see authorization.py: `key` is the
-customer-managed key that encrypts it, for instance.
+A row applies if the request is the row's (or any of its service: `dynamodb:*`) and every fact is known that
+its resource and `when` name. Facts come from the request and from what it is about, see authorization.py.
+For instance, `key` is the customer-managed key that encrypts it.
 """
 
 import re
@@ -25,7 +25,7 @@ STATES_RESULTS = f"{AWS}/step-functions/latest/dg/input-output-resultwriter.html
 SAGEMAKER_ROLES = f"{AWS}/sagemaker/latest/dg/sagemaker-roles.html"
 SAGEMAKER_VOLUME = f"{AWS}/sagemaker/latest/APIReference/API_CreateEndpointConfig.html"
 SAGEMAKER_OUTPUT = f"{AWS}/sagemaker/latest/APIReference/API_OutputDataConfig.html"
-SERVICE_AUTHORISATION = f"{AWS}/service-authorization/latest/reference/"
+SERVICE_AUTHORIZATION = f"{AWS}/service-authorization/latest/reference/"
 
 LOG_DELIVERY = (
     "logs:CreateLogDelivery logs:GetLogDelivery logs:UpdateLogDelivery logs:DeleteLogDelivery logs:ListLogDeliveries "
@@ -49,12 +49,12 @@ class Permission(NamedTuple):
 
     @property
     def facts(self) -> set[str]:
-        """What must be known for the row to hold."""
+        """What must be known for the row to apply."""
         return {*re.findall("{([a-z]+)}", self.resource), *([self.when] if self.when else [])}
 
 
 PERMISSIONS: tuple[Permission, ...] = (
-    # S3. A version is another permission than the object; a missing key is told only to who may list the bucket.
+    # S3. A version needs another permission than the object; only who may list the bucket learns of a missing key.
     Permission("s3:GetObject", "s3:GetObject", "{object}", f"{S3_API}/API_GetObject.html"),
     Permission("s3:GetObject", "s3:ListBucket", "{bucket}", f"{S3_API}/API_GetObject.html", when="missing"),
     Permission("s3:GetObject", "kms:Decrypt", "{key}", S3_KEYS, via="s3"),
@@ -78,8 +78,8 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("s3:UploadInParts", "s3:AbortMultipartUpload", "{object}", S3_PARTS),
     Permission("s3:UploadInParts", "kms:GenerateDataKey", "{key}", S3_PARTS, via="s3"),
     Permission("s3:UploadInParts", "kms:Decrypt", "{key}", S3_PARTS, via="s3"),
-    # DynamoDB uses the table's key for whoever reads or writes.
-    Permission("dynamodb:*", "same", "{table}", f"{SERVICE_AUTHORISATION}list_amazondynamodb.html"),
+    # DynamoDB uses the table's key on behalf of the caller.
+    Permission("dynamodb:*", "same", "{table}", f"{SERVICE_AUTHORIZATION}list_amazondynamodb.html"),
     Permission("dynamodb:*", "kms:Decrypt", "{key}", DYNAMODB_KEYS, via="dynamodb"),
     Permission("dynamodb:*", "kms:Encrypt", "{key}", DYNAMODB_KEYS, when="writes", via="dynamodb"),
     Permission("dynamodb:*", "kms:GenerateDataKey", "{key}", DYNAMODB_KEYS, when="writes", via="dynamodb"),
@@ -87,7 +87,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("sns:Publish", "sns:Publish", "{topic}", f"{AWS}/sns/latest/api/API_Publish.html"),
     Permission("sns:Publish", "kms:GenerateDataKey", "{key}", SNS_KEYS, via="sns"),
     Permission("sns:Publish", "kms:Decrypt", "{key}", SNS_KEYS, via="sns"),
-    Permission("sqs:*", "same", "{queue}", f"{SERVICE_AUTHORISATION}list_amazonsqs.html"),
+    Permission("sqs:*", "same", "{queue}", f"{SERVICE_AUTHORIZATION}list_amazonsqs.html"),
     Permission("sqs:*", "kms:GenerateDataKey", "{key}", SQS_KEYS, via="sqs"),
     Permission("sqs:*", "kms:Decrypt", "{key}", SQS_KEYS, via="sqs"),
     # Lambda; the last two are asked for the function's own role.
@@ -99,12 +99,12 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("logs:Encrypt", KEY_OF_LOGS, "{key}", LOG_KEYS),
     # Step Functions; what follows the first two rows is asked for the state machine's own role.
     Permission(
-        "states:StartExecution", "same", "{machine}", f"{SERVICE_AUTHORISATION}list_awsstepfunctions.html"
+        "states:StartExecution", "same", "{machine}", f"{SERVICE_AUTHORIZATION}list_awsstepfunctions.html"
     ),
     Permission(
-        "states:StartSyncExecution", "same", "{machine}", f"{SERVICE_AUTHORISATION}list_awsstepfunctions.html"
+        "states:StartSyncExecution", "same", "{machine}", f"{SERVICE_AUTHORIZATION}list_awsstepfunctions.html"
     ),
-    Permission("states:*", "same", "{execution}", f"{SERVICE_AUTHORISATION}list_awsstepfunctions.html"),
+    Permission("states:*", "same", "{execution}", f"{SERVICE_AUTHORIZATION}list_awsstepfunctions.html"),
     Permission("states:DeliverLogs", LOG_DELIVERY, "*", STATES_LOGS),
     Permission("states:SendTraces", f"{TRACES} {SAMPLING}", "*", STATES_TRACES),
     Permission("states:RunMap", "states:StartExecution", "{machine}", STATES_MAP),
@@ -138,5 +138,5 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("sagemaker:EncryptVolume", "kms:CreateGrant", "{key}", SAGEMAKER_VOLUME),
     Permission("sagemaker:EncryptOutput", "kms:Encrypt", "{key}", SAGEMAKER_OUTPUT, via="s3"),
     # Metrics have no resources.
-    Permission("cloudwatch:*", "same", "*", f"{SERVICE_AUTHORISATION}list_amazoncloudwatch.html"),
+    Permission("cloudwatch:*", "same", "*", f"{SERVICE_AUTHORIZATION}list_amazoncloudwatch.html"),
 )

@@ -11,7 +11,7 @@ import threading
 
 
 def leave_with_the_server() -> None:
-    """The server holds the other end of standard input; it ends, whatever becomes of the server."""
+    """The server holds the other end of standard input, so this ends when the server does, for whatever reason."""
     while os.read(0, 1024):
         pass
     os._exit(0)

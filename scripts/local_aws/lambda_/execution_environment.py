@@ -89,7 +89,7 @@ class FunctionProcess:
 
     Args:
         folder: the unpacked package.
-        environment: every variable the function sees, but for the Runtime API's address.
+        environment: every variable the function sees, except the Runtime API's address.
         write_log: called with the lines the function prints.
     """
 
@@ -234,7 +234,7 @@ class _RuntimeApi(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length)
-        if len(body) < length:  # killed while it answered: its end is what is told
+        if len(body) < length:  # killed while it answered: its end is what is reported
             self.close_connection = True
             return
         if self.path.startswith(RUNTIME_PREFIX + "init/error"):

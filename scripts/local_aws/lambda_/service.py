@@ -519,7 +519,7 @@ def role_of(function: Any) -> Caller:
 
 
 def queue_url(arn: str) -> str:
-    """The URL that a queue's ARN stands for, as moto understands it."""
+    """The URL of the queue with this ARN, as moto understands it."""
     return f"{os.environ['AWS_ENDPOINT_URL']}/{arn.split(':')[4]}/{arn.split(':')[5]}"
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from scripts.local_aws.core.moto_backends import moto_module
 
-# What tells one notification of a budget from another.
+# What distinguishes one notification of a budget from another.
 NOTIFICATION_KEY = ("NotificationType", "ComparisonOperator", "Threshold", "ThresholdType")
 
 
 def repair_budgets() -> None:
-    """Budgets cannot be changed, and do not tell who is notified.
+    """Budgets cannot be changed, and do not say who is notified.
 
     https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_Operations_AWS_Budgets.html
     """

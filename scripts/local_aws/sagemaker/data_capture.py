@@ -1,4 +1,4 @@
-"""SageMaker data capture: what an endpoint was asked and what it answered, as JSON lines in S3.
+"""SageMaker data capture: an endpoint's requests and answers, as JSON lines in S3.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
 """
@@ -86,7 +86,7 @@ class DataCapture:
             assert caller is not None
             self._authorization.check(caller, "s3:PutObject", Bucket=bucket, Key=key)
             moto_backends.s3().put_object(bucket, key, ("\n".join(lines) + "\n").encode())
-        except Exception as error:  # the bucket may be gone; the endpoint must not suffer, on AWS neither
+        except Exception as error:  # the bucket may be gone; the endpoint must not suffer, as on AWS
             logger.warning(
                 "capture of %s could not be written to %s: %s", endpoint, config["DestinationS3Uri"], error
             )

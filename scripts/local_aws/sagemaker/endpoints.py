@@ -101,7 +101,7 @@ class Hosting:
     """The serving programs behind the endpoints.
 
     Args:
-        state_dir: models and logs lie below it.
+        state_dir: folder of models and logs.
         images: start command per image repository name.
         faults: what fails on purpose.
         authorization: decides what a model's role may do.
@@ -200,7 +200,7 @@ class Hosting:
     def _check_instance(self, endpoint: str, variant: Variant) -> None:
         """What an instance does with the model's role: its volume, its log, its metrics. Raises StartFailed.
 
-        Without the latter two it serves all the same.
+        Without the last two it serves all the same.
         """
         caller, allows = variant.caller, self._authorization.allows
         name = f"/aws/sagemaker/Endpoints/{endpoint}"
@@ -391,7 +391,7 @@ class Hosting:
         return urllib3.HTTPResponse(body=text.encode(), status=500)
 
     def _model_dir(self, container: dict[str, Any], caller: Caller) -> Path | None:
-        """The unpacked archive. Raises StartFailed when it cannot be had or would leave its folder."""
+        """The unpacked archive. Raises StartFailed if it cannot be fetched or would leave its folder."""
         try:
             data = self.check_model(container, caller)
         except ServiceError as error:

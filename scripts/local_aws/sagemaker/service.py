@@ -153,7 +153,7 @@ class SageMaker:
 
     def _create(self, kind: str, name: str, payload: Payload, arn_field: str, facts: Payload) -> Payload:
         if not re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name):
-            raise _invalid(f"Value '{name}' is no valid name: up to 63 letters, digits and hyphens")
+            raise _invalid(f"Value '{name}' is not a valid name: up to 63 letters, digits and hyphens")
         arn = moto_backends.arn("sagemaker", f"{kind}/{name.lower()}")
         if name in self._resources[kind]:
             raise _invalid(f'Cannot create already existing {kind.replace("-", " ")} "{arn}".')
@@ -165,7 +165,7 @@ class SageMaker:
     def _find(self, kind: str, name: str) -> Payload:
         if name not in self._resources[kind]:
             arn = moto_backends.arn("sagemaker", f"{kind}/{name.lower()}")
-            # Terraform's provider knows a resource is gone by these very words.
+            # Terraform's provider recognises by these exact words that a resource is gone.
             what = {"endpoint-config": "endpoint configuration"}.get(kind, kind)
             raise _invalid(f'Could not find {what} "{arn}".')
         return self._resources[kind][name]

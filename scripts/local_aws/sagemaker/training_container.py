@@ -1,7 +1,7 @@
 """What a training container finds and leaves behind: a folder tree like /opt/ml, and variables that point into it.
 
 The folders: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
-Script mode, its variables and SAGEMAKER_BASE_DIR, which stands for /opt/ml where that cannot be written:
+Script mode, its variables and SAGEMAKER_BASE_DIR, which replaces /opt/ml if that cannot be written:
 https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIABLES.md
 """
 
@@ -32,7 +32,7 @@ class Container:
     """The files of one training job.
 
     Args:
-        folder: stands for /opt/ml; what a former run of the one-machine AWS left there is removed.
+        folder: takes the place of /opt/ml; what a former run of the one-machine AWS left there is removed.
         request: the CreateTrainingJob request.
         arn: the job's ARN.
         bucket: S3, by the job's role.

@@ -100,7 +100,7 @@ class Training:
     """The training jobs.
 
     Args:
-        state_dir: each job gets a folder below it, which stands for /opt/ml.
+        state_dir: each job gets a folder below it, in the place of /opt/ml.
         images: the Python interpreter (a list of words) per image repository name.
         add_tags: SageMaker's AddTags.
         authorization: decides what a job's role may do.

@@ -147,7 +147,7 @@ def _settle(answer: "asyncio.Future[Any]", result: Any, failure: Exception | Non
 
 
 class Outcome(NamedTuple):
-    """Where an execution stands; replaced as a whole, because other threads read it."""
+    """The progress of an execution; replaced as a whole, because other threads read it."""
 
     status: str = "RUNNING"
     stop: float | None = None

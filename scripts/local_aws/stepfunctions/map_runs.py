@@ -1,7 +1,7 @@
 """Map Runs: the child executions that a Distributed Map state starts, side by side and bounded in number.
 
 Follows https://docs.aws.amazon.com/step-functions/latest/dg/concepts-examine-map-run.html. Inputs that wait and results
-that are to be exported lie on disk, so that a long dataset takes no memory.
+to export are on disk, so that a long dataset takes no memory.
 """
 
 import asyncio

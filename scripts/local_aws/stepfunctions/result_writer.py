@@ -125,7 +125,7 @@ class Results:
         return [output]
 
     def _list(self, number: int, texts: list[str]) -> None:
-        # What is too large to be the output of a state need not be kept: the excess alone tells it.
+        # What is too large to be the output of a state need not be kept: that it is too large is enough.
         if self._listed_bytes <= PAYLOAD_BYTES:
             self._listed.append((number, texts))
             self._listed_bytes += sum(map(byte_length, texts))

@@ -53,7 +53,7 @@ class StepFunctions:
             and raises StatesError. It must not change the arguments.
         publish_event: gets every EventBridge event, in order, on a thread of its own.
         s3: gives a boto3 client that acts for a caller, for the datasets and results of Distributed Maps.
-        authorization: decides what a machine's role may do besides its tasks.
+        authorization: decides what a machine's role may do in addition to its tasks.
         wait_scale: factor on the time of Wait states and between attempts; nothing else is scaled.
     """
 
@@ -675,7 +675,7 @@ def _page(
 def _at_end(
     execution: Execution, describe: Callable[[Execution], dict[str, Any]]
 ) -> "Future[dict[str, Any]]":
-    """A future of what there is to tell of an execution that has ended."""
+    """A future of what can be reported about an execution that has ended."""
     answer: Future[dict[str, Any]] = Future()
     execution.ended.add_done_callback(lambda _: answer.set_result(describe(execution)))
     return answer

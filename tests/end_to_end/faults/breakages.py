@@ -1,7 +1,7 @@
 """What is broken by hand on the running stack, and where the picture must end.
 
-Rules are those of scripts/local_aws/README.md, "Faults on purpose"; {object}, {key}, {execution} and {inference} stand
-for the picture that a breakage is about, so that all of them can be played side by side.
+Rules are those of scripts/local_aws/README.md, "Faults on purpose"; {object}, {key}, {execution} and {inference} are
+replaced by those of the breakage's picture, so that all breakages can be played side by side.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ INTERNAL = {"error": "InternalServerError", "status": 500}
 THROTTLED = {"error": "ProvisionedThroughputExceededException"}
 BUSY = {"error": "TooManyRequestsException", "status": 429}
 HEADERS = {"X-Amzn-SageMaker-Custom-Attributes": "{attributes}", "Content-Type": "application/json"}
-# SNS hands a message on before its answer is lost; whoever repeats the alert sends it again.
+# SNS passes a message on before its answer is lost; a repeated alert sends it again.
 TWICE = replace(LOW, alerts=2)
 
 
@@ -59,7 +59,7 @@ def failed(error: str) -> End:
 
 
 def answer(what: str, body: str, status: int = 200, end: End | None = None, **headers: str) -> Breakage:
-    """The container answers every request so."""
+    """The container answers every request like this."""
     told = {"answer": {"status": status, "body": body, "headers": HEADERS | headers}}
     return Breakage(f"Endpoint answers {what}", end or failed("InvalidInference"), (always(ASK, told),))
 

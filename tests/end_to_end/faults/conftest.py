@@ -1,4 +1,4 @@
-"""The table of faults: every test that breaks something tells what, what happened and where the picture ended."""
+"""The table of faults: every test that breaks something reports what, what happened and where it ended."""
 
 import os
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """What must become of a picture when a task meets an error: one row for each task and group of errors.
 
-`test_every_error.py` holds the rows against the definitions: every task, every error that it can meet, every retry
+`test_every_error.py` checks the rows against the definitions: every task, every error that it can meet, every retry
 and every catch needs a row, and every row is played.
 """
 
@@ -28,7 +28,7 @@ CONFLICT = "DynamoDB.ConditionalCheckFailedException"
 
 @dataclass(frozen=True)
 class End:
-    """Where a picture ends; `error` "itself" stands for the error that was met."""
+    """Where a picture ends; `error` "itself" means the error that was met."""
 
     row: str | None
     alert: str | None
@@ -64,10 +64,10 @@ VERSIONLESS = End("FAILED", "system", "FAILED", "itself", version="unknown")
 SETTLED = End("FAILED", "system", "SUCCEEDED")
 UNTOLD = End("FAILED", None, "FAILED", "itself", dead_letters=1)
 LEDGER_FAULT = "DynamoDB.AccessDeniedException"
-# Whether anybody was told of the row cannot be learned.
+# Nobody can find out whether an alert about the row was sent.
 TOLD = replace(QUIET, alert="system", execution="FAILED", error=LEDGER_FAULT)
 OTHERS_TOLD = replace(QUIET, alert="system")
-# The decision stood before the execution was stopped.
+# The decision was recorded before the execution was stopped.
 STOPPED = replace(LOW, alert="system", error="itself")
 KNOWN_NOW = replace(ACCEPTED, unknown_stays=True)
 
@@ -106,7 +106,7 @@ SCENES = {
 
 @dataclass(frozen=True)
 class Row:
-    """Errors of one task that end alike: where `retried`, one of them alone is got over."""
+    """Errors of one task that end alike; if `retried`, a single one does no harm."""
 
     state: str
     errors: tuple[Failure, ...]
@@ -144,7 +144,7 @@ def rows(state: str, errors: str, end: End, **more: Any) -> Row:
 
 
 def lost(state: str, end: End, **more: Any) -> Row:
-    """The ledger's task is done and its answer lost, once or every time: nothing is to be seen of it afterwards."""
+    """The ledger's task is done and its answer lost, once or every time: nothing of that shows afterwards."""
     return Row(
         state, (Lost("DynamoDB.SdkClientException"), Lost("States.Timeout")), end, retried=True, **more
     )
@@ -152,7 +152,7 @@ def lost(state: str, end: End, **more: Any) -> Row:
 
 DUPLICATE = Scene(QUIET, row=OTHERS_ROW)
 DUPLICATE_OF_DOUBT = Scene(QUIET, DOUBT, row=OTHERS_ROW)
-# Nobody can tell whether a row without a version is about the same picture.
+# Nobody can know whether a row without a version is about the same picture.
 UNKNOWN_TOLD = replace(FAILED, version="unknown", whose=" of another execution")
 UNKNOWN_SETTLED = replace(UNKNOWN_TOLD, execution="SUCCEEDED", error=None)
 UNKNOWN_STOPPED = Scene(UNKNOWN_SETTLED, given={"s3_version_id": ""}, row=UNKNOWN_ROW, version="unknown")
@@ -188,7 +188,7 @@ TABLE = [
     rows("RecordFailure", REFUSED, FAILED),
     rows("RecordFailure", CONFLICT, QUIET, scene=DUPLICATE_OF_DOUBT),
     lost("RecordFailure", LOW),
-    # Whose the row is cannot be learned: it stays with whoever wrote it, and nobody is woken.
+    # Nobody can find out whose the row is: it stays as it is, and no alert is sent.
     rows("WhoRecorded", THROTTLED, QUIET, retried=True),
     rows("WhoRecorded", REFUSED, QUIET),
     rows("RecordFault", THROTTLED, End(None, "system", "FAILED", LEDGER_FAULT), retried=True),
@@ -224,7 +224,7 @@ TABLE = [
         retried=True,
         machine="unfinished",
     ),
-    # Whatever no state can catch ends the execution, and the settling machine does the rest.
+    # What no state can catch ends the execution, and the machine `unfinished` does the rest.
     rows("SerializeImageData", TERMINAL, FAILED),
     rows("ClassifyImage", TERMINAL, FAILED),
     rows("FilterInferences", TERMINAL, FAILED),

@@ -134,9 +134,7 @@ def test_an_object_deleted_between_event_and_reading_is_not_found(stage: Stage, 
     assert [(row["version"], row["status"]) for row in outcome.rows] == [(picture.s3_version_id, "FAILED")]
 
 
-def test_an_object_overwritten_between_event_and_reading_is_read_as_the_event_named_it(
-    stage: Stage, tell: Tell
-) -> None:
+def test_an_overwritten_object_is_read_as_the_event_named_it(stage: Stage, tell: Tell) -> None:
     tell("Object is overwritten between event and reading", "the event's version is read", str(ACCEPTED))
     picture = stage.put(f"{FOLDER}/overwritten.jpg")
     stage.put(picture.s3_key, b"no picture any more")
@@ -197,7 +195,7 @@ KEYS = {
 def test_whatever_a_key_looks_like_exactly_its_object_is_read(
     name: str, stage: Stage, eventually: Callable[..., Any], tell: Tell
 ) -> None:
-    """Its double, which careless decoding would read instead, is no picture; both come by the bucket's events."""
+    """Its double, which careless decoding would read instead, is not a picture; the bucket's events announce both."""
     tell(f"Key has {name}", "exactly this object is read", str(ACCEPTED))
     key, double = (f"incoming/faults/{each}" for each in KEYS[name])
     if name == "1,024 bytes":

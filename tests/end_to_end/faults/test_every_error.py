@@ -56,7 +56,7 @@ def errors_of(machine: str, name: str) -> set[str]:
         met |= {error for error in NAMED if error in handler.lambda_handler.__doc__}
     for handled in (*state.get("Retry", ()), *state.get("Catch", ())):
         met |= set(handled["ErrorEquals"])
-    # A condition is asked of writes that have one.
+    # Only writes that have a condition can fail it.
     return met - {"States.ALL"} - ({CONFLICT} if state["Resource"].endswith("getItem") else set())
 
 
@@ -128,7 +128,7 @@ def test_every_machine_is_played_here_or_has_its_own_tests() -> None:
         path.name.split(".")[0] for path in FOLDER.glob("*.asl.json") if '"States"' in path.read_text("utf-8")
     }
 
-    # picture is a part of classify; tests/unit/statemachine/test_batch_machine.py plays what batch has besides.
+    # picture is a part of classify; tests/unit/statemachine/test_batch_machine.py plays what only batch has.
     assert machines == {*MACHINES, "picture", "batch"}
 
 
@@ -148,7 +148,7 @@ def test_the_table_knows_what_is_retried(machine: str, name: str) -> None:
 
 
 def attempts(play: Play) -> int | None:
-    """How often the task is tried; None where that is not the error's alone to say."""
+    """How often the task is tried; None if that does not depend on the error alone."""
     if isinstance(play.error, Lost) or play.error == CONFLICT:
         return None
     if not play.row.retried:

@@ -39,7 +39,7 @@ def test_an_execution_that_runs_out_of_time_leaves_its_row_and_alerts(
 ) -> None:
     tell(
         "An execution runs out of time",
-        "`TIMED_OUT`, settled by another",
+        "`TIMED_OUT`, recorded by another",
         str(replace(FAILED, execution="TIMED_OUT")),
     )
     case = Case("too-slow", failures={"ClassifyImage": HANG})
@@ -58,7 +58,7 @@ def test_an_execution_that_somebody_stops_leaves_its_row_and_alerts(
 ) -> None:
     tell(
         "Somebody stops an execution",
-        "`ABORTED`, settled by another",
+        "`ABORTED`, recorded by another",
         str(replace(FAILED, execution="ABORTED")),
     )
     case = Case("stopped", failures={"ClassifyImage": HANG})
@@ -73,7 +73,7 @@ def test_an_execution_that_somebody_stops_leaves_its_row_and_alerts(
     assert (seen.rows["v1"]["status"], seen.rows["v1"]["error"]) == ("FAILED", "ABORTED")
 
 
-def test_a_stopped_duplicate_takes_nothing_from_the_decision_of_another(play: Callable[[Case], Seen]) -> None:
+def test_a_stopped_duplicate_does_not_change_the_decision(play: Callable[[Case], Seen]) -> None:
     case = Case("stopped-duplicate", failures={"ClassifyImage": HANG}, row=OTHERS_ROW)
 
     seen = play(case)
@@ -82,9 +82,10 @@ def test_a_stopped_duplicate_takes_nothing_from_the_decision_of_another(play: Ca
     assert (seen.rows["v1"]["status"], seen.rows["v1"]["execution"]) == ("ACCEPTED", "another")
 
 
-def test_an_execution_that_is_stopped_while_it_alerts_keeps_its_decision_and_alerts(
+def test_a_stop_while_alerting_keeps_the_decision(
     play: Callable[[Case], Seen],
 ) -> None:
+    """And the alert is sent."""
     failures = {"FilterInferences": "ThresholdConfidenceNotMet", "SendAlert": HANG}
     case = Case("stopped-while-alerting", failures=failures)
 
@@ -96,10 +97,10 @@ def test_an_execution_that_is_stopped_while_it_alerts_keeps_its_decision_and_ale
     assert [entry["status"] for entry in row["history"]] == ["LOW_CONFIDENCE"]
 
 
-def test_an_execution_of_an_unknown_version_that_is_stopped_while_it_alerts_is_told_of(
+def test_a_stop_while_alerting_an_unknown_version_alerts(
     play: Callable[[Case], Seen],
 ) -> None:
-    """Its row is that of the version that it has found out, which its input does not tell."""
+    """Its row is that of the version that it has found out, which is not in its input."""
     failures = {"FilterInferences": "ThresholdConfidenceNotMet", "SendAlert": HANG}
     case = Case("versionless-stopped", failures=failures, given={"s3_version_id": ""})
     case.row, case.version = UNKNOWN, "unknown"
@@ -110,10 +111,10 @@ def test_an_execution_of_an_unknown_version_that_is_stopped_while_it_alerts_is_t
     assert seen.rows["v1"]["attention"] == "LOW_CONFIDENCE"
 
 
-def test_an_execution_is_told_of_although_the_row_that_stood_in_its_way_is_gone(
+def test_a_row_that_disappears_does_not_silence_the_alert(
     world: World, play: Callable[[Case], Seen], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever knew the version has removed it between the fault's record and the question whose row stands."""
+    """The row is removed between the refused record of the fault and the question whose row it is."""
     case = Case("gone-meanwhile", "unfinished", given={"s3_version_id": ""}, row=UNKNOWN, version="unknown")
     change = world.services["dynamodb:updateItem"]
 
@@ -210,7 +211,7 @@ def test_a_row_of_an_unknown_version_gives_way_to_the_versions_own(play: Callabl
     assert {version: row["status"] for version, row in seen.rows.items()} == {"v1": "ACCEPTED"}
 
 
-def test_a_row_of_an_unknown_version_stays_until_the_versions_own_is_written(world: World) -> None:
+def test_an_unknown_row_stays_until_the_versions_row_is_there(world: World) -> None:
     failures = {"ClassifyImage": HANG}
     case = Case("in-sight", failures=failures, given={"s3_version_id": ""}, row=UNKNOWN, version="unknown")
     execution = world.start(case)
@@ -222,7 +223,7 @@ def test_a_row_of_an_unknown_version_stays_until_the_versions_own_is_written(wor
     assert world.wait(execution, case).rows["unknown"]["attention"] == "FAILED"
 
 
-def test_a_row_of_an_unknown_version_that_a_person_has_settled_stays(play: Callable[[Case], Seen]) -> None:
+def test_an_unknown_row_that_a_person_has_answered_stays(play: Callable[[Case], Seen]) -> None:
     seen = play(Case("settled", given={"s3_version_id": ""}, row=REVIEWED, version="unknown"))
 
     assert {version: row["status"] for version, row in seen.rows.items()} == {
@@ -231,7 +232,7 @@ def test_a_row_of_an_unknown_version_that_a_person_has_settled_stays(play: Calla
     }
 
 
-def test_a_row_of_an_unknown_version_that_was_written_since_it_was_read_stays(
+def test_an_unknown_row_written_since_it_was_read_stays(
     world: World, play: Callable[[Case], Seen], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be about a version that came after the one that this execution knows."""
@@ -248,7 +249,7 @@ def test_a_row_of_an_unknown_version_that_was_written_since_it_was_read_stays(
     assert list(seen.rows) == ["unknown", "v1"]
 
 
-def test_a_version_that_s3_cannot_tell_is_unknown_and_the_row_says_so(play: Callable[[Case], Seen]) -> None:
+def test_a_version_that_s3_cannot_name_is_unknown(play: Callable[[Case], Seen]) -> None:
     failures = {"ResolveVersion": "S3.NoSuchKeyException", "SerializeImageData": "ImageNotFound"}
 
     seen = play(Case("gone", failures=failures, given={"s3_version_id": ""}))

@@ -171,7 +171,7 @@ class World:
         self._service.handle("StopExecution", {"executionArn": execution})
 
     def wait(self, execution: str, case: Case) -> Seen:
-        """Waits for the end of an execution, and of the one that settles it where it was stopped from outside."""
+        """Waits for the end of an execution, and if it was stopped from outside, of the one that records it."""
         described = self._end_of(execution)
         if case.machine == "classify" and _is_unfinished(described):
             self._end_of(
@@ -202,7 +202,7 @@ class World:
         return self._service.handle("DescribeExecution", {"executionArn": execution})
 
     def _see(self, event: dict[str, Any]) -> None:
-        """What the event rules of terraform/modules/alerts do, beside telling of the end."""
+        """What the event rules of terraform/modules/alerts do, in addition to reporting the end."""
         detail = event["detail"]
         if detail["status"] == "RUNNING":
             return
@@ -219,7 +219,7 @@ class World:
         arguments = dict(arguments)
         state, execution = arguments.pop("State"), arguments.pop("Execution")
         case = self._case_of(execution)
-        # What settles another execution works again, unless it is what the case is about.
+        # What records another execution works again, unless the case is about that.
         failure = case.failure(state) if execution == case.name else None
         if failure == HANG:
             self._closing.wait()
@@ -234,7 +234,7 @@ class World:
         return self._cases[execution.removeprefix("settle-")]
 
     def _alert_or_keep(self, case: Case, event: dict[str, Any]) -> None:
-        """The last net: send_alert is given the event itself and, where it is what fails, the dead-letter queue."""
+        """The last safety net: send_alert gets the event itself or, if it is what fails, the dead-letter queue does."""
         if "SendAlert" in case.failures:
             case.dead_letters.append(event)
         else:
@@ -280,7 +280,7 @@ class World:
     def _create_machine(self, name: str, seconds: int | None) -> str:
         definition = composed(name)
         for state, task in states(definition):
-            if task["Type"] == "Task":  # so that a call can be told from others of its kind
+            if task["Type"] == "Task":  # so that a call can be distinguished from others of its kind
                 task["Arguments"] |= {"State": state, "Execution": "{% $states.context.Execution.Name %}"}
         if name == "classify" and seconds:
             definition["TimeoutSeconds"] = seconds
@@ -301,7 +301,7 @@ def _is_unfinished(execution: dict[str, Any]) -> bool:
 
 
 def _cause(error: str) -> str:
-    """What Lambda hands to Step Functions; the threshold's error carries what was seen."""
+    """What Lambda passes to Step Functions; the threshold's error carries what was seen."""
     reason = f"{error} on purpose."
     if error == "ThresholdConfidenceNotMet":
         seen = {"label": "bicycle", "confidence": 0.5, "threshold": 0.9}

@@ -111,15 +111,14 @@ def test_missing_data_are_treated_as_awss_tables_say(
         ("IF(d > 0, FILL(a, 0), 1)", None),
     ],
 )
-def test_expressions_are_arithmetic_and_what_is_missing_makes_the_result_missing(
-    expression: str, value: float | None
-) -> None:
+def test_expressions_are_arithmetic(expression: str, value: float | None) -> None:
+    """A missing value makes the result missing."""
     assert evaluate(expression, {"a": 3.0, "b": 2.0, "c": 10.0, "d": None}) == value
 
 
 @pytest.mark.parametrize("expression", ["SUM([a, b])", "IF(a, b)", "a ^ 2", "unknown"])
 def test_an_expression_beyond_that_is_named_and_not_guessed(expression: str) -> None:
-    with pytest.raises(ServiceError, match="no metric math that is emulated"):
+    with pytest.raises(ServiceError, match="not metric math that is emulated"):
         evaluate(expression, {"a": 3.0, "b": 2.0})
 
 
@@ -136,7 +135,7 @@ def test_statistics_are_over_every_value_of_the_minutes_that_they_cover() -> Non
     assert metrics.statistic(series, 720, 780, "Sum") is None
 
 
-def test_an_alarm_goes_into_alarm_and_back_and_an_event_tells_of_both(server: Server) -> None:
+def test_an_alarm_goes_off_and_back_with_an_event_for_each(server: Server) -> None:
     name = put_alarm(server, AlarmDescription="Somebody is ill.")
     queue = queue_of_changes(server, name)
     cloudwatch = server.client("cloudwatch")
@@ -187,7 +186,8 @@ def test_an_action_publishes_what_cloudwatch_says_to_a_topic(server: Server) -> 
     assert json.loads(mail["message"])["NewStateValue"] == "ALARM"
 
 
-def test_a_state_that_is_set_by_hand_is_told_and_an_update_of_the_alarm_keeps_it(server: Server) -> None:
+def test_a_state_set_by_hand_is_reported(server: Server) -> None:
+    """An update of the alarm keeps it."""
     name = put_alarm(server)
     queue = queue_of_changes(server, name)
     cloudwatch = server.client("cloudwatch")

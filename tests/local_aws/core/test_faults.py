@@ -1,4 +1,4 @@
-"""Faults on purpose: each looks to clients, functions and state machines as it does when AWS fails by itself."""
+"""Faults on purpose: to clients, functions and state machines each looks like a real failure of AWS."""
 
 import http.client
 import json
@@ -54,7 +54,7 @@ def read(server: Server, stored: tuple[str, str]) -> bytes:
 
 
 def codes(call: Callable[[], Any], times: int) -> list[str]:
-    """The error code of each of so many calls; "" where one succeeds."""
+    """The error code of each call; "" if it succeeds."""
     seen = []
     for _ in range(times):
         try:
@@ -134,7 +134,7 @@ def test_only_what_matches_fails(server: Server, inject: Inject, stored: tuple[s
     assert codes(lambda: s3.get_object_tagging(Bucket=bucket, Key=key), 1) == [""]
 
 
-def test_a_request_can_be_told_by_what_it_contains(server: Server, inject: Inject) -> None:
+def test_a_request_can_be_chosen_by_what_it_contains(server: Server, inject: Inject) -> None:
     url, _ = server.create_queue()
     queue = url.rpartition("/")[2]
     inject({"error": "Odd"}, service="sqs", operation="SendMessage", resource=queue, contains="bad")
@@ -252,7 +252,7 @@ def test_a_function_that_cannot_be_invoked_fails_its_task(
         ("timeout", "Sandbox.Timedout", "Task timed out"),
     ],
 )
-def test_a_crashed_function_tells_how_and_works_again_afterwards(
+def test_a_crashed_function_says_how_and_works_again(
     server: Server, inject: Inject, crash: str, kind: str, message: str
 ) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html"""
@@ -268,9 +268,7 @@ def test_a_crashed_function_tells_how_and_works_again_afterwards(
     assert invoke(server, name, "after")[0] == "after"
 
 
-def test_an_asynchronous_event_outlives_a_throttled_and_an_unreachable_function(
-    server: Server, inject: Inject
-) -> None:
+def test_an_asynchronous_event_outlives_failing_invocations(server: Server, inject: Inject) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"""
     (url, arn), name = server.create_queue(), server.create_function(ECHO)
     server.client("lambda").put_function_event_invoke_config(
@@ -305,7 +303,7 @@ def test_the_containers_answer_is_replaced(server: Server, inject: Inject, endpo
     assert ask(server, endpoint)["name"] == "m"
 
 
-def test_an_inference_can_be_told_by_its_id(server: Server, inject: Inject, endpoint: str) -> None:
+def test_an_inference_can_be_chosen_by_its_id(server: Server, inject: Inject, endpoint: str) -> None:
     inject({"answer": {}}, service="sagemaker", contains="this-one")
     runtime = server.client("sagemaker-runtime")
 

@@ -88,7 +88,7 @@ def test_a_schedule_that_is_fired_by_the_door_reaches_its_target(server: Server)
     assert {"name": name, "expression": "rate(24 hours)", "state": "ENABLED"} in door(server)
 
 
-def test_what_is_no_schedule_cannot_be_fired(server: Server) -> None:
+def test_what_is_not_a_schedule_cannot_be_fired(server: Server) -> None:
     name = f"rule-{uuid.uuid4().hex[:8]}"
     server.client("events").put_rule(Name=name, EventPattern='{"source": ["x"]}')
     with pytest.raises(urllib.error.HTTPError, match="404"):

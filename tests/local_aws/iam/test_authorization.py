@@ -17,7 +17,7 @@ from tests.local_aws.sagemaker.test_training_jobs import Jobs
 from tests.local_aws.sns.test_service import create_topic
 from tests.local_aws.stepfunctions.test_integrations import run_machine
 
-# Does what its event asks for, and tells how AWS refused it.
+# Does what its event asks for, and returns how AWS refused it.
 CALLER = """
 import boto3
 from botocore.exceptions import ClientError
@@ -81,7 +81,7 @@ def decisions(server: Server) -> list[dict[str, Any]]:
     return listed
 
 
-def test_a_function_may_do_what_its_role_may_and_is_told_what_it_may_not(server: Server) -> None:
+def test_a_function_may_do_exactly_what_its_role_may(server: Server) -> None:
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"""
     bucket = server.create_bucket()
     server.client("s3").put_object(Bucket=bucket, Key="a", Body=b"")
@@ -115,7 +115,7 @@ def test_an_encrypted_object_takes_its_key_through_s3(server: Server) -> None:
     assert permitted.call("s3", "get_object", Bucket=bucket, Key="a") == {}
 
 
-def test_only_who_may_list_a_bucket_is_told_that_a_key_is_missing(server: Server) -> None:
+def test_only_who_may_list_a_bucket_learns_of_a_missing_key(server: Server) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
     bucket = server.create_bucket()
     listing = allow("s3:ListBucket", condition={"StringLike": {"s3:prefix": "no*"}})

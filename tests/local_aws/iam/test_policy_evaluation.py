@@ -30,7 +30,7 @@ def decided(
     return decide(call, Policies((document(*statements),), boundary, of_resource))
 
 
-def test_what_no_statement_allows_is_denied_and_what_one_allows_names_it() -> None:
+def test_what_no_statement_allows_is_denied() -> None:
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html"""
     assert decided(READ) == Decision(allowed=True, by=((ROLE, "Read"),), reason="")
     denied = decided(READ, action="s3:PutObject")
@@ -108,7 +108,7 @@ def test_any_of_a_keys_values_may_fit() -> None:
         {"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"},
     ],
 )
-def test_what_is_not_emulated_is_an_error_and_no_permission(statement: dict[str, Any]) -> None:
+def test_what_is_not_emulated_is_an_error_not_a_permission(statement: dict[str, Any]) -> None:
     with pytest.raises(UnknownPolicy, match="not emulated"):
         decided(statement)
 

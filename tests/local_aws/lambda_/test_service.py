@@ -40,7 +40,8 @@ def test_a_function_gets_the_event_and_its_answer_comes_back(server: Server) -> 
     assert "FunctionError" not in answer
 
 
-def test_the_environment_is_that_of_the_runtime_and_nothing_of_this_machine(server: Server) -> None:
+def test_a_function_sees_the_runtimes_environment_alone(server: Server) -> None:
+    """Nothing of this machine's."""
     name = server.create_function(ENVIRONMENT, Environment={"Variables": {"BUCKET": "b"}}, MemorySize=256)
     told, _ = invoke(server, name)
     environment = told["environment"]
@@ -181,7 +182,7 @@ def test_printed_lines_reach_the_log_group_of_the_function(server: Server) -> No
     eventually(lambda: "findable" in messages())
 
 
-def test_a_warm_process_is_used_again_and_a_second_one_starts_when_it_is_busy(server: Server) -> None:
+def test_a_warm_process_is_used_again_unless_it_is_busy(server: Server) -> None:
     code = "import os, time\ndef lambda_handler(event, context):\n time.sleep(event)\n return os.getpid()"
     name = server.create_function(code)
     assert invoke(server, name, 0)[0] == invoke(server, name, 0)[0]
@@ -262,13 +263,13 @@ def test_payloads_have_limits(server: Server) -> None:
         invoke(server, name, "x" * 263_000, InvocationType="Event")
 
 
-def test_a_payload_that_is_no_json_is_refused(server: Server) -> None:
+def test_a_payload_that_is_not_json_is_refused(server: Server) -> None:
     name = server.create_function(ECHO)
     with pytest.raises(ClientError, match="InvalidRequestContentException"):
         server.client("lambda").invoke(FunctionName=name, Payload=b"{")
 
 
-def test_an_asynchronous_failure_is_tried_three_times_and_then_sent_to_the_destination(
+def test_an_asynchronous_failure_goes_to_the_destination(
     server: Server,
 ) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""

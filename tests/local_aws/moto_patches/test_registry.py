@@ -45,7 +45,7 @@ def test_a_bucket_policy_denies_only_when_its_condition_is_met(
         assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"x"
 
 
-def test_a_bucket_tells_that_it_notifies_eventbridge(server: Server) -> None:
+def test_a_bucket_says_that_it_notifies_eventbridge(server: Server) -> None:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketNotificationConfiguration.html"""
     s3, bucket = server.client("s3"), server.create_bucket()
     assert "EventBridgeConfiguration" not in s3.get_bucket_notification_configuration(Bucket=bucket)
@@ -167,7 +167,7 @@ def test_a_key_is_gone_when_its_versions_and_its_delete_marker_are_deleted(serve
     assert not listed.get("DeleteMarkers")
 
 
-def test_a_budget_keeps_its_tags_tells_its_subscribers_and_can_be_changed(server: Server) -> None:
+def test_a_budget_has_tags_and_subscribers_and_can_change(server: Server) -> None:
     """https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_Operations_AWS_Budgets.html"""
     budgets, account = server.client("budgets"), server.facts["account"]
     budget: dict[str, Any] = {

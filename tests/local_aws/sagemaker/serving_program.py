@@ -1,4 +1,4 @@
-"""A serving program for the contract tests: it tells what it was sent. Settings lie in the model archive."""
+"""A serving program for the contract tests: it returns what it was sent. Settings are in the model archive."""
 
 import base64
 import json

@@ -125,7 +125,7 @@ def blue_green(kind: str, percent: int, seconds: int = 200) -> dict[str, Any]:
 
 
 def update(server: Server, name: str, model: str, **more: Any) -> list[str]:
-    """Updates an endpoint to another model; returns the names of those that answer meanwhile."""
+    """Updates an endpoint to another model; returns the names of those that answer until it is done."""
     sagemaker, seen = server.client("sagemaker"), []
     config = create_config(server, model_archive(name=model))
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config, **more)
@@ -145,7 +145,7 @@ def test_while_the_traffic_shifts_both_models_answer(server: Server, kind: str, 
     assert {invoke(server, name)["name"] for _ in range(5)} == {"new"}
 
 
-def test_an_update_moves_all_at_once_unless_told_otherwise_each_time(server: Server) -> None:
+def test_an_update_moves_all_at_once_by_default(server: Server) -> None:
     """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html: RetainDeploymentConfig"""
     name = deploy(server, model_archive(name="first"))
     update(server, name, "second", DeploymentConfig=blue_green("CANARY", 50))

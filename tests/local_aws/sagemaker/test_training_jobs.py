@@ -160,7 +160,7 @@ def test_channels_are_folders_with_the_objects_below_the_prefix(seen: dict[str, 
     assert seen["channels"]["training"]["TrainingInputMode"] == "File"
 
 
-def test_hyperparameters_reach_the_program_decoded_and_the_file_as_they_came(seen: dict[str, Any]) -> None:
+def test_hyperparameters_reach_the_program_decoded(seen: dict[str, Any]) -> None:
     """https://github.com/aws/sagemaker-training-toolkit: script mode"""
     arguments = """--does train --epochs 3 --learning-rate 0.5 --plain text --list ["x"]"""
     assert seen["argv"][1:] == arguments.split()
@@ -263,7 +263,7 @@ def test_the_last_words_of_a_failed_program_are_in_its_reason(jobs: Jobs) -> Non
     assert "the loss became nan" in jobs.run("fail")["FailureReason"]
 
 
-def test_code_that_is_no_archive_fails_the_job(jobs: Jobs) -> None:
+def test_code_that_is_not_an_archive_fails_the_job(jobs: Jobs) -> None:
     jobs.s3.put_object(Bucket=jobs.bucket, Key="broken.tar.gz", Body=b"no archive")
     where = json.dumps(f"s3://{jobs.bucket}/broken.tar.gz")
     description = jobs.run(HyperParameters={"sagemaker_submit_directory": where})

@@ -67,6 +67,6 @@ match arguments.does:
     case "fill-disk":
         Path("/dev/full").write_text("x" * 100_000)
     case "leave-no-room":
-        # A device that is always full stands where the archive would be packed.
+        # A device that is always full takes the place of the archive.
         (model / "weights").write_text("trained")
         (base / "output" / "model.tar.gz").symlink_to("/dev/full")

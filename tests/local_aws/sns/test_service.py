@@ -24,7 +24,8 @@ def attribute(value: str) -> dict[str, Any]:
     return {"category": {"DataType": "String", "StringValue": value}}
 
 
-def test_a_mail_subscription_is_confirmed_and_its_mail_lies_in_the_outbox(server: Server) -> None:
+def test_a_mail_subscription_is_confirmed_at_once(server: Server) -> None:
+    """Its mail is in the outbox."""
     sns, topic = server.client("sns"), create_topic(server)
     arn = sns.subscribe(
         TopicArn=topic, Protocol="email", Endpoint="ops@example.com", ReturnSubscriptionArn=True
@@ -48,7 +49,8 @@ def test_a_mail_subscription_is_confirmed_and_its_mail_lies_in_the_outbox(server
     assert topic in [json.loads(line)["topic"] for line in lines]
 
 
-def test_a_browser_gets_the_outbox_as_a_page_that_holds_no_markup_of_others(server: Server) -> None:
+def test_a_browser_gets_the_outbox_as_a_safe_page(server: Server) -> None:
+    """The page holds no markup of others."""
     sns, topic = server.client("sns"), create_topic(server)
     sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
     hostile = "<script>alert('&')</script>"

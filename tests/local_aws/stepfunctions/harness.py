@@ -27,7 +27,7 @@ def task(**fields: Any) -> dict[str, Any]:
 
 
 def failing(times: int, error: str = "Unavailable", cause: str = "not now") -> Callable[[str, Any], Any]:
-    """A service that fails so many times and then succeeds."""
+    """A service that fails a number of times and then succeeds."""
     calls = itertools.count(1)
 
     def call(_resource: str, _arguments: Any) -> Any:

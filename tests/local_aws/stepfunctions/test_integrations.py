@@ -181,7 +181,7 @@ def test_any_sdk_action_can_be_called(server: Server) -> None:
     assert missing["error"] == "S3.NoSuchKeyException"
 
 
-def test_a_distributed_map_reads_s3_calls_functions_and_can_be_described(server: Server) -> None:
+def test_a_distributed_map_reads_s3_and_calls_functions(server: Server) -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html"""
     bucket, s3 = server.create_bucket(), server.client("s3")
     s3.put_object(Bucket=bucket, Key="items.jsonl", Body="\n".join(str(number) for number in range(7)))

@@ -65,7 +65,8 @@ def test_a_state_machine_is_described_as_it_was_created() -> None:
     assert described["roleArn"] == ROLE
 
 
-def test_creating_the_same_again_is_idempotent_and_another_definition_is_a_conflict() -> None:
+def test_creating_a_machine_again_is_idempotent() -> None:
+    """Another definition under the same name is a conflict."""
     harness = Harness()
     assert harness.create(SIMPLE, name="m") == harness.create(
         SIMPLE, name="m", roleArn="arn:aws:iam::1:role/x"
@@ -82,9 +83,8 @@ def test_names_types_and_definitions_are_checked() -> None:
     assert refused(lambda: harness.service.handle("CreateActivity", {})) == "UnknownOperationException"
 
 
-def test_an_update_gives_a_new_revision_and_executions_under_way_keep_theirs(
-    held: Harness, gate: threading.Event
-) -> None:
+def test_an_update_leaves_running_executions_alone(held: Harness, gate: threading.Event) -> None:
+    """It gives a new revision; executions under way keep theirs."""
     arn = held.create(machine({"T": task(Output="old")}))
     execution = held.start(arn)
     request = {"stateMachineArn": arn, "definition": json.dumps(machine({"P": {**PASS, "Output": "new"}}))}
@@ -150,9 +150,7 @@ def test_tags_are_added_replaced_and_removed() -> None:
 # Executions
 
 
-def test_starting_again_with_name_and_input_of_a_running_execution_is_idempotent(
-    held: Harness, gate: threading.Event
-) -> None:
+def test_starting_a_running_execution_again_is_idempotent(held: Harness, gate: threading.Event) -> None:
     """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html"""
     arn = held.create(machine({"T": task()}))
     first = held.start(arn, {"a": 1}, name="one")
@@ -351,8 +349,8 @@ def test_status_changes_are_published_as_documented() -> None:
 
 
 @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
-def test_an_execution_that_was_ended_still_tells_its_input(status: str, held: Harness) -> None:
-    """Nothing inside can answer for it any more: what it was about is in the event alone."""
+def test_an_execution_that_was_ended_still_has_its_input(status: str, held: Harness) -> None:
+    """Nothing inside can report it any more: what it was about is only in the event."""
     arn = held.create(machine({"T": task()}, TimeoutSeconds=1 if status == "TIMED_OUT" else 60))
     execution = held.start(arn, {"a": 1})
     if status == "ABORTED":

@@ -52,7 +52,7 @@ BATCH = "one batch"
 
 
 class NoPictures(Exception):
-    """Nothing to send; the message says where and what would do."""
+    """Nothing to send; the message says where and what would work."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def parts(server: int) -> Iterator[tuple[str, int]]:
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = entry.read_text().rpartition(")")[2].split()[1]
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has ended since then
             continue
         children[int(parent)].append(int(entry.parent.name))
     waiting = [*children[server]]
@@ -219,7 +219,7 @@ class Bench:
         return lambda: self._statuses(pictures)
 
     def one_at_a_time(self, pictures: list[Picture]) -> Ends:
-        """So that nothing waits for a core, and no part pays for another's turns on it."""
+        """So that nothing waits for a core, and no part's time includes another's."""
         return self.one_by_one(pictures, at_once=1)
 
     @contextmanager
@@ -332,7 +332,7 @@ def show(lines: list[Measured]) -> None:
 
 
 def show_growth(batches: list[Measured]) -> None:
-    """What becomes of time and memory with the number of pictures."""
+    """How time and memory grow with the number of pictures."""
     first = batches[0]
     for line in batches[1:]:
         ratio = (line.seconds / line.pictures) / (first.seconds / first.pictures)
@@ -370,7 +370,7 @@ def main() -> None:
 
             few = min(options.counts)
             with bench.notebook() as notebook:
-                # What starts cold is no part of the figures.
+                # Cold starts do not count.
                 for send in (notebook, bench.batch, bench.one_by_one):
                     send(bench.upload(files, 50))
                 run("notebook's three functions, one execution each", files, few, notebook)

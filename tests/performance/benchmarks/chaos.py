@@ -64,7 +64,7 @@ RULES: tuple[dict[str, Any], ...] = (
 
 
 class DoubledStream(Stream):
-    """A stream of which some events come twice, and which never has more than AT_ONCE pictures in flight."""
+    """A stream in which some events come twice, with at most AT_ONCE pictures in flight."""
 
     def __init__(self, workflow: Workflow, count: int, prefix: str, seed: int):
         samples = partly_broken(islice(drawn(seed), count), BROKEN, seed)
@@ -89,7 +89,7 @@ class DoubledStream(Stream):
 
 
 class Reviewer(Reviews):
-    """A person who looks at the storm's pictures alone, finds that they show nothing, and sometimes thinks again."""
+    """A person who looks only at the storm's pictures, says that they show nothing, and sometimes takes it back."""
 
     def __init__(self, workflow: Workflow, prefix: str, seed: int):
         super().__init__(workflow.deployment, "chaos")

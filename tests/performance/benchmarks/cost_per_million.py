@@ -27,7 +27,7 @@ ENDPOINT_CPU = 3.6
 S3_FIRST_BYTE, S3_MB_PER_SECOND, ENDPOINT_ROUND_TRIP, CALL, LEDGER = 30.0, 80.0, 8.0, 10.0, 8.0
 MEGABYTES = (0.03, 4.0)
 REFUSED = 0.10  # needs a second write, to the index `attention`
-# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html: so much memory (MB) brings one virtual CPU.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html: this much memory (MB) gives one virtual CPU.
 MB_PER_CPU = 1769
 # https://docs.aws.amazon.com/xray/latest/devguide/xray-console-sampling.html: each second's first request and 5 %.
 TRACED = 0.05

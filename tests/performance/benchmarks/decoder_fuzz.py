@@ -81,7 +81,7 @@ def mutated(seed: int, number: int) -> bytes:
 
 
 def with_right_checksums(data: bytearray) -> bytearray:
-    """A PNG file whose chunks' checksums fit again, so that their damage is met where it lies."""
+    """A PNG file whose chunks' checksums are right again, so that the decoder reaches the damage."""
     position = 8
     while data.startswith(b"\x89PNG") and position + 12 <= len(data):
         end = position + 8 + struct.unpack_from(">I", data, position)[0]

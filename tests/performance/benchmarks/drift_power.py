@@ -1,9 +1,9 @@
 """How often the drift check alarms: `.venv/bin/python -m tests.performance.benchmarks.drift_power [PICTURES] [WINDOWS]`.
 
-PICTURES are so many drawn ones (1,000), or the training rows of a CIFAR-100 archive. They are read by the function's
+PICTURES is a number of drawn ones (1,000), or a CIFAR-100 archive, whose training rows are used. They are read by the function's
 decoder and answered by the shipped model's serving program, once as they are and once each darker, blurred, and both.
 Baselines (of 1,000 pictures) and windows are drawn from these with replacement, a new baseline for each window, so
-that the chance in both counts. A row tells in which share of WINDOWS (1,000) the function's own judgement is "drifted".
+that the chance in both counts. A row shows in which share of WINDOWS (1,000) the function's own judgement is "drifted".
 """
 
 import io
@@ -73,7 +73,7 @@ def answered(images: list[Image.Image], port: int, labels: list[str]) -> list[Pi
 
 
 def images_of(pictures: str, classes: list[str]) -> list[Image.Image]:
-    """So many drawn pictures, or an archive's of the classes."""
+    """Drawn pictures, or an archive's of the classes."""
     if pictures.isdigit():
         stream = itertools.islice(drawn(1), int(pictures))
         return [Image.open(io.BytesIO(it.make())).convert("RGB") for it in stream]

@@ -42,7 +42,7 @@ def cpu_milliseconds(steps: dict[str, Callable[[], object]]) -> dict[str, float]
 
 
 def waited(port: int, picture: bytes, calls: int) -> list[float]:
-    """Milliseconds that each of so many requests on one connection took."""
+    """Milliseconds that each request on one connection took."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     times = []
     for _ in range(calls):

@@ -1,4 +1,4 @@
-"""What came from outside is printed as it is, whatever it means to a terminal."""
+"""What came from outside is printed as text, whatever it would do to a terminal."""
 
 import io
 import sys
@@ -46,7 +46,8 @@ def test_progress_names_files_as_they_are(monkeypatch, name):
     assert f"Uploading: {name}?[2J" in terminal.file.getvalue()
 
 
-def test_a_step_of_forty_minutes_is_told_ever_more_rarely_where_there_is_no_terminal(monkeypatch):
+def test_progress_without_a_terminal_gets_rarer(monkeypatch):
+    """A step of forty minutes is reported less and less often where there is no terminal."""
     file, second = Terminal(file=io.StringIO()), 0
     monkeypatch.setattr(console, "err", file)
     monkeypatch.setattr(console.time, "monotonic", lambda: second)

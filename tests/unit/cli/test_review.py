@@ -80,7 +80,7 @@ def test_the_page_is_served_while_it_runs(command, waits):
         urllib.request.urlopen(address, timeout=5)  # it is gone afterwards
 
 
-def test_the_token_stands_in_no_command_line(command, waits, tmp_path, monkeypatch):
+def test_the_token_is_in_no_command_line(command, waits, tmp_path, monkeypatch):
     """Every user of a machine can read the arguments of every process; the page that leads on is for one user."""
     program, seen = tmp_path / "browser", tmp_path / "seen"
     program.write_text(

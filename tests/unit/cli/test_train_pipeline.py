@@ -68,7 +68,7 @@ def test_a_refusal_says_what_stays_and_what_would_pass(
     assert way in said
 
 
-def test_without_the_archive_the_way_to_name_it_is_told(
+def test_without_the_archive_the_way_to_name_it_is_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["training_chain", "nowhere.tar.gz"])

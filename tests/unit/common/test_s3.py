@@ -1,4 +1,4 @@
-"""What lies in S3 stands wherever a path may."""
+"""An S3 URI can be used wherever a path can."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_an_object_is_a_file_while_it_is_needed(client):
 
 
 @pytest.mark.parametrize("uri", ["s3://pictures/data/set/", "s3://pictures/data/set"])
-def test_a_prefix_is_a_folder_of_all_that_is_under_it_and_of_nothing_beside_it(client, uri):
+def test_a_prefix_holds_only_what_is_under_it(client, uri):
     with s3.local(uri, client) as folder:
         files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         assert files == {"train/a/1.png", "manifest.json"}
@@ -57,7 +57,7 @@ def test_a_key_that_looks_like_an_absolute_path_stays_in_the_folder(client, tmp_
         assert (folder / escaped.relative_to("/")).read_bytes() == b"x"
 
 
-def test_the_markers_that_the_console_makes_of_folders_are_no_files(client):
+def test_the_consoles_folder_markers_are_not_files(client):
     for key in ("data/set/", "data/set/train/", "data/set/train/a/", "data/set/empty/"):
         client().put_object(Bucket="pictures", Key=key, Body=b"")
 

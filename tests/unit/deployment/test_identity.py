@@ -109,7 +109,8 @@ def test_another_backend_is_refused_with_both_sides(world, name, other):
     assert "init -reconfigure -backend-config=environments/dev.s3.tfbackend" in str(refused.value)
 
 
-def test_the_variables_of_the_stack_on_this_machine_do_not_lead_another_environment_there(world):
+def test_the_local_stacks_variables_do_not_misdirect_others(world):
+    """The variables of the stack on this machine do not lead another environment to it."""
     world.backend = {
         "bucket": "scones-local-state",
         "key": "local/terraform.tfstate",
@@ -152,7 +153,8 @@ def test_arguments_that_the_shell_adds_are_refused_by_name(world):
         ("region", "eu-west-1", ("eu-west-1", "us-east-1")),
     ],
 )
-def test_a_checkout_of_another_deployment_than_the_states_is_refused(world, outputs, name, other, both):
+def test_a_checkout_of_another_deployment_is_refused(world, outputs, name, other, both):
+    """Another one than the state's."""
     world.settings[name] = other
     world.state = pulled(outputs=outputs)
 

@@ -1,4 +1,4 @@
-"""What is handed on stands under licences that somebody has read."""
+"""What is shipped has only licences that somebody has read."""
 
 from email.message import Message
 
@@ -14,7 +14,8 @@ def facts(**headers: str) -> Message:
     return message
 
 
-def test_every_package_of_the_zips_and_the_image_is_listed_with_a_known_licence():
+def test_every_package_is_listed_with_a_known_licence():
+    """Every package of the zips and of the image."""
     assert licences.PAGE.read_text(encoding="utf-8") == licences.page(), "run: make licences"
 
 
@@ -26,7 +27,7 @@ def test_every_package_of_the_zips_and_the_image_is_listed_with_a_known_licence(
         ({"License": "3-Clause BSD License"}, "BSD-3-Clause"),
     ],
 )
-def test_a_known_licence_is_told_as_spdx(headers, licence):
+def test_a_known_licence_is_named_as_spdx(headers, licence):
     assert licences.declared(facts(**headers)) == licence
 
 

@@ -52,7 +52,7 @@ def package_from(folder, target, **environment):
     )
 
 
-# What stands between pip and every index and folder of wheels that this machine may offer.
+# What keeps pip from every index and folder of wheels that this machine may offer.
 NO_INDEX = {
     "PIP_CONFIG_FILE": os.devnull,
     "PIP_FIND_LINKS": "",
@@ -75,7 +75,8 @@ def shared_libraries(archive):
 
 
 @pytest.mark.parametrize("target", ["aws", "local"])
-def test_another_checkout_umask_and_time_give_the_same_bytes_without_any_index(built, copy, target):
+def test_packages_are_the_same_to_the_byte(built, copy, target):
+    """From another checkout, with another umask, at another time, without any index."""
     done = package_from(copy, target, **NO_INDEX)
 
     assert done.returncode == 0, done.stderr
@@ -107,7 +108,7 @@ def test_a_changed_source_changes_only_the_packages_that_hold_it(built, copy):
 
 
 @pytest.mark.parametrize("target", ["aws", "local"])
-def test_the_manifest_tells_the_truth(built, target):
+def test_the_manifest_is_true(built, target):
     manifest = json.loads((built[target] / "manifest.json").read_text("utf-8"))
 
     assert manifest["functions"] == {
@@ -291,7 +292,8 @@ def test_a_wheel_that_is_not_the_pinned_one_is_refused(copy):
     assert wheel.name in done.stderr
 
 
-def test_without_an_index_the_error_says_what_to_check_and_leaves_no_half_cache(copy):
+def test_without_an_index_the_error_says_what_to_check(copy):
+    """No half-made cache is left behind."""
     shutil.rmtree(copy / "build" / "wheels")
 
     done = package_from(copy, "aws", **NO_INDEX)

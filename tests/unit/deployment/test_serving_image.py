@@ -57,7 +57,8 @@ def ecr():
         yield client
 
 
-def test_the_image_is_built_for_the_endpoints_platform_pushed_and_named_by_digest(docker, ecr):
+def test_the_image_is_built_pushed_and_named_by_digest(docker, ecr):
+    """It is built for the endpoint's platform."""
     lines: list[str] = []
 
     pushed = serving_image.build_and_push(REPOSITORY, ecr, lines.append)

@@ -129,7 +129,8 @@ def test_a_failing_plan_shows_its_errors_without_the_plan_before_them(fake_terra
     assert str(caught.value) == "terraform plan failed (1):\nError: Invalid value\n\nrun make package\n"
 
 
-def test_an_accepted_exit_code_is_no_failure_and_lines_are_seen_as_they_come(fake_terraform):
+def test_an_accepted_exit_code_is_not_a_failure(fake_terraform):
+    """Lines are seen as they come."""
     fake_terraform('[ "$1" = version ] && echo "Terraform v1.11.4" && exit 0\necho one\necho two\nexit 2')
     seen: list[str] = []
 
@@ -138,7 +139,8 @@ def test_an_accepted_exit_code_is_no_failure_and_lines_are_seen_as_they_come(fak
     assert (code, output, seen) == (2, "one\ntwo\n", ["one", "two"])
 
 
-def test_an_interrupted_terraform_finishes_what_it_does_and_hears_of_it_once(fake_terraform, tmp_path):
+def test_an_interrupted_terraform_finishes_its_work(fake_terraform, tmp_path):
+    """It hears of the interruption once."""
     heard = tmp_path / "heard"
     fake_terraform(
         'case "$*" in version) echo "Terraform v1.11.0";; *)\n'
@@ -161,7 +163,7 @@ def test_what_is_given_reaches_its_standard_input(fake_terraform):
     assert terraform.run("console", given="var.region\n") == (0, "var.region\n")
 
 
-def test_a_mistyped_environment_is_told_with_the_known_ones():
+def test_a_mistyped_environment_is_refused_with_the_known_ones():
     with pytest.raises(PlanError, match="the environments are dev, local, prod"):
         console.find_deployment("dve")
 
@@ -185,7 +187,8 @@ def test_where_terraform_is_not_initialised_the_exact_command_is_named(
     )
 
 
-def test_with_variables_of_its_own_nothing_else_of_the_shell_steers_terraform(fake_terraform, monkeypatch):
+def test_own_variables_shut_out_the_shells(fake_terraform, monkeypatch):
+    """With variables of its own, Terraform gets none that this shell has set for it."""
     for name in ("TF_WORKSPACE", "TF_DATA_DIR", "TF_CLI_ARGS_plan", "TF_VAR_project", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.setenv(name, "of-the-shell")
     fake_terraform('case "$*" in version) echo "Terraform v1.11.0";; *) env;; esac')

@@ -102,7 +102,7 @@ def test_an_unreachable_service_is_retryable(monkeypatch, failure):
     assert type(failure()) is ImageUnavailable
 
 
-def test_an_answer_that_is_no_aws_answer_is_retryable(service, failure):
+def test_an_answer_that_is_not_from_aws_is_retryable(service, failure):
     service.answers(status=502, body=b"<html>bad gateway")
 
     assert type(failure()) is ImageUnavailable
@@ -124,7 +124,8 @@ def test_a_programming_error_is_not_translated():
         named_error(ZeroDivisionError(), "Reading", ImageUnavailable, {})
 
 
-def test_a_body_over_the_limit_is_read_one_byte_too_far_and_no_further(monkeypatch, service):
+def test_a_body_over_the_limit_is_read_one_byte_too_far(monkeypatch, service):
+    """And no further."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", service.url)
     service.answers(body=b"x" * 100)
 

@@ -142,7 +142,8 @@ def test_an_input_without_a_picture_is_invalid(endpoint, context, given):
         b"\xff\xfe[",
     ],
 )
-def test_an_answer_that_is_no_list_of_probabilities_is_an_invalid_inference(endpoint, invoke, body):
+def test_an_answer_without_probabilities_is_invalid(endpoint, invoke, body):
+    """Anything that is not a list of probabilities."""
     answer(endpoint, body)
 
     with pytest.raises(InvalidInference) as caught:
@@ -166,7 +167,7 @@ def test_probabilities_may_miss_1_by_rounding(endpoint, invoke):
 @pytest.mark.parametrize(
     "attributes", ["", "nonsense", "model=x", "labels=1766270d4724", "model=x;labels=000000000000"]
 )
-def test_a_model_with_other_labels_or_without_a_name_is_an_invalid_inference(endpoint, invoke, attributes):
+def test_an_answer_with_other_labels_or_no_model_is_invalid(endpoint, invoke, attributes):
     answer(endpoint, [0.971, 0.021, 0.008], attributes)
 
     with pytest.raises(InvalidInference, match="promote"):

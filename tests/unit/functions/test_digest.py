@@ -69,12 +69,12 @@ def test_a_digest_that_is_sent_again_later_counts_the_same_hours(write, inbox, c
     assert inbox()[0]["Subject"] == "[scones-test] 5 pictures wait, 3 new"
 
 
-def test_nobody_hears_of_nothing(write, inbox, context):
+def test_an_empty_digest_is_not_sent(write, inbox, context):
     assert lambda_handler(DIGEST, context) == {"message_id": None}
     assert inbox() == []
 
 
-def test_a_picture_that_was_settled_is_not_counted(write, ledger, inbox, context):
+def test_a_picture_that_was_resolved_is_not_counted(write, ledger, inbox, context):
     write(2, label="bicycle", confidence=0.5)
     ledger.dynamodb.update_item(
         TableName=ledger.table,

@@ -22,7 +22,8 @@ def test_a_confidence_equal_to_the_threshold_is_accepted(decide):
     assert decide(0.07, 0.93, 0.0)["label"] == "motorcycle"
 
 
-def test_a_confidence_just_below_the_threshold_is_refused_with_what_was_seen(decide):
+def test_a_confidence_just_below_the_threshold_is_refused(decide):
+    """The error says what was seen."""
     with pytest.raises(ThresholdConfidenceNotMet) as caught:
         decide(0.9299999, 0.07, 0.0000001)
 
@@ -38,7 +39,8 @@ def test_an_answer_is_judged_by_the_threshold_of_the_model_that_gave_it(decide):
     assert caught.value.details == {"label": "bicycle", "confidence": 0.95, "threshold": 0.98}
 
 
-def test_an_answer_of_a_model_whose_threshold_nobody_knows_is_refused_however_sure_it_is(decide):
+def test_an_answer_of_an_unknown_model_is_refused(decide):
+    """However sure the model is: nobody knows its threshold."""
     with pytest.raises(InvalidInference, match=r"another.*scones-2026-08-01, scones-2026-11-12.*rollback"):
         decide(1.0, 0.0, 0.0, model="another")
 
@@ -50,7 +52,8 @@ def test_a_class_that_nobody_looks_for_is_never_accepted(decide):
     assert caught.value.details["label"] == "neither"
 
 
-def test_a_class_of_interest_over_a_low_threshold_must_still_be_the_most_probable(decide, monkeypatch):
+def test_an_accepted_class_is_always_the_most_probable(decide, monkeypatch):
+    """A class of interest over a low threshold does not suffice."""
     monkeypatch.setenv("THRESHOLDS", '{"scones-2026-11-12": 0.3}')
 
     with pytest.raises(ThresholdConfidenceNotMet):
@@ -105,7 +108,7 @@ def test_an_input_without_inferences_and_their_model_is_invalid(context, event):
         [10**400, 0, 0],
     ],
 )
-def test_inferences_that_are_no_probabilities_are_invalid(context, inferences):
+def test_inferences_that_are_not_probabilities_are_invalid(context, inferences):
     with pytest.raises(InvalidInference):
         lambda_handler({"inferences": inferences, "model": "scones-2026-11-12"}, context)
 

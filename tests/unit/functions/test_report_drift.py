@@ -19,7 +19,7 @@ TODAY, YESTERDAY = "2026-11-28T09:00:00.000Z", "2026-11-27T09:00:00.000Z"
 
 
 def picture(rng, light=1.0, doubt=0.15, first=0.5):
-    """One picture of a stream with much light, of which the model doubts some, and so many are bicycles."""
+    """One picture of a bright stream: the model doubts some, and this share are bicycles."""
     image = {"width": 400, "height": 300, "brightness": light * rng.betavariate(5, 5)}
     image |= {"contrast": light * rng.betavariate(4, 12), "sharpness": rng.betavariate(3, 30)}
     sure = rng.random() > doubt
@@ -62,7 +62,7 @@ def test_a_stream_that_turns_dark_is_caught_by_its_brightness(expected, number):
     assert "brightness" in drifted(stream(number, 1, light=0.4), expected)
 
 
-def test_a_stream_that_the_model_doubts_is_caught_by_the_share_of_accepted_pictures(expected):
+def test_a_doubtful_stream_drifts_in_its_accepted_share(expected):
     assert drifted(stream(100, 1, doubt=0.6), expected) == {"accepted_share"}
     nearly_all = stream(100, 1, doubt=0.9)
     assert len(baseline.accepted(nearly_all, LABELS, 0.9)) < 30
@@ -73,7 +73,8 @@ def test_another_mix_of_classes_is_caught(expected):
     assert drifted(stream(300, 1, first=0.85), expected) == {"class_mix"}
 
 
-def test_pictures_of_another_size_are_caught_where_the_baseline_knows_sizes(expected):
+def test_pictures_of_another_size_drift(expected):
+    """Where the baseline knows sizes."""
     larger = [{**each, "image": {**each["image"], "width": 4000, "height": 3000}} for each in stream(100, 1)]
 
     assert drifted(larger, expected) == {"size_mix"}
@@ -148,7 +149,7 @@ def metrics(capsys):
     return {name: value for line in lines if "_aws" in line for name, value in line.items()}
 
 
-def test_an_unchanged_window_tells_nobody(alerts, decide, context, capsys):
+def test_an_unchanged_window_alerts_nobody(alerts, decide, context, capsys):
     decide(stream(200, 1))
 
     told = lambda_handler(CHECK, context)
@@ -177,17 +178,17 @@ def test_people_hear_once_that_a_stream_has_changed(alerts, decide, context, cap
     assert metrics(capsys)["Drift"] == [1]
 
 
-def test_too_few_pictures_are_no_verdict_and_say_so(alerts, decide, context, capsys, caplog):
+def test_too_few_pictures_give_no_verdict_and_say_so(alerts, decide, context, capsys, caplog):
     decide(stream(49, 1, light=0.1))
 
     assert lambda_handler(CHECK, context)["verdict"] == "too few pictures"
 
-    assert "49 pictures are no basis for a verdict; 50 are needed." in caplog.text
+    assert "49 pictures are not enough for a verdict; 50 are needed." in caplog.text
     assert "Drift" not in metrics(capsys)
     assert alerts() == []
 
 
-def test_an_empty_ledger_is_no_verdict(alerts, context):
+def test_an_empty_ledger_gives_no_verdict(alerts, context):
     assert lambda_handler(CHECK, context)["verdict"] == "too few pictures"
 
 
@@ -200,7 +201,7 @@ def test_pictures_of_an_earlier_model_do_not_count(alerts, decide, context):
     assert (told["verdict"], told["pictures"]) == ("unchanged", 60)
 
 
-def test_a_model_without_a_baseline_is_no_verdict(alerts, decide, context, caplog):
+def test_a_model_without_a_baseline_gets_no_verdict(alerts, decide, context, caplog):
     decide(stream(60, 1), model="trikes")
 
     assert lambda_handler(CHECK, context)["verdict"] == "no baseline"

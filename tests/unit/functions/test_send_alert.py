@@ -75,7 +75,8 @@ def test_a_published_alert_reaches_a_subscriber_with_its_category(snapshot, coun
     assert f"{received['Subject']}\n{received['Message']}" == snapshot.read_text("utf-8")
 
 
-def test_an_alert_that_is_sent_again_is_known_by_its_id_and_another_alert_has_another(inbox, event, context):
+def test_a_repeated_alert_keeps_its_id(inbox, event, context):
+    """Another alert has another id."""
     once = event("alert_low_confidence")
     for told in (once, once, {**once, "execution": f"{once['execution']}-run-2"}):
         lambda_handler(told, context)
@@ -126,7 +127,7 @@ def test_results_that_cannot_be_read_are_named(monkeypatch, service, event, cont
         lambda_handler(event("alert_batch"), context)
 
 
-def test_a_confidence_just_below_the_threshold_never_reads_as_if_it_were_reached(event):
+def test_a_confidence_is_never_rounded_up_to_the_threshold(event):
     made = message({**event("alert_low_confidence"), "confidence": 0.9299999})
 
     assert "motorcycle 0.92 < 0.93" in made.subject
@@ -169,7 +170,9 @@ def test_a_template_field_in_a_key_stays_what_it_is(event):
     )
 
 
-def test_the_link_to_an_object_survives_odd_keys_and_gives_way_to_the_bucket_for_long_ones(event):
+def test_the_link_to_an_object_survives_odd_and_long_keys(event):
+    """For a key that is too long for a link, the link leads to the bucket."""
+
     def text(key):
         return message({**event("alert_system"), "picture": {"s3_bucket": "b", "s3_key": key}}).text
 
@@ -211,7 +214,8 @@ def test_an_alarm_that_is_over_says_so(event):
     assert "Nothing is to be done." in made.text
 
 
-def test_an_alarm_without_a_value_or_with_words_of_another_hand_still_tells_what_is_known(event):
+def test_an_alarm_without_a_value_still_says_what_is_known(event):
+    """The same holds for an alarm with a description that somebody else wrote."""
     silent, foreign = event("alarm_state_change"), event("alarm_state_change")
     silent["detail"]["state"] |= {"reasonData": json.dumps({"recentDatapoints": [], "threshold": 1.0})}
     foreign["detail"]["configuration"] = {"description": "Somebody else's alarm."}
@@ -225,7 +229,7 @@ def test_an_alarm_without_a_value_or_with_words_of_another_hand_still_tells_what
 
 
 @pytest.mark.parametrize("figure", [10**400, float("inf"), float("nan"), "7.5", None])
-def test_an_alarm_whose_figure_is_no_number_for_people_is_told_without_it(event, figure):
+def test_an_alarm_without_a_readable_figure_leaves_it_out(event, figure):
     given = event("alarm_state_change")
     given["detail"]["state"] |= {
         "reasonData": json.dumps({"recentDatapoints": [figure], "threshold": figure})
@@ -234,7 +238,7 @@ def test_an_alarm_whose_figure_is_no_number_for_people_is_told_without_it(event,
     assert message(given).subject == "[scones-test] Alarm: endpoint errors"
 
 
-def test_the_alarm_of_drift_goes_to_whoever_hears_of_drift(event):
+def test_the_alarm_of_drift_goes_to_the_subscribers_of_drift(event):
     given = event("alarm_state_change")
     given["detail"]["alarmName"] = "scones-test-drift"
 
@@ -242,9 +246,8 @@ def test_the_alarm_of_drift_goes_to_whoever_hears_of_drift(event):
     assert message(given).subject.startswith("[scones-test] Alarm: drift")
 
 
-def test_failures_of_the_system_are_counted_without_doubtful_and_rejected_pictures(
-    inbox, counted, event, context, capsys
-):
+def test_only_failures_of_the_system_are_counted(inbox, counted, event, context, capsys):
+    """Doubtful and rejected pictures do not count."""
     failures = {}
     for stem in (
         "alert_system",
@@ -273,7 +276,8 @@ def test_an_execution_whose_input_is_left_out_of_the_event_still_alerts(event):
     assert message(given).subject == "[scones-test] System failure: TIMED_OUT - an unnamed picture"
 
 
-def test_an_execution_that_could_not_be_settled_names_the_picture_of_the_one_it_was_about(event):
+def test_a_failed_settling_execution_names_its_picture(event):
+    """The alert names the picture of the execution that it was about."""
     stopped = event("execution_timed_out")
     given = event("execution_aborted")
     given["detail"] |= {"status": "FAILED", "error": "AlertUnavailable", "input": json.dumps(stopped)}
@@ -284,7 +288,7 @@ def test_an_execution_that_could_not_be_settled_names_the_picture_of_the_one_it_
 @pytest.mark.parametrize(
     "given", [None, [], "text", {}, {"category": "other"}, {"category": ["system"]}, {"detail-type": "x"}]
 )
-def test_what_is_no_alert_is_invalid_input(given, context):
+def test_what_is_not_an_alert_is_invalid_input(given, context):
     with pytest.raises(InvalidInput):
         lambda_handler(given, context)
 
@@ -316,7 +320,8 @@ picture = st.fixed_dictionaries({"s3_bucket": anything, "s3_key": anything, "s3_
         }
     ),
 )
-def test_whatever_the_fields_hold_the_message_keeps_to_what_sns_and_a_phone_take(category, fields):
+def test_any_message_keeps_to_the_limits_of_sns(category, fields):
+    """Whatever its fields hold; and it stays readable on a phone."""
     made = message({"category": category, **fields})
 
     assert 0 < len(made.subject) < 100

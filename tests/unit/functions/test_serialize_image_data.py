@@ -148,9 +148,9 @@ def test_a_deleted_object_is_not_found_but_its_version_is(bucket, stored, invoke
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"), [(b"", "0 bytes"), (b"plain text", "no JPEG"), (bytes(10_000_001), "10,000,001")]
+    ("body", "reason"), [(b"", "0 bytes"), (b"plain text", "not a JPEG"), (bytes(10_000_001), "10,000,001")]
 )
-def test_what_is_no_acceptable_picture_is_rejected_with_its_version(stored, invoke, body, reason):
+def test_an_unacceptable_picture_is_rejected_with_its_version(stored, invoke, body, reason):
     given = stored(body)
 
     with pytest.raises(ImageRejected, match=reason) as caught:

@@ -47,7 +47,8 @@ def printed():
     return invoke
 
 
-def test_an_invocation_leaves_one_log_line_with_its_picture_and_one_metric_record(printed):
+def test_an_invocation_leaves_one_log_line_and_one_metric(printed):
+    """The log line names the picture."""
     log, metric = printed({**SURE, "s3_key": "a.jpg", "image_data": "c2VjcmV0"})
 
     assert (log["level"], log["service"], log["s3_key"], log["request_id"]) == (

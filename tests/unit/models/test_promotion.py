@@ -38,7 +38,8 @@ def first_or_next(candidate, destination):
     )
 
 
-def test_the_artifact_lies_in_the_bucket_and_terraform_is_told_all_it_needs(s3, tmp_path):
+def test_a_promotion_publishes_and_writes_the_model_file(s3, tmp_path):
+    """The artifact is in the bucket, and the file holds all that Terraform needs."""
     archive, tfvars = packed(tmp_path), tmp_path / "local.model.tfvars.json"
 
     returned = publish(archive, s3, tfvars)
@@ -64,7 +65,8 @@ def test_the_artifact_lies_in_the_bucket_and_terraform_is_told_all_it_needs(s3, 
     )
 
 
-def test_the_baseline_lies_beside_the_artifact_with_what_accepted_means(s3, tmp_path):
+def test_the_baseline_is_beside_the_artifact(s3, tmp_path):
+    """With what accepted means."""
     publish(packed(tmp_path, baseline={"count": 843, "confidence": [0.93] * 11}), s3, tmp_path / "m.json")
 
     stored = s3.get_object(Bucket="pictures", Key="models/scones-12345678/baseline.json")["Body"].read()
@@ -120,7 +122,8 @@ def test_a_name_that_sagemaker_does_not_take_is_refused(s3, tmp_path, name):
         publish(packed(tmp_path, name=name), s3, tmp_path / "m.json")
 
 
-def test_the_thresholds_of_models_that_may_still_answer_are_told_newest_first(s3, tmp_path):
+def test_former_thresholds_are_listed_newest_first(s3, tmp_path):
+    """Those of the models that may still answer."""
     tfvars = tmp_path / "m.json"
     told = [
         publish(packed(tmp_path / name, name.encode(), name=name, threshold=threshold), s3, tfvars)["model"]
@@ -149,7 +152,7 @@ def test_the_current_model_published_again_keeps_who_it_has_replaced(s3, tmp_pat
 @pytest.mark.parametrize(
     "change", [{"labels": ["motorcycle", "bicycle", "neither"]}, {"classes_of_interest": ["bicycle"]}]
 )
-def test_no_threshold_of_a_model_of_other_classes_is_told(s3, tmp_path, change):
+def test_the_thresholds_of_models_of_other_classes_are_not_kept(s3, tmp_path, change):
     """Its answers mean something else, so they are refused."""
     tfvars = tmp_path / "m.json"
     publish(packed(tmp_path / "a", name="first"), s3, tfvars)
@@ -191,9 +194,8 @@ class Steps:
 
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("step", range(4))
-def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(
-    s3, tmp_path, monkeypatch, step, done
-):
+def test_a_promotion_that_was_cut_off_can_be_repeated(s3, tmp_path, monkeypatch, step, done):
+    """At any step, and it can be rolled back."""
     monkeypatch.setattr(promotion, "_verdict", lambda *_: Verdict())
     destination = registry.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path / "a", name="first"), destination).after
@@ -217,7 +219,8 @@ def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(
     assert registry.previous_model(repeated, destination) == first
 
 
-def test_a_model_that_was_rolled_back_keeps_its_threshold_while_it_still_answers(s3, tmp_path):
+def test_a_withdrawn_model_keeps_its_threshold(s3, tmp_path):
+    """It still answers for a while."""
     tfvars = tmp_path / "m.json"
     first = publish(packed(tmp_path / "a", name="first", threshold=0.8), s3, tfvars)["model"]
     publish(packed(tmp_path / "b", b"x", name="second", threshold=0.98), s3, tfvars)
@@ -227,7 +230,7 @@ def test_a_model_that_was_rolled_back_keeps_its_threshold_while_it_still_answers
     assert registry.current_model(tfvars) == first | {"former": {"second": 0.98}}
 
 
-def test_no_artifact_is_no_promotion(s3, tmp_path):
+def test_without_an_artifact_nothing_is_promoted(s3, tmp_path):
     with pytest.raises(ArtifactError):
         publish(tmp_path / "missing.tar.gz", s3, tmp_path / "m.json")
 
@@ -247,13 +250,14 @@ def test_a_job_s_output_with_more_than_the_model_is_not_published(s3, tmp_path):
     assert not (tmp_path / "m.json").exists()
 
 
-def test_a_failing_upload_tells_terraform_nothing(s3, tmp_path):
+def test_a_failing_upload_leaves_the_model_file_alone(s3, tmp_path):
     with pytest.raises(ClientError):
         publish(packed(tmp_path), s3, tmp_path / "m.json", bucket="missing")
     assert not (tmp_path / "m.json").exists()
 
 
-def test_rolling_back_is_reverting_the_file_for_published_artifacts_stay(s3, tmp_path):
+def test_reverting_the_model_file_rolls_back(s3, tmp_path):
+    """Published artifacts stay."""
     tfvars = tmp_path / "m.json"
     publish(packed(tmp_path / "a", name="first"), s3, tfvars)
     before = tfvars.read_text()
@@ -293,7 +297,8 @@ def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
     assert registry.current_model(destination.tfvars) == first
 
 
-def test_a_first_model_an_unrecorded_one_and_one_whose_artifact_is_gone_cannot_be_rolled_back(s3, tmp_path):
+def test_a_rollback_without_a_former_model_is_refused(s3, tmp_path):
+    """A first model, an unrecorded one, and one whose artifact is gone cannot be rolled back."""
     destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path), destination).after
     with pytest.raises(PromoteError, match="was the first model"):

@@ -27,7 +27,7 @@ def test_idle_is_what_remains_with_the_endpoint_off_and_no_pictures():
     assert done.month.usd > 250
 
 
-def test_without_an_endpoint_the_month_is_no_promise_and_the_note_says_so():
+def test_without_an_endpoint_the_note_says_what_is_missing():
     assert "no model is promoted yet" in cost.estimate([BUCKET, KEY], "us-east-1", Volume()).month.notes[0]
 
 
@@ -47,7 +47,8 @@ def row(key, time):
     }
 
 
-def test_this_month_counts_its_own_decisions_and_the_hours_since_the_endpoint_is_on(deployment):
+def test_this_month_counts_its_decisions_and_endpoint_hours(deployment):
+    """The hours count from the moment at which the endpoint was switched on."""
     first = NOW.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     table = {"TableName": deployment.ledger_table}
     for number, moment in enumerate((first - timedelta(seconds=1), first, NOW)):
@@ -82,7 +83,8 @@ def test_an_endpoint_that_is_off_has_no_hours(deployment):
     assert lines["Endpoint"].usd == 0
 
 
-def test_a_deployment_of_today_has_cost_hours_and_an_older_one_the_month_so_far(deployment):
+def test_hours_so_far_count_from_the_deployments_start(deployment):
+    """Today's deployment has cost some hours, an older one the month so far."""
     done = cost.estimate(DEPLOYED, "us-east-1", Volume())
     created = deployment.client("kms").describe_key(KeyId=deployment.key_arn)["KeyMetadata"]["CreationDate"]
     first = created.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)

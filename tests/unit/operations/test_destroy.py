@@ -150,7 +150,7 @@ def test_a_bucket_that_was_applied_as_protected_protects_on(target, terraform):
         destroy.check_unprotected(target())
 
 
-def test_what_terraform_keeps_is_no_leftover(target, terraform):
+def test_what_terraform_keeps_is_not_a_leftover(target, terraform):
     with pytest.raises(StillDeployed, match=r"2 resources.*make destroy ENV=dev"):
         destroy.check_gone(target())
 
@@ -200,7 +200,7 @@ def test_without_a_state_even_yes_asks_for_the_whole_name(scones, terraform, ver
     assert there("scones-dev") == []
 
 
-def test_what_terraform_would_have_taken_is_not_taken_for_left_over(scones, terraform):
+def test_what_terraform_would_have_taken_is_not_a_leftover(scones, terraform):
     terraform.kept.clear()
     before = there("scones-dev")
 
@@ -223,7 +223,7 @@ def test_after_a_destroy_yes_is_enough(scones, terraform, target):
     assert there("scones-dev") == []
 
 
-def test_a_state_that_was_replaced_meanwhile_is_refused(target, terraform):
+def test_a_state_that_was_replaced_since_then_is_refused(target, terraform):
     terraform.kept.clear()
     seen = target()
     for other in ("", terraform.pulled().replace('"lineage": "a"', '"lineage": "b"')):
@@ -358,7 +358,7 @@ def test_the_same_name_in_a_second_region_stops_the_removal(account, target, sco
     assert client("iam").list_roles()["Roles"]
 
 
-def test_a_key_that_must_not_be_described_is_only_anothers_if_its_alias_is(account, target, monkeypatch):
+def test_an_unreadable_key_is_anothers_if_its_alias_is(account, target, monkeypatch):
     own, seen = target(), target()
     other = client("kms").create_key(Description="Somebody's")["KeyMetadata"]["KeyId"]
     refuse(seen.sweep, monkeypatch, "kms", "DescribeKey")

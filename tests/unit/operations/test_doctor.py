@@ -103,9 +103,8 @@ def test_the_bucket_of_the_state_is_named_and_there(  # noqa: PLR0917 - fixtures
         (PROVISIONED | {"scaling": None, "serverless": {"max_concurrency": 4}}, 7, FAILED),
     ],
 )
-def test_an_account_must_run_as_many_functions_as_a_batch_keeps_pictures_in_flight(
-    account, answers, endpoint, limit, state
-):
+def test_an_account_must_run_a_batchs_functions_at_once(account, answers, endpoint, limit, state):
+    """A batch keeps as many pictures in flight as functions must run."""
     answers({"AccountLimit": {"ConcurrentExecutions": limit}})
 
     check = account(endpoint=endpoint).concurrency()
@@ -123,7 +122,8 @@ def test_an_account_must_run_as_many_functions_as_a_batch_keeps_pictures_in_flig
         (5, "it cannot scale out to its most"),
     ],
 )
-def test_a_quota_of_instances_tells_what_will_fail_and_how_to_raise_it(account, answers, limit, consequence):
+def test_a_low_quota_of_instances_says_what_will_fail(account, answers, limit, consequence):
+    """And how to raise it."""
     answers(quota("ml.m5.large for endpoint usage", limit))
 
     check = account().instances()
@@ -132,7 +132,8 @@ def test_a_quota_of_instances_tells_what_will_fail_and_how_to_raise_it(account, 
     assert "--service-code sagemaker --quota-code L-1234 --desired-value 6" in check.remedy
 
 
-def test_enough_instances_are_enough_and_other_types_and_uses_do_not_count(account, answers):
+def test_enough_instances_are_enough(account, answers):
+    """Quotas of other types and uses do not count."""
     answers(quota("ml.m5.large for endpoint usage", 6))
     assert account().instances().state == OK
 
@@ -148,7 +149,8 @@ def test_a_serverless_endpoint_counts_by_its_concurrency(account, answers):
     assert "(20 needed)" in account(endpoint=serverless, model={}).instances().why
 
 
-def test_what_nobody_may_ask_is_skipped_with_the_permission_that_is_missing(account, answers):
+def test_a_check_without_permission_is_skipped(account, answers):
+    """The missing permission is named."""
     answers({"__type": "AccessDeniedException", "message": "no"}, status=400)
 
     check = doctor._asked("instances", account().instances)

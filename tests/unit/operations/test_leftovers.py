@@ -80,7 +80,7 @@ def test_a_key_that_was_handed_to_the_deployment_is_nobodys_leftover(account):
     assert handed not in [name for _, name in there("scones-dev")]
 
 
-def test_what_must_not_be_asked_is_said_and_no_success(account, monkeypatch):
+def test_what_must_not_be_read_is_named_and_not_a_success(account, monkeypatch):
     sweep = Sweep(account)
     refusing = client("sqs")
     refused = leftovers.ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListQueues")

@@ -98,7 +98,7 @@ def test_another_stack_at_the_same_port_is_not_this_one(stack, process, service)
 
 
 @pytest.mark.parametrize("answer", [{}, [], "hello", None])
-def test_another_service_at_the_same_port_is_no_stack(stack, process, service, answer):
+def test_another_service_at_the_same_port_is_not_a_stack(stack, process, service, answer):
     left_behind(stack, process().pid, health(service, answer))
 
     assert not stack.is_running()
@@ -146,7 +146,7 @@ def test_a_running_server_without_a_deployment_has_two_reasons(stack, process, s
         stack.deployment()
 
 
-def test_what_a_crash_or_a_reboot_has_left_is_no_deployment(stack, process):
+def test_what_a_crash_or_a_reboot_left_is_not_a_deployment(stack, process):
     left_behind(stack, process().pid)
     (stack.folder / "outputs.json").write_text("{}", encoding="utf-8")
 

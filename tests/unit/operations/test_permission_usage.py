@@ -43,7 +43,7 @@ def found(*decisions, **policies):
     return use(decided(*decisions, **policies), "scones-local", KEY)
 
 
-def test_an_action_that_a_statement_allowed_is_used_and_the_rest_of_it_lies_idle():
+def test_an_allowed_action_is_used_and_the_others_are_idle():
     assert found(decision("logs:PutLogEvents", "WriteLogs"), role=[LOGS]).unused == [
         Grant(ROLE, "WriteLogs", "logs:CreateLogStream")
     ]
@@ -87,7 +87,7 @@ def scones(monkeypatch):
     return run
 
 
-def test_the_command_names_what_lies_idle_and_what_was_denied(scones):
+def test_the_command_names_what_is_idle_and_what_was_denied(scones):
     told = scones(decided(decision("sns:Publish"), role=[LOGS], key=[ADMINISTER]))
 
     assert told.exit_code == 3

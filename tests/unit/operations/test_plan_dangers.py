@@ -1,4 +1,4 @@
-"""What a plan takes away without destroying anything stands among its dangers."""
+"""A plan's dangers include what it weakens without destroying anything."""
 
 import json
 from typing import Any
@@ -152,7 +152,7 @@ def test_a_protection_taken_away_is_a_danger(
 
 
 @pytest.mark.parametrize(("kind", "before", "after", "_words"), CASES)
-def test_what_stays_is_no_danger(
+def test_what_stays_is_not_a_danger(
     kind: str, before: dict[str, Any], after: dict[str, Any], _words: str
 ) -> None:
     assert weakened(kind, before, before, {}) == []
@@ -163,7 +163,7 @@ def test_every_kind_that_can_be_weakened_has_a_case() -> None:
     assert {kind for kind, *_ in CASES} == plan_dangers.WEAKENINGS.keys()
 
 
-def test_longer_is_no_danger() -> None:
+def test_longer_is_not_a_danger() -> None:
     assert weakened("aws_cloudwatch_log_group", {"retention_in_days": 14}, {"retention_in_days": 0}, {}) == []
     assert (
         weakened("aws_sfn_state_machine", {"definition": definition(7)}, {"definition": definition(9)}, {})
@@ -173,11 +173,12 @@ def test_longer_is_no_danger() -> None:
     assert weakened("aws_s3_bucket_lifecycle_configuration", *rules, {}) == []
 
 
-def test_a_policy_that_only_the_apply_will_tell_counts_as_changed() -> None:
+def test_a_policy_known_after_the_apply_counts_as_changed() -> None:
     assert weakened("aws_kms_key", {"policy": ALLOWS}, {}, {"policy": True}) != []
 
 
-def test_a_first_apply_weakens_nothing_and_a_new_expiry_of_an_older_bucket_does() -> None:
+def test_a_new_expiry_weakens_only_an_older_bucket() -> None:
+    """A first apply weakens nothing."""
     lifecycle = change(
         "module.x.aws_s3_bucket_lifecycle_configuration.this",
         "create",
@@ -187,7 +188,7 @@ def test_a_first_apply_weakens_nothing_and_a_new_expiry_of_an_older_bucket_does(
     assert len(summary(lifecycle).dangers) == 1
 
 
-def test_what_is_lost_stands_before_what_is_weaker() -> None:
+def test_what_is_lost_comes_before_what_is_weaker() -> None:
     done = summary(
         change("x.aws_kms_key.this", "update", before={"policy": "{}"}, after={"policy": ALLOWS}),
         change("x.aws_dynamodb_table.ledger", "delete"),

@@ -70,7 +70,7 @@ def test_changes_are_counted_by_module():
     assert done.modules["root"] == {"destroy": 1}
 
 
-def test_what_stays_and_what_is_only_read_is_no_change():
+def test_what_stays_or_is_only_read_is_not_a_change():
     done = summary(change(BUCKET, "no-op"), change("data.aws_caller_identity.current", "read", mode="data"))
     assert done.changes == []
     assert plan_markdown.summary(done).startswith("## Plan for dev: no changes\n")
@@ -95,7 +95,7 @@ def test_replaced_or_destroyed_data_endpoints_and_keys_stand_out(address, precio
 
 
 @pytest.mark.parametrize("actions", [("create",), ("update",)])
-def test_new_and_updated_data_is_no_danger(actions):
+def test_new_and_updated_data_is_not_a_danger(actions):
     done = summary(change(BUCKET, *actions))
     assert done.dangers == []
     assert "[!CAUTION]" not in plan_markdown.summary(done)
@@ -118,7 +118,7 @@ def test_the_attribute_that_forces_a_replacement_is_named():
         ("delete_because_no_resource_config", "no longer in the configuration"),
     ],
 )
-def test_without_such_an_attribute_terraforms_reason_is_told(reason, words):
+def test_without_such_an_attribute_terraforms_reason_is_shown(reason, words):
     assert words in summary(change(BUCKET, "delete", reason=reason)).changes[0].why
 
 
@@ -136,7 +136,8 @@ def test_an_update_names_the_attributes_that_differ():
     assert done.changes[0].attributes == ["memory_size"]
 
 
-def test_an_update_that_only_follows_another_names_what_the_apply_will_tell():
+def test_an_update_that_follows_another_says_so():
+    """It names what only the apply will show."""
     done = summary(
         change(
             "aws_lambda_alias.live",
@@ -158,7 +159,7 @@ def judging(address: str = 'module.function["filter_inferences"].aws_lambda_func
     return change(address, "update" if "before" in moments else "create", **settings)
 
 
-def test_changed_thresholds_are_told_as_values_by_model():
+def test_changed_thresholds_are_shown_as_values_by_model():
     done = summary(
         judging(
             before={"bikes": 0.93, "older": 0.9, "oldest": 0.8},
@@ -186,7 +187,8 @@ def test_without_a_changed_threshold_there_is_no_table_of_them(same):
     assert "threshold" not in plan_markdown.summary(summary(same))
 
 
-def test_a_first_apply_and_a_first_one_by_model_tell_the_thresholds():
+def test_a_first_apply_shows_the_thresholds():
+    """So does the first one in which each model has its own."""
     before_models = change(
         'module.function["filter_inferences"].aws_lambda_function.this',
         "update",
@@ -288,7 +290,7 @@ def test_broken_rules_stand_out():
         ('{"category": ["alarm", "system"]}', []),
     ],
 )
-def test_failures_that_nobody_would_hear_of_are_said(heard, unheard):
+def test_failures_that_would_alert_nobody_are_named(heard, unheard):
     done = summary(heard=heard)
     assert done.unheard == unheard
     assert ("Nobody receives alerts" in plan_markdown.summary(done)) == bool(unheard)

@@ -85,7 +85,8 @@ def test_nothing_costs_nothing():
     assert estimate([], "us-east-1", Volume()).usd == 0
 
 
-def test_an_alarm_costs_by_the_metrics_that_it_watches_and_three_dashboards_nothing():
+def test_an_alarm_costs_by_the_metrics_that_it_watches():
+    """Three dashboards cost nothing."""
     share = {"metric_query": [{"metric": [{}]}, {"metric": [{}]}, {"metric": [], "expression": "a / b"}]}
     kinds = [("aws_cloudwatch_metric_alarm", share), ("aws_cloudwatch_metric_alarm", {"metric_query": []})]
     kinds += [("aws_cloudwatch_dashboard", {})] * 4
@@ -101,7 +102,8 @@ def test_without_an_endpoint_pictures_are_only_kept():
     assert next(it.usd for it in idle.pictures) == pytest.approx(0.046)
 
 
-def test_functions_cost_their_memory_for_the_assumed_seconds_and_the_requests():
+def test_functions_cost_memory_seconds_and_requests():
+    """The seconds are assumed."""
     folders = [function("serialize_image_data", 2048), function("classify_image", 256)]
     functions = line([BUCKET, *ENDPOINT, *folders], "Functions", Volume(pictures=1_000_000))
     gigabyte_seconds = 2 * 0.25 + 0.25 * 0.10
@@ -109,7 +111,9 @@ def test_functions_cost_their_memory_for_the_assumed_seconds_and_the_requests():
     assert "x86" not in functions.formula
 
 
-def test_drift_checks_cost_what_each_reads_of_a_large_ledger_as_often_as_they_run():
+def test_drift_checks_cost_by_reads_and_frequency():
+    """Each check costs what it reads of a large ledger."""
+
     def checks(hours: int) -> prices.Line:
         rule = {
             "type": "aws_cloudwatch_event_rule",

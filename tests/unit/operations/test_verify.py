@@ -63,7 +63,8 @@ def test_an_endpoint_with_the_requested_configuration_holds(deployment, sagemake
     assert verify.endpoint(deployment, planned(OLD)).state == OK
 
 
-def test_an_endpoint_that_was_rolled_back_is_found_though_the_apply_succeeded(deployment, sagemaker):
+def test_a_rolled_back_endpoint_is_found(deployment, sagemaker):
+    """Although the apply succeeded."""
     sagemaker.delete_endpoint_config(EndpointConfigName=OLD)
 
     check = verify.endpoint(deployment, planned(NEW))
@@ -125,7 +126,8 @@ def test_an_alarm_that_rings_is_named_and_other_peoples_alarms_are_not(deploymen
     assert verify.alarms(deployment).why == "scones-test-failures in alarm"
 
 
-def test_a_subscriber_who_did_not_confirm_hears_nothing_and_is_named(deployment, service):
+def test_an_unconfirmed_subscriber_is_named(deployment, service):
+    """Alerts do not reach such a subscriber."""
     service.answers(headers={"Content-Type": "text/xml"}, body=PENDING.encode())
     played = dataclasses.replace(deployment, variables={"AWS_ENDPOINT_URL": service.url})
 
@@ -136,7 +138,7 @@ def test_a_subscriber_who_did_not_confirm_hears_nothing_and_is_named(deployment,
     assert "mail of AWS Notifications" in check.remedy
 
 
-def test_a_topic_that_nobody_hears_and_one_that_is_not_there(deployment):
+def test_a_topic_without_subscribers_and_a_missing_one(deployment):
     sns = deployment.client("sns")
     assert checks.subscriptions(sns, [TOPIC]).state == SKIPPED
 
@@ -147,7 +149,7 @@ def test_a_topic_that_nobody_hears_and_one_that_is_not_there(deployment):
     assert checks.subscriptions(sns, [TOPIC]).state == OK
 
 
-def test_a_canary_that_is_late_says_what_removes_its_traces_when_they_come(deployment, monkeypatch):
+def test_a_late_canary_says_what_removes_its_traces(deployment, monkeypatch):
     monkeypatch.setattr(verify, "CANARY_SECONDS", 1e-9)
     canary = verify.Canary(Workflow(deployment), None, silent)
 

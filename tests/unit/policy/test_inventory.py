@@ -25,7 +25,8 @@ def listed(tmp_path, monkeypatch):
     inventory.read.cache_clear()
 
 
-def test_documents_are_listed_by_what_they_say_and_packages_without_their_folder():
+def test_documents_are_listed_by_their_content():
+    """Packages are listed without their folder."""
     after = {
         "pattern": json.dumps({"status": ["FAILED"]}),
         "filename": "/build/aws/send_alert.zip",
@@ -59,12 +60,13 @@ def test_the_file_is_yaml_with_a_line_that_says_how_it_is_renewed():
     assert yaml.safe_load(text) == {TOPIC: {"name": "alerts"}}
 
 
-def test_what_was_listed_is_no_finding(listed):
+def test_what_was_listed_is_not_a_finding(listed):
     listed(name="alerts", filter='{"category": ["alarm"]}', threshold=0.5)
     assert inventory.broken(plan(name="alerts", filter='{"category": ["alarm"]}', threshold=0.5)) == []
 
 
-def test_each_value_that_changed_came_or_went_is_told_with_its_place(listed):
+def test_each_changed_value_is_reported_with_its_place(listed):
+    """Whether it changed, came or went."""
     listed(filter='{"category": ["alarm", "batch"]}', period=300)
     changed = plan(filter='{"category": ["batch"]}', period=300, name="new")
     how = "(after a review: make inventory)"

@@ -62,7 +62,8 @@ def test_a_guard_is_removed_altogether():
     assert weak["planned_values"]["root_module"]["child_modules"][0]["resources"] == []
 
 
-def test_booleans_keys_and_times_are_weakened_where_the_configuration_sets_them():
+def test_booleans_keys_and_times_are_weakened():
+    """Where the configuration sets them."""
     table = plan("aws_dynamodb_table", enabled=True, force=False, kms_key_arn="arn", retention_in_days=30)
     made = {(it.kind, it.path[0], it.value) for it in of_plan(table) if it.kind not in REPLACED}
     assert made == {
@@ -131,7 +132,8 @@ def test_a_text_becomes_that_of_the_next_resource_of_the_type():
     assert replaced(made) == {("neighbour", "metric", '"Throttles"'), ("neighbour", "metric", '"Errors"')}
 
 
-def test_a_name_or_an_arn_without_such_a_neighbour_becomes_one_that_begins_alike():
+def test_a_name_without_a_neighbour_becomes_a_similar_one():
+    """The same holds for an ARN: the new one begins alike."""
     queues = plan("aws_queue", name="scones-prod-one", arn="arn:aws:sqs:r:1:one")
     function = plan(
         "aws_function", table="scones-prod-ledger", queue="arn:aws:sqs:r:1:two", role="arn:aws:iam::1:a"

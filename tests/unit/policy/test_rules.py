@@ -57,8 +57,8 @@ def test_an_alarm_must_reach_somebody(change, findings):
     [
         ([True], []),
         ([False, True], []),
-        ([False], ["not one value is held against its threshold"]),
-        ([True, True], ["not one value is held against its threshold"]),
+        ([False], ["not one value is compared with its threshold"]),
+        ([True, True], ["not one value is compared with its threshold"]),
     ],
 )
 def test_an_alarm_must_judge_one_value(returned, findings):
@@ -111,7 +111,7 @@ def test_an_event_rule_for_alarms_counts_if_it_matches_this_alarm(pattern, heard
     assert (told(with_rule(pattern), rules.alarms_reach_somebody) == []) is heard
 
 
-def test_a_policy_that_is_known_only_after_the_apply_is_told():
+def test_a_policy_known_only_after_the_apply_is_reported():
     unreadable = plan("aws_iam_role_policy", {"policy": None}, {"policy": True}, policy={"references": ["x"]})
     assert told(filled(unreadable), rules.everything_is_known) == ["policy is known only after the apply"]
 
@@ -126,7 +126,8 @@ def test_what_the_configuration_sets_is_filled_in_and_nothing_else():
     assert seen["planned_values"]["root_module"]["resources"][0]["values"] == expected
 
 
-def test_a_log_group_without_a_key_is_told_and_one_with_a_key_to_come_is_not():
+def test_a_log_group_without_a_key_breaks_the_rule():
+    """One whose key is not known yet does not."""
     rule = rules.data_is_encrypted_with_the_projects_key
     later = plan("aws_cloudwatch_log_group", {"name": "a"}, {"kms_key_id": True})
     assert told(later, rule) == []

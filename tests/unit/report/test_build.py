@@ -60,7 +60,7 @@ def test_the_deployments_capture_and_ledger_are_read_by_default(deployment, repo
     assert (figures["seconds"]["p50"], figures["broken"]) == (0.5, 1)
 
 
-def test_where_nothing_was_captured_the_ledger_speaks_alone(report, row):
+def test_where_nothing_was_captured_the_ledger_is_used_alone(report, row):
     row("incoming/a.png")
 
     assert report()["by_series"] == {"not captured / scones-test": 1}
@@ -73,9 +73,8 @@ def test_nothing_captured_and_no_row_is_said_so(report, captured):
         report()
 
 
-def test_answers_are_read_by_the_artifact_of_the_model_that_the_ledger_names(
-    deployment, report, captured, row, tmp_path
-):
+def test_answers_are_read_by_the_ledgers_model(deployment, report, captured, row, tmp_path):
+    """The artifact of the model that the ledger names says what they mean."""
     description, network = artifact.read_archive(SHIPPED_MODEL)
     other = description | {"name": "other", "labels": ["bus", "train"], "classes_of_interest": ["bus"]}
     artifact.write(tmp_path / "other", other, network)

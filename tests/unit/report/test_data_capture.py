@@ -23,7 +23,8 @@ def broken(tmp_path, line):
     return read_all(tmp_path)
 
 
-def test_endpoint_and_variant_come_from_the_place_and_the_answer_from_the_line(tmp_path):
+def test_endpoint_and_variant_come_from_the_key(tmp_path):
+    """The answer comes from the line."""
     captures.write(tmp_path, [captures.record(3, [0.9, 0.06, 0.04], b"png", inferenceId="ab-1")], "first")
 
     (found,) = read_all(tmp_path)
@@ -47,7 +48,7 @@ def test_any_part_of_the_tree_may_be_named_even_one_file(tmp_path):
     assert {read_all(place)[0].endpoint for place in (tmp_path / "first", path.parent, path)} == {"first"}
 
 
-def test_a_file_that_lies_anywhere_else_is_read_without_an_endpoint(tmp_path):
+def test_a_file_elsewhere_is_read_without_an_endpoint(tmp_path):
     path = captures.write(tmp_path / "tree", [captures.record(0, [1, 0, 0])])
     (tmp_path / "flat").mkdir()
     path.rename(tmp_path / "flat" / path.name)
@@ -96,7 +97,8 @@ WHOLE = captures.record(0, [1, 0, 0])
         (json.dumps(captures.record(0, [])), "not a list of probabilities"),
     ],
 )
-def test_a_broken_line_is_told_by_its_place_and_reason_and_the_next_is_read(tmp_path, line, reason):
+def test_a_broken_line_is_reported_and_the_next_is_read(tmp_path, line, reason):
+    """Its place and the reason are named."""
     captures.write(tmp_path, [line, captures.record(1, [1, 0, 0])])
 
     first, second = read_all(tmp_path)
@@ -108,7 +110,7 @@ def test_a_broken_line_is_told_by_its_place_and_reason_and_the_next_is_read(tmp_
     assert isinstance(second, Inference)
 
 
-def test_bytes_that_are_no_text_are_a_broken_line(tmp_path):
+def test_bytes_that_are_not_text_are_a_broken_line(tmp_path):
     path = captures.write(tmp_path, [WHOLE])
     path.write_bytes(b"\xff\xfe\x00\n" + path.read_bytes())
 

@@ -73,7 +73,7 @@ def test_an_answer_is_read_by_the_models_labels_and_threshold(joined):
     ]
 
 
-def test_the_ledger_tells_picture_model_threshold_and_time_taken(joined):
+def test_the_ledger_gives_picture_model_threshold_and_time(joined):
     (found,) = joined([answer()], [row()]).records
 
     assert (found.picture, found.version, found.run) == ("s3://pictures/incoming/van-17.png", "v1", 0)
@@ -89,7 +89,7 @@ def test_an_earlier_run_shares_only_the_picture_with_the_row(joined):
     assert (second.threshold, second.seconds) == (0.8, 1.5)
 
 
-def test_a_row_that_nothing_was_captured_of_speaks_for_itself(joined):
+def test_a_row_without_captured_data_is_a_record(joined):
     found = joined([captures.record(0, (1, 0, 0))], [row(status="LOW_CONFIDENCE", confidence=0.6)])
 
     alone = next(each for each in found.records if each.endpoint == report.LEDGER_ALONE)
@@ -123,7 +123,7 @@ def test_an_answer_of_a_model_that_nobody_knows_is_broken_not_guessed(joined):
     assert "--model" in found.broken[0].reason
 
 
-def test_several_versions_of_a_model_are_read_each_by_its_own_description(joined):
+def test_each_version_of_a_model_has_its_own_description(joined):
     second = MODEL | {"name": "second", "labels": ["motorcycle", "bicycle", "neither"], "threshold": 0.5}
     rows = [row(key="b", model="second", label="motorcycle", threshold=0.5)]
 

@@ -33,7 +33,7 @@ def test_archives_are_read_member_by_member():
     assert places(lambda node: called(node) in extracting) == []
 
 
-# Modules that print otherwise, and why they may.
+# Modules that print in another way, and why they may.
 OTHER_PRINTING = {
     "scripts/devtools/state_diagrams.py": "names its own page",
     "scripts/deployment/terraform.py": "speaks before anything is installed, of this machine's own paths",

@@ -1,4 +1,4 @@
-"""People settle what waits, several at once, and nothing is lost or done twice."""
+"""People label what waits, several at once, and nothing is lost or done twice."""
 
 import json
 import threading
@@ -40,7 +40,7 @@ def review(deployment, clock, monkeypatch):
 
 @pytest.fixture
 def waits(deployment, bucket):
-    """Puts a picture and its waiting row."""
+    """Stores a picture and its waiting row."""
 
     def put(name, confidence=0.6, status="LOW_CONFIDENCE"):
         key = f"incoming/{name}"
@@ -74,7 +74,7 @@ def test_the_biggest_doubt_comes_first_and_what_was_never_answered_last(review, 
     assert seen == ["doubtful.png", "sure.png", "broken.png"]
 
 
-def test_an_answer_settles_the_row_with_who_said_what_and_when(review, waits, bucket):
+def test_an_answer_resolves_the_row_with_who_what_and_when(review, waits, bucket):
     uri, version = waits("a.png")
     work = review("ann")
 
@@ -107,7 +107,7 @@ def test_the_very_version_that_was_judged_joins_its_class_in_the_bucket(review, 
     assert bucket.Object(key).get()["Body"].read() == b"a.png"
 
 
-def test_what_shows_nothing_is_settled_and_joins_no_class(review, waits, bucket):
+def test_what_shows_nothing_is_resolved_and_joins_no_class(review, waits, bucket):
     waits("a.png")
     work = review()
 
@@ -140,7 +140,7 @@ def test_two_people_are_never_shown_the_same(review, waits):
     assert ben.take("d") is None
 
 
-def test_the_same_page_is_shown_its_own_again_after_a_reload_of_the_picture(review, waits):
+def test_a_page_keeps_its_picture_after_a_reload(review, waits):
     waits("a.png")
     work = review()
 
@@ -239,9 +239,7 @@ def test_an_answer_that_a_rerun_overtakes_leaves_no_labelled_copy(review, waits,
     assert names(bucket) == []
 
 
-def test_an_answer_that_another_overtakes_leaves_the_copy_of_the_one_that_counts(
-    review, waits, clock, bucket
-):
+def test_an_overtaken_answer_leaves_the_copy_that_counts(review, waits, clock, bucket):
     uri, version = waits("a.png")
     ann, ben = review("ann"), review("ben")
     late, events = ann.take("a"), ann._s3.meta.events

@@ -1,4 +1,4 @@
-"""Who may speak to the page's server, and what it answers."""
+"""Who may talk to the page's server, and what it answers."""
 
 import io
 import json
@@ -115,7 +115,7 @@ def test_a_request_from_elsewhere_changes_nothing(ask, waits, deployment, change
     ("body", "status"),
     [(b"not json", 400), (b"[]", 400), (b"[" * 4000, 400), (b" " * (LARGEST_BODY + 1), 413), (b"{}", 404)],
 )
-def test_a_body_that_is_no_answer_is_refused(ask, body, status):
+def test_a_body_that_is_not_an_answer_is_refused(ask, body, status):
     assert ask("POST", "/api/answer", body=body)[0] == status
 
 
@@ -132,7 +132,7 @@ def test_no_object_but_what_was_shown_can_be_read(ask, waits):
     assert ask("GET", "/api/picture", query="id=s3://anything/else")[0] == 404
 
 
-def test_what_is_no_picture_is_told_not_sent(ask, waits):
+def test_what_is_not_a_picture_is_reported_not_sent(ask, waits):
     waits("a.png", b"<svg onload=alert(1)>")
     shown = json.loads(ask("POST", "/api/next")[2])["item"]
 
@@ -142,7 +142,7 @@ def test_what_is_no_picture_is_told_not_sent(ask, waits):
     assert "upload" in json.loads(content)["error"]
 
 
-def test_a_deleted_picture_is_told(ask, waits, bucket):
+def test_a_deleted_picture_is_reported(ask, waits, bucket):
     waits("a.png")
     bucket.object_versions.delete()
     shown = json.loads(ask("POST", "/api/next")[2])["item"]
@@ -162,7 +162,7 @@ def test_a_deleted_picture_is_told(ask, waits, bucket):
         (NoCredentialsError(), "credentials"),
     ],
 )
-def test_what_aws_refuses_is_told_as_such(ask, monkeypatch, error, word):
+def test_what_aws_refuses_is_reported_as_such(ask, monkeypatch, error, word):
     def refuse(*_):
         raise error
 

@@ -184,13 +184,15 @@ def test_every_picture_gets_its_row_and_all_of_them_one_alert(deployed):
     assert alert["execution"] == end["executionArn"]
 
 
-def test_rows_name_the_batch_so_that_a_child_that_runs_twice_decides_to_the_same_end(deployed):
+def test_a_child_that_runs_twice_decides_the_same(deployed):
+    """Rows name the batch, not the child, so the second run finds its own rows."""
     end = deployed.run(["fine-1.jpg"])
 
     assert deployed.rows[f"s3://{BUCKET}/fine-1.jpg"]["execution"] == end["executionArn"]
 
 
-def test_a_child_that_runs_twice_takes_nothing_back_and_counts_what_stands(deployed):
+def test_a_child_that_runs_twice_takes_nothing_back(deployed):
+    """And counts what the rows hold."""
     names = ["fine-1.jpg", "doubtful-1.jpg", "gone-1.jpg"]
     end = deployed.run(names)
     before = deployed.rows
@@ -206,7 +208,7 @@ def test_a_child_that_runs_twice_takes_nothing_back_and_counts_what_stands(deplo
     assert json.loads(second["output"]) == {"ACCEPTED": 1, "LOW_CONFIDENCE": 1, "ImageNotFound": 1}
 
 
-def test_what_a_person_has_settled_counts_as_decided_before(deployed):
+def test_what_a_person_answered_counts_as_decided_before(deployed):
     deployed.run(["gone-1.jpg"])
     (item,) = deployed.items.values()
     item["reviewed_at"] = {"S": "2026-11-20T12:00:00.000Z"}
@@ -216,21 +218,22 @@ def test_what_a_person_has_settled_counts_as_decided_before(deployed):
     assert deployed.outcomes("again") == {"DECIDED_BEFORE": 1}
 
 
-def test_the_same_pictures_in_another_batch_are_counted_as_decided_before(deployed):
+def test_pictures_of_another_batch_count_as_decided_before(deployed):
     deployed.run(["fine-1.jpg", "doubtful-1.jpg", "gone-1.jpg"])
     deployed.run(["fine-1.jpg", "doubtful-1.jpg", "gone-1.jpg"], "again")
 
     assert deployed.outcomes("again") == {"DECIDED_BEFORE": 2, "ImageNotFound": 1}
 
 
-def test_a_picture_that_the_ledger_does_not_take_leaves_the_others_alone(deployed):
+def test_a_picture_the_ledger_refuses_leaves_the_others_alone(deployed):
     end = deployed.run(["unrecorded-1.jpg", *(f"fine-{n}.jpg" for n in range(50))])
 
     assert end["status"] == "SUCCEEDED"
     assert deployed.outcomes() == {"ACCEPTED": 50, "UNRECORDED": 1}
 
 
-def test_a_fault_of_the_system_stops_the_batch_with_one_alert_and_its_counts(deployed):
+def test_a_system_fault_stops_the_batch_with_one_alert(deployed):
+    """The alert has the counts."""
     end = deployed.run([f"unclassified-{n}.jpg" for n in range(200)])
 
     assert (end["status"], end["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")
@@ -265,7 +268,8 @@ def test_any_other_input_alerts_and_fails_by_its_name(deployed):
     assert len(deployed.alerts) == len(inputs)
 
 
-def test_a_summary_that_cannot_be_sent_is_kept_as_it_would_have_been_sent(deployed):
+def test_a_summary_that_cannot_be_sent_is_kept_whole(deployed):
+    """As it would have been sent."""
     deployed.failing = {"send_alert"}
 
     end = deployed.run(["fine-1.jpg"])
@@ -326,7 +330,7 @@ def test_no_state_carries_more_than_a_few_kilobytes_of_a_picture(deployed, monke
     assert max(payloads.largest.values()) < 16 * 1024
 
 
-def test_the_longest_keys_and_the_largest_input_still_fit_between_two_states(deployed, monkeypatch):
+def test_the_longest_keys_and_largest_input_fit(deployed, monkeypatch):
     """AWS's limit is 256 KiB: 240 x 240 pixels is the largest input that Terraform takes, and JSON writes a control
     character in six bytes."""
     deployed.image_data = noise(240)

@@ -21,7 +21,7 @@ from tests.support.order import overruled
 
 INTERLEAVINGS = int(os.environ.get("INTERLEAVINGS", "500"))
 LENGTH = 60
-# So many seeds bring every weakness to light.
+# This many seeds bring every weakness to light.
 ENOUGH = 3000
 SAMPLE = 50
 RECORD = (
@@ -66,7 +66,7 @@ def test_every_interleaving_keeps_the_order_of_decisions() -> None:
 
 OWN = "(#execution = :execution OR #status = :failed)"
 UNREVIEWED = "attribute_not_exists(reviewed_at) AND "
-# What a condition might lack, or say instead; the first two are what once stood there.
+# What a condition might lack, or say instead; the first two are earlier versions of it.
 WEAKNESSES = {
     "own decisions give way": (
         RECORD,

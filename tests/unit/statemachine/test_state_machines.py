@@ -155,7 +155,7 @@ def test_every_machine_keeps_every_rule(path):
         ("FailLoudly", "Cause", None, "fails without saying why"),
     ],
 )
-def test_a_weakened_state_is_told(machine, state, element, value, fault):
+def test_a_weakened_state_is_reported(machine, state, element, value, fault):
     weakened = find(machine, state)
     if value is None:
         del weakened[element]
@@ -176,14 +176,14 @@ def test_a_weakened_state_is_told(machine, state, element, value, fault):
         ("ErrorEquals", ["ImageRejected"], "retries ImageRejected, which another attempt cannot help"),
     ],
 )
-def test_a_weakened_retry_is_told(machine, element, value, fault):
+def test_a_weakened_retry_is_reported(machine, element, value, fault):
     find(machine, "FilterInferences")["Retry"][0][element] = value
 
     assert f"FilterInferences {fault}" in list(faults(machine))
 
 
 @pytest.mark.parametrize("state", ["RecordAccepted", "RecordFault", "CheckRowOwner", "DropUnknown"])
-def test_a_write_without_a_condition_is_told(machine, state):
+def test_a_write_without_a_condition_is_reported(machine, state):
     del find(machine, state)["Arguments"]["ConditionExpression"]
 
     assert list(faults(machine)) == [f"{state} writes over what another execution has decided"]
@@ -197,13 +197,13 @@ def test_both_records_of_a_picture_obey_one_order(machine):
     assert accepted == refused
 
 
-def test_a_machine_without_a_timeout_is_told(machine):
+def test_a_machine_without_a_timeout_is_reported(machine):
     del machine["TimeoutSeconds"]
 
     assert list(faults(machine)) == ["the machine has no timeout (at most two days)"]
 
 
-def test_a_map_without_a_limit_is_told(machine):
+def test_a_map_without_a_limit_is_reported(machine):
     find(machine, "ClassifyPicture")["Branches"][0]["States"]["AlreadyRecorded"] = {
         "Type": "Map",
         "ItemProcessor": {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}},

@@ -80,7 +80,7 @@ def test_a_missing_field_is_refused_by_name(tmp_path, field):
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff"])
-def test_a_description_that_is_no_object_is_refused(tmp_path, text):
+def test_a_description_that_is_not_an_object_is_refused(tmp_path, text):
     artifact.write(tmp_path, DESCRIPTION, b"network")
     (tmp_path / artifact.DESCRIPTION).write_bytes(text)
 
@@ -89,10 +89,10 @@ def test_a_description_that_is_no_object_is_refused(tmp_path, text):
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive"])
-def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path, content):
     (tmp_path / "model.tar.gz").write_bytes(content)
 
-    with pytest.raises(ArtifactError, match="no model artifact"):
+    with pytest.raises(ArtifactError, match="not a model artifact"):
         artifact.read_archive(tmp_path / "model.tar.gz")
 
 
@@ -151,7 +151,8 @@ def test_an_archive_with_anything_else_in_it_is_refused_by_name(tmp_path, furthe
         artifact.read_archive(archive)
 
 
-def test_a_name_that_would_steer_the_terminal_or_fill_it_is_shown_short_and_clean(tmp_path):
+def test_a_hostile_name_is_shown_short_and_clean(tmp_path):
+    """A name could steer the terminal, or fill it."""
     archive = archive_of(tmp_path / "model.tar.gz", member("\x1b]0;owned\x07" + "n" * 100_000))
 
     with pytest.raises(ArtifactError) as refusal:
@@ -180,7 +181,7 @@ def test_names_may_begin_with_the_folder_that_tar_packs(tmp_path):
         pytest.param(lambda whole: gzip.compress(sparse() + whole), id="a sparse network"),
     ],
 )
-def test_an_archive_that_unpacks_to_more_than_it_should_is_refused_in_little_memory(tmp_path, content):
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, content):
     whole = gzip.decompress(archive_of(tmp_path / "whole").read_bytes())
     (tmp_path / "model.tar.gz").write_bytes(content(whole))
 
@@ -212,7 +213,7 @@ def sparse():
 
 
 def test_damage_in_an_archive_is_always_named(tmp_path):
-    """Cut off or flipped anywhere: read as it was, or refused as no artifact."""
+    """Cut off or flipped anywhere: read as it was, or refused as not an artifact."""
     whole = archive_of(tmp_path / "model.tar.gz").read_bytes()
     plain = gzip.decompress(whole)
     damaged = [whole[:length] for length in range(0, len(whole), 7)]
@@ -250,7 +251,7 @@ def test_a_write_that_fails_leaves_no_half_artifact(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_a_job_is_told_its_commit(monkeypatch):
+def test_a_job_gets_its_commit(monkeypatch):
     monkeypatch.setenv("SCONES_COMMIT", "0123abc")
 
     assert artifact.commit() == "0123abc"

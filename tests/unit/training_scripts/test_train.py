@@ -99,9 +99,7 @@ def test_the_same_seed_trains_the_same_network(archive, tmp_path):
     assert first == second
 
 
-def test_a_training_that_was_cut_off_continues_and_ends_like_an_uninterrupted_one(
-    archive, tmp_path, monkeypatch
-):
+def test_an_interrupted_training_ends_like_an_uninterrupted_one(archive, tmp_path, monkeypatch):
     assert run(archive, tmp_path / "whole") == 0
     epochs = []
     whole_epoch = loop.TrainingRun._epoch
@@ -123,7 +121,7 @@ def test_a_training_that_was_cut_off_continues_and_ends_like_an_uninterrupted_on
 
 
 def reviewed(folder: Path, labels: dict[str, str]) -> Path:
-    """A channel of what people labelled: train/<class>/<file>, as `scones train --with-reviewed` lays it down."""
+    """A channel of what people labelled: train/<class>/<file>, as `scones train --with-reviewed` writes it."""
     for label, drawn in labels.items():
         place = folder / "train" / label
         place.mkdir(parents=True)
@@ -160,7 +158,8 @@ def test_pretraining_on_other_pictures_is_done_once(archive, tmp_path, capsys):
     assert capsys.readouterr().out.count("pretrain-small epoch=1/1") == 1
 
 
-def test_a_job_takes_channels_and_hyperparameters_from_sagemakers_environment(archive, tmp_path, monkeypatch):
+def test_a_job_is_configured_by_sagemakers_environment(archive, tmp_path, monkeypatch):
+    """Its channels and hyperparameters come from there."""
     channel, folder = tmp_path / "channel", tmp_path / "model"
     channel.mkdir()
     (channel / archive.name).write_bytes(archive.read_bytes())
@@ -273,7 +272,8 @@ def test_lowering_neither_moves_its_logit_alone():
     assert torch.allclose(before - after, torch.tensor([0.0, 0.0, 0.75]), atol=1e-5)
 
 
-def test_fine_tuning_starts_from_the_pretrained_body_and_knows_its_classes_as_kinds():
+def test_fine_tuning_starts_from_the_pretrained_body():
+    """The classes of the pretraining become kinds of `neither`."""
     pretrained, network = Network(4, WIDTHS["small"]).eval(), Network(3, WIDTHS["small"], kinds=5).eval()
     network.adopt(pretrained)
     pixels = torch.randn(5, 3, 32, 32)

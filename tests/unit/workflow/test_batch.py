@@ -78,7 +78,8 @@ def test_odd_keys_are_listed_as_they_are(batches, put):
     assert sorted(keys(batches.pictures(f"s3://{BUCKET}/incoming/"))) == sorted(ODD_KEYS)
 
 
-def test_deleted_objects_folders_and_the_projects_own_outputs_are_left_out(batches, bucket, put):
+def test_deleted_objects_folders_and_outputs_are_left_out(batches, bucket, put):
+    """The outputs are the project's own."""
     for key in ("a.jpg", "incoming/", *(f"{prefix}x.jpg" for prefix in OWN_PREFIXES)):
         put(key)
     put("incoming/deleted.jpg")
@@ -179,7 +180,7 @@ def test_the_highest_run_is_taken_and_a_longer_one_named_with_its_line(batches, 
         next(pictures)
 
 
-def test_what_is_no_manifest_is_named(batches, manifest):
+def test_what_is_not_a_manifest_is_named(batches, manifest):
     refused = [
         (manifest(b"\xff\xfe\x00"), "not text in UTF-8"),
         (manifest("incoming/a.jpg\n", "pictures.csv"), "a header with the column s3_key"),
@@ -227,7 +228,7 @@ def test_missing_looks_up_the_version_that_a_manifest_leaves_out(batches, manife
     ]
 
 
-def test_while_the_endpoint_is_off_nothing_is_started_and_the_way_out_is_named(batches):
+def test_while_the_endpoint_is_off_nothing_is_started(batches):
     """Terraform leaves an output that is null out of its state."""
     del batches.deployment.outputs["endpoint_name"]
 
@@ -237,7 +238,8 @@ def test_while_the_endpoint_is_off_nothing_is_started_and_the_way_out_is_named(b
         batches.workflow.check_endpoint()
 
 
-def test_an_object_that_was_gone_when_it_was_read_has_a_row_under_an_unknown_version(batches, manifest):
+def test_a_row_of_an_unknown_version_is_not_missing(batches, manifest):
+    """An object that was gone when it was read has its row under the version `unknown`."""
     row = {"picture": {"S": f"s3://{BUCKET}/incoming/gone.jpg"}, "version": {"S": "unknown"}}
     batches.workflow.dynamodb.put_item(TableName="scones-test-ledger", Item=row)
     source = manifest("s3_key\nincoming/gone.jpg\n", "pictures.csv")
@@ -247,7 +249,7 @@ def test_an_object_that_was_gone_when_it_was_read_has_a_row_under_an_unknown_ver
 
 @pytest.fixture
 def aged(monkeypatch):
-    """Lets the clock of the command be so many days ahead of that of the bucket."""
+    """Sets the command's clock some days ahead of the bucket's."""
 
     def age(days):
         class Later(datetime):
@@ -284,7 +286,8 @@ def started(deployment, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["prefix", "manifest", "manifest with versions"])
-def test_a_picture_that_is_older_than_any_row_is_left_out_and_counted(batches, put, manifest, aged, kind):
+def test_a_picture_older_than_any_row_is_left_out(batches, put, manifest, aged, kind):
+    """And counted."""
     versions = {key: put(key) for key in ("incoming/a.jpg", "incoming/b.jpg")}
     lines = [f"{key},{version if 'versions' in kind else ''}\n" for key, version in versions.items()]
     source = f"s3://{BUCKET}/incoming/"
@@ -322,7 +325,7 @@ def test_a_picture_that_s3_does_not_show_is_not_taken_for_gone(batches, put, man
         list(Undecided(batches, source, ALWAYS))
 
 
-def test_a_deployment_that_does_not_say_how_long_rows_last_is_not_guessed_at(batches):
+def test_an_unknown_retention_is_not_guessed(batches):
     del batches.deployment.outputs["ledger_retention_days"]
 
     with pytest.raises(RetentionUnknown, match=r"nothing was done.*terraform apply.*--since"):
@@ -374,7 +377,7 @@ def test_since_needs_missing(started):
 @pytest.mark.parametrize(
     "given", ['{"pictures": "x"}', f'{{"pictures": {"7" * 5000}}}', '{"pictures": 1e400}', "7"]
 )
-def test_an_execution_with_another_input_is_no_batch(batches, monkeypatch, given):
+def test_an_execution_with_another_input_is_not_a_batch(batches, monkeypatch, given):
     batches.deployment.outputs["batch_state_machine_arn"] = "arn:aws:states:us-east-1:1:stateMachine:batch"
     described = {"name": "b", "input": given}
     monkeypatch.setattr(batches.states, "describe_execution", lambda **_: described)

@@ -105,7 +105,7 @@ def test_what_waits_for_a_person_never_expires(ledger, record, state, status):
 
 
 @pytest.mark.parametrize(("state", "status"), REFUSALS)
-def test_an_accepted_picture_that_a_rerun_refuses_does_not_expire_any_more(ledger, record, state, status):
+def test_a_picture_that_a_rerun_refuses_stops_expiring(ledger, record, state, status):
     record("RecordAccepted", "ACCEPTED")
     record(state, status)
 

@@ -108,9 +108,8 @@ def test_all_versions_and_rows_of_the_picture_go_and_nobody_elses(bucket, workfl
 
 
 @pytest.mark.parametrize("key", ["incoming/a.jpg", ODD])
-def test_captured_records_of_every_version_and_run_go_and_the_rest_of_the_file_stays(
-    bucket, upload, capture, forget, key
-):
+def test_captured_records_of_the_picture_go_and_others_stay(bucket, upload, capture, forget, key):
+    """The records of every version and run go; the rest of the file stays."""
     first, second, other = upload(key), upload(key), upload("incoming/other.jpg")
     file = capture((key, first, 0), ("incoming/other.jpg", other, 0), (key, first, 1), (key, second, 0))
     before = bucket.Object(file).get()["Body"].read().splitlines(keepends=True)
@@ -224,7 +223,8 @@ def test_after_an_interruption_the_rest_is_still_found(upload, capture, forgetti
     assert again == {"versions": 1, "rows": 1, "copies": 0, "captured": 0, "lines": 0}
 
 
-def test_a_picture_is_settled_half_an_hour_after_its_last_version_and_decision(bucket, upload, forgetting):
+def test_a_picture_can_be_forgotten_after_half_an_hour(bucket, upload, forgetting):
+    """Half an hour after its last version and its last decision."""
     assert forgetting("incoming/a.jpg").find(silent).settled() is None
     upload("incoming/a.jpg")
     settled = forgetting("incoming/a.jpg").find(silent).settled()
@@ -288,7 +288,7 @@ def test_a_missing_permission_is_named(action, upload, capture, forgetting, monk
         f"training/data/{'a' * 40}",
     ],
 )
-def test_the_deployments_own_files_are_no_pictures(forgetting, key):
+def test_the_deployments_own_files_are_not_pictures(forgetting, key):
     with pytest.raises(ForgetFailed, match="file of the deployment itself"):
         forgetting(key)
 
@@ -325,12 +325,12 @@ def test_an_emptied_manifest_does_not_bring_an_older_one_back(bucket, upload, fo
     assert len(everything(bucket, "reviewed/manifest.jsonl")) == 2
 
 
-# Requests that change something when the picture of the next test is forgotten.
+# How many requests change something when the next test's picture is forgotten.
 CHANGES = 12
 
 
 class Cut(Exception):
-    """Stands for whatever ends a command between two requests."""
+    """Whatever ends a command between two requests."""
 
 
 def present(bucket):
@@ -371,7 +371,7 @@ def cut_at(monkeypatch):
 
 @pytest.fixture
 def scene(bucket, upload, capture):
-    """A picture of two versions in every place that may tell of it, and a label that was withdrawn."""
+    """A picture of two versions in every place that may hold it, and a label that was withdrawn."""
     other, versions = upload("incoming/b.jpg"), [upload("incoming/a.jpg"), upload("incoming/a.jpg")]
     bucket.Object("incoming/a.jpg").delete()
     names = [picture_hash(bucket.name, "incoming/a.jpg", version) for version in versions]
@@ -388,9 +388,8 @@ def scene(bucket, upload, capture):
 
 @pytest.mark.parametrize("moment", ["before", "within", "after"])
 @pytest.mark.parametrize("number", range(CHANGES))
-def test_cut_off_anywhere_nothing_comes_back_and_a_repetition_does_the_rest(
-    scene, forgetting, cut_at, number, moment
-):
+def test_a_forget_that_was_cut_off_can_be_repeated(scene, forgetting, cut_at, number, moment):
+    """Wherever it was cut off: nothing comes back, and a repetition does the rest."""
     bucket, names = scene
     before, work = present(bucket), forgetting("incoming/a.jpg")
     traces = work.find(silent)
@@ -487,7 +486,7 @@ def test_what_was_not_found_does_not_read_like_something_removed(deployment, upl
     assert result.stdout.startswith(f"Nothing of {uri} was found")
 
 
-def test_a_folder_is_told_to_be_no_prefix(deployment, upload, monkeypatch):
+def test_a_folder_is_refused_as_not_a_prefix(deployment, upload, monkeypatch):
     monkeypatch.setattr("scripts.cli.commands.forget.find_deployment", lambda _: deployment)
     upload("incoming/a.jpg")
 

@@ -29,7 +29,7 @@ def keys(rows):
     return {row["picture"].removeprefix("s3://b/") for row in rows}
 
 
-def test_what_waits_is_everything_that_nobody_has_settled(ledger, write):
+def test_what_waits_is_everything_that_nobody_has_resolved(ledger, write):
     for status in ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED"):
         write(status.lower(), status)
 
@@ -107,7 +107,7 @@ def test_a_dynamodb_value_becomes_a_plain_one(attribute, value):
     assert type(plain(attribute)) is type(value)
 
 
-def test_all_rows_are_those_that_wait_and_those_that_are_settled(ledger, write):
+def test_all_rows_are_those_that_wait_and_the_resolved_ones(ledger, write):
     for status in ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED"):
         write(status.lower(), status)
 

@@ -124,7 +124,7 @@ def test_while_it_is_under_way_nobody_starts_it_twice(workflow, reruns):
     assert len(workflow.states.inputs) == 1
 
 
-def test_what_was_decided_since_the_look_at_the_ledger_is_left_alone(workflow, reruns):
+def test_what_was_decided_since_the_listing_is_left_alone(workflow, reruns):
     put(workflow, "a.jpg", "v1")
     (mine,), (theirs,) = reruns.of_rows(Selection()), reruns.of_rows(Selection())
     reruns.result(reruns.start(theirs))
@@ -158,7 +158,7 @@ def test_a_picture_without_a_row_is_run_as_for_the_first_time(workflow, reruns, 
     assert row(workflow, version=version)["run"] == 0
 
 
-def test_a_row_without_a_known_version_gives_way_to_that_of_the_present_one(workflow, reruns, bucket):
+def test_an_unknown_row_gives_way_to_the_present_version(workflow, reruns, bucket):
     put(workflow, "a.jpg", "unknown", status="FAILED")
     version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
 
@@ -170,7 +170,7 @@ def test_a_row_without_a_known_version_gives_way_to_that_of_the_present_one(work
     assert {each["version"] for each in workflow.ledger.select(Selection())} == {version}
 
 
-def test_a_row_without_a_known_version_stays_until_the_versions_own_is_written(workflow, reruns, bucket):
+def test_an_unknown_row_stays_until_the_versions_row_is_there(workflow, reruns, bucket):
     put(workflow, "a.jpg", "unknown", status="FAILED")
     bucket.put_object(Key="a.jpg", Body=b"a")
     workflow.states.mute = True
@@ -183,7 +183,7 @@ def test_a_row_without_a_known_version_stays_until_the_versions_own_is_written(w
     assert [each["version"] for each in workflow.ledger.rows_of(f"s3://{bucket.name}/a.jpg")] != ["unknown"]
 
 
-def test_whoever_asks_for_a_picture_by_name_takes_the_answer_of_a_person_back(workflow, reruns, bucket):
+def test_a_rerun_by_name_takes_back_a_persons_answer(workflow, reruns, bucket):
     version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
     put(workflow, "a.jpg", version, reviewed="motorcycle")
     workflow.states.gate.clear()
@@ -202,7 +202,7 @@ def test_whoever_asks_for_a_picture_by_name_takes_the_answer_of_a_person_back(wo
     assert row(workflow, version=version)["run"] == 1
 
 
-def test_whoever_asks_sees_whose_answer_is_taken_back(workflow, reruns, bucket, capsys):
+def test_the_question_names_whose_answer_is_taken_back(workflow, reruns, bucket, capsys):
     version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
     put(workflow, "a.jpg", version, reviewed="motorcycle")
 
@@ -226,7 +226,7 @@ def test_a_picture_with_two_rows_is_run_once(workflow, reruns, bucket):
     assert len(workflow.states.inputs) == 1
 
 
-def test_an_answer_that_is_newer_than_the_question_stands(workflow, reruns, bucket):
+def test_an_answer_that_is_newer_than_the_question_stays(workflow, reruns, bucket):
     version = bucket.put_object(Key="a.jpg", Body=b"a").version_id
     put(workflow, "a.jpg", version, reviewed="motorcycle")
     asked = reruns.of_picture(f"s3://{bucket.name}/a.jpg")
@@ -253,7 +253,8 @@ def test_what_a_person_has_decided_since_is_not_tried_again_and_again(workflow, 
     assert started.note == "ann has decided it since then: motorcycle."
 
 
-def test_a_row_without_a_known_version_whose_object_is_gone_stays_and_says_so(workflow, reruns):
+def test_an_unknown_row_whose_object_is_gone_stays(workflow, reruns):
+    """And the command says so."""
     put(workflow, "gone.jpg", "unknown", status="FAILED")
 
     (planned,) = reruns.of_rows(Selection())
@@ -322,7 +323,7 @@ def test_a_dead_event_does_not_overrule_a_person(workflow, reruns, letters, drop
 @pytest.mark.parametrize(
     "body", ["no json", "[]", '{"detail": {}}', '{"detail": {"object": {"key": 7}, "bucket": {"name": "b"}}}']
 )
-def test_a_message_that_is_no_event_is_an_obstacle(reruns, body):
+def test_a_message_that_is_not_an_event_is_an_obstacle(reruns, body):
     letter = DeadLetter("queue", "receipt", body if body == "no json" else json.loads(body), "now")
 
     assert reruns.start(reruns.of_event(letter)).note == "The message is not an S3 event."
@@ -400,7 +401,7 @@ def test_an_alert_that_the_workflow_kept_becomes_what_send_alert_takes(event):
     assert again == sent
 
 
-def test_an_alert_about_an_input_that_names_no_picture_is_kept_without_one():
+def test_a_dead_alert_without_a_picture_is_kept():
     kept = {"outcome": {"status": "FAILED", "error": "InvalidInput", "reason": "why"}, "execution": "arn"}
     kept["picture"] = {"s3_bucket": "", "s3_key": "", "s3_version_id": "", "run": 0}
 

@@ -85,7 +85,8 @@ def test_only_the_row_of_the_version_that_was_sent_counts(workflow, bucket, stre
     assert len(running.missing) == 1
 
 
-def test_a_stopped_stream_sends_nothing_more_and_waits_for_what_is_in_flight(workflow, bucket, stream):
+def test_a_stopped_stream_waits_for_what_is_in_flight(workflow, bucket, stream):
+    """It sends nothing more."""
     running = stream(count=10**6)
     steps_until(running, lambda each: each.figures().sent >= 2)
 

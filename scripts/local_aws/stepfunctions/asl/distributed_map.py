@@ -1,4 +1,4 @@
-"""The fields of a Distributed Map state: what its Map Run is told, and what each child execution gets as input.
+"""The fields of a Distributed Map state: its Map Run's settings, and the input of each child execution.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 """
@@ -17,7 +17,7 @@ MAP_RUN_CONCURRENCY = 10_000
 
 
 class MapSettings(NamedTuple):
-    """How a Map Run goes about it; a tolerated count or percentage is None when it is not set."""
+    """A Map Run's settings; a tolerated count or percentage is None when it is not set."""
 
     max_concurrency: int
     tolerated_count: int | None

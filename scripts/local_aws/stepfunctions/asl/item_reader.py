@@ -40,10 +40,10 @@ def read_dataset(s3: Any, reader: dict[str, Any]) -> Iterator[Any]:
         yield from itertools.islice(items, most or None)
     except (ClientError, BotoCoreError) as error:
         raise StatesError(FAILED, f"{error} (Service: S3)") from error
-    except (ValueError, csv.Error) as error:  # among them text that is no UTF-8 and JSON that is none
+    except (ValueError, csv.Error) as error:  # including text that is not UTF-8, and broken JSON
         where = f"s3://{arguments.get('Bucket')}/{arguments.get('Key')}"
         raise StatesError(
-            FAILED, f"{where} is no valid {config.get('InputType')} dataset: {error}"
+            FAILED, f"{where} is not a valid {config.get('InputType')} dataset: {error}"
         ) from error
 
 
@@ -90,7 +90,7 @@ def _json(text: str) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _rows(lines: Iterator[str], config: dict[str, Any]) -> Iterator[dict[str, str]]:

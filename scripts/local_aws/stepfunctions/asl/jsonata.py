@@ -36,7 +36,7 @@ class QueryError(Exception):
 
 
 def is_expression(value: Any) -> bool:
-    """Whether a value of a definition is a JSONata expression and no plain text."""
+    """Whether a value of a definition is a JSONata expression, not plain text."""
     return isinstance(value, str) and value.startswith("{%") and value.endswith("%}") and len(value) >= 4
 
 
@@ -82,7 +82,7 @@ def to_json(value: Any) -> Any:
 
 def _json_number(value: float) -> int | float:
     if not math.isfinite(value):
-        raise TypeError("the result is no finite number, which JSON cannot express")
+        raise TypeError("the result is not a finite number, which JSON cannot express")
     return int(value) if value.is_integer() and abs(value) < WHOLE_NUMBER_BOUND else value
 
 
@@ -108,7 +108,7 @@ def _result(text: str, names: Mapping[str, Any], location: str) -> Any:
 
 
 def _scalar_at(text: str, names: Mapping[str, Any]) -> str | int | float | None:
-    """What a mere path such as `$states.input.label` leads to, if it passes objects alone and ends at a scalar.
+    """What a mere path such as `$states.input.label` leads to, if it passes only objects and ends at a scalar.
 
     Half of all expressions are such paths, and the library takes seven times as long for one.
     """

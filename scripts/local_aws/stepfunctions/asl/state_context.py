@@ -92,7 +92,7 @@ class StateContext:
         )
 
     def failure(self, error: str, cause: str) -> StatesError:
-        """A failure that the interpreter itself finds, told in AWS's words."""
+        """A failure that the interpreter itself finds, in AWS's words."""
         where = f"'{self.name}' (entered at the event id #{self.entered_event})"
         return StatesError(error, f"An error occurred while executing the state {where}. {cause}")
 
@@ -138,7 +138,7 @@ def iso_time(moment: datetime) -> str:
 
 
 def map_item(index: int, item: Any) -> dict[str, Any]:
-    """The member of the context object that tells an item of a Map state:
+    """The member of the context object that describes an item of a Map state:
     https://docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html
     """
     return {"Map": {"Item": {"Index": index, "Value": to_jsonata(item)}}}

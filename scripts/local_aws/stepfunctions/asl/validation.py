@@ -118,7 +118,7 @@ def _texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
 
-# What the value of a field must look like, wherever the field stands.
+# What the value of a field must look like, wherever the field is.
 EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "StartAt": (lambda value: isinstance(value, str), "the name of a state"),
     "Next": (lambda value: isinstance(value, str), "the name of a state"),
@@ -238,7 +238,7 @@ def _parts(owner: dict[str, Any], path: str) -> Iterator[Diagnostic]:
 
 
 def _map_rules(state: dict[str, Any], path: str) -> Iterator[Diagnostic]:
-    """What the fields of a Map state ask of each other."""
+    """Which fields of a Map state require or exclude each other."""
     if not _is_distributed(state):
         for field in state.keys() & set(DISTRIBUTED_ONLY):
             yield Diagnostic(SCHEMA, f"Field '{field}' needs the mode DISTRIBUTED", path)
@@ -280,7 +280,7 @@ def _writer_rules(writer: dict[str, Any], path: str) -> Iterator[Diagnostic]:
             yield Diagnostic(SCHEMA, f"Expected {PUT_OBJECT}", f"{path}/Resource")
         yield from _location_rules(writer["Arguments"], {"Bucket"}, path)
     elif writer["WriterConfig"].get("OutputType") == "JSONL":
-        yield Diagnostic(SCHEMA, "JSONL is for results in S3: a state's output is no text", path)
+        yield Diagnostic(SCHEMA, "JSONL is for results in S3: a state's output is not text", path)
 
 
 def _location_rules(arguments: Any, needed: set[str], path: str) -> Iterator[Diagnostic]:

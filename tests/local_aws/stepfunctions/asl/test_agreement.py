@@ -1,6 +1,6 @@
-"""The same little machine in JSONPath on moto's interpreter and in JSONata on ours must come to the same end.
+"""The same little machine in JSONPath on moto's interpreter and in JSONata on ours must end the same.
 
-moto's interpreter is held to AWS's answers by snapshot tests of its authors; JSONata it cannot run here.
+Its authors check moto's interpreter against AWS's answers with snapshot tests; it cannot run JSONata here.
 """
 
 import json

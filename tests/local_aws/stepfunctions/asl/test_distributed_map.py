@@ -127,7 +127,7 @@ def refused(call: Callable[[], Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", ["EXPRESS", "STANDARD"])
-def test_every_item_gets_a_child_execution_and_results_keep_the_order_of_items(kind: str) -> None:
+def test_every_item_gets_a_child_and_results_keep_order(kind: str) -> None:
     definition = distributed({"Double": {**PASS, "Output": "{% $states.input * 2 %}"}}, kind)
     assert Harness().output(definition, list(range(100))) == list(range(0, 200, 2))
 
@@ -139,7 +139,7 @@ def test_an_object_is_iterated_over_pair_by_pair() -> None:
     ]
 
 
-def test_a_child_knows_itself_its_machine_and_nothing_of_its_parent() -> None:
+def test_a_child_knows_itself_and_its_machine() -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html: variables stay outside."""
     harness = Harness()
     context = {**PASS, "Output": {"context": "{% $states.context %}", "outer": "{% $exists($outer) %}"}}
@@ -186,7 +186,7 @@ def test_a_child_may_have_an_inline_map() -> None:
     assert Harness().output(definition, [1, 2, 3]) == [[2, 3], [4]]
 
 
-def test_the_history_of_the_parent_tells_the_map_run_alone() -> None:
+def test_the_parents_history_shows_only_the_map_run() -> None:
     harness = Harness()
     end = harness.run(distributed(), [1, 2])
     events = harness.history(end["executionArn"])
@@ -277,12 +277,12 @@ def test_a_dataset_is_read_in_pieces(s3: Any, monkeypatch: pytest.MonkeyPatch) -
     ("content", "config", "cause"),
     [
         ('{"n": 1}\n{"n": }\n', {"InputType": "JSONL"}, "line 2"),
-        ("[NaN]\n", {"InputType": "JSONL"}, "NaN is no JSON"),
-        (b"\xff\xfe\n", {"InputType": "JSONL"}, "s3://datasets/dataset is no valid JSONL dataset"),
+        ("[NaN]\n", {"InputType": "JSONL"}, "NaN is not JSON"),
+        (b"\xff\xfe\n", {"InputType": "JSONL"}, "s3://datasets/dataset is not a valid JSONL dataset"),
         ("7", {"InputType": "JSON"}, "Attempting to map over non-iterable node."),
-        ("[1", {"InputType": "JSON"}, "is no valid JSON dataset"),
+        ("[1", {"InputType": "JSON"}, "is not a valid JSON dataset"),
         ("a,a\n1,2\n", CSV, "CSV headers cannot contain duplicates."),
-        ('a,b\n1,"2\n', CSV, "is no valid CSV dataset"),
+        ('a,b\n1,"2\n', CSV, "is not a valid CSV dataset"),
         ("1\n", {"InputType": "JSONL", "MaxItems": "{% -1 %}"}, "field MaxItems must be positive"),
     ],
 )
@@ -439,7 +439,8 @@ def test_children_that_time_out_count_as_failed(
     assert map_run(held, end["executionArn"])["executionCounts"]["timedOut"] >= 1
 
 
-def test_a_retry_starts_another_map_run_and_a_catcher_takes_what_is_left() -> None:
+def test_a_retry_starts_another_map_run() -> None:
+    """A catcher takes what is left."""
     harness = Harness(failing_for(2))
     exceeded = ["States.ExceedToleratedFailureThreshold"]
     fields = {
@@ -454,9 +455,9 @@ def test_a_retry_starts_another_map_run_and_a_catcher_takes_what_is_left() -> No
 
 
 @pytest.mark.parametrize(("kind", "outcome"), [("STANDARD", "aborted"), ("EXPRESS", "succeeded")])
-def test_a_failed_map_run_stops_standard_children_and_waits_for_express_ones(
-    kind: str, outcome: str, gate: threading.Event
-) -> None:
+def test_a_failed_map_run_stops_standard_children(kind: str, outcome: str, gate: threading.Event) -> None:
+    """It waits for Express ones."""
+
     def call(_resource: str, number: int) -> int:
         if number == 1:
             eventually(lambda: len(harness.calls) == 2)
@@ -511,7 +512,7 @@ def test_results_are_compact_or_flattened(s3: Any, transformation: str, expected
         assert found == expected
 
 
-def test_exported_results_carry_their_executions_unless_told_otherwise(s3: Any) -> None:
+def test_exported_results_carry_their_executions_by_default(s3: Any) -> None:
     harness = Harness(failing_for(2), s3)
     definition = distributed({"Each": task()}, "STANDARD", ResultWriter=writer(), ToleratedFailureCount=1)
     end = harness.run(definition, [1, 2])
@@ -542,14 +543,15 @@ def test_the_output_names_map_run_and_manifest(s3: Any) -> None:
 @pytest.mark.parametrize(
     ("location", "start"), [({}, ""), ({"Prefix": "a/b/"}, "a/b/"), ({"Prefix": "a/b"}, "a/b/")]
 )
-def test_the_folder_of_a_map_run_lies_under_the_prefix(s3: Any, location: dict[str, str], start: str) -> None:
+def test_the_folder_of_a_map_run_is_under_the_prefix(s3: Any, location: dict[str, str], start: str) -> None:
     where = {"Resource": PUT, "Arguments": {"Bucket": BUCKET, **location}}
     output = Harness(s3=s3).output(distributed(ResultWriter=where), [])
     key = f"{start}{output['MapRunArn'].rpartition(':')[2]}/manifest.json"
     assert output["ResultWriterDetails"]["Key"] == key
 
 
-def test_without_a_writer_a_failed_child_shows_its_execution_among_the_outputs() -> None:
+def test_without_a_writer_outputs_show_failed_children() -> None:
+    """The output names the failed child's execution."""
     harness = Harness(failing_for(2))
     definition = distributed({"Each": task()}, ToleratedFailureCount=1)
     first, second, third = harness.output(definition, [1, 2, 3])

@@ -25,7 +25,7 @@ def echo(fields: str | dict[str, Any]) -> dict[str, Any]:
 # Data: https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
 
 
-def test_a_pass_state_without_output_hands_on_its_input() -> None:
+def test_a_pass_state_without_output_passes_its_input_on() -> None:
     assert Harness().output(machine({"Only": PASS}), {"a": [1, None, "é"]}) == {"a": [1, None, "é"]}
 
 
@@ -47,7 +47,8 @@ def test_a_task_sends_arguments_and_turns_its_result_into_output() -> None:
     ]
 
 
-def test_a_task_without_arguments_and_output_sends_its_input_and_hands_on_its_result() -> None:
+def test_a_bare_task_sends_its_input_and_returns_its_result() -> None:
+    """A bare task has neither Arguments nor Output."""
     assert Harness(lambda _, arguments: [arguments]).output(machine({"Call": task()}), {"a": 1}) == [{"a": 1}]
 
 
@@ -83,7 +84,7 @@ def test_an_expression_without_a_json_result_is_a_query_evaluation_error(express
     )
 
 
-def test_null_is_a_value_and_no_missing_result() -> None:
+def test_null_is_a_value_not_a_missing_result() -> None:
     fields = {"top": "{% $states.input %}", "type": "{% $type($states.input) %}"}
     assert Harness().output(echo(fields), [None]) == {"top": [None], "type": "array"}
     assert Harness().output(echo("{% $states.input.a %}"), {"a": None}) is None
@@ -95,7 +96,7 @@ def test_the_execution_input_null_reaches_the_first_state_as_null() -> None:
     assert json.loads(harness.end_of(execution)["output"]) == "null"
 
 
-def test_data_over_262144_bytes_of_utf_8_fails_and_no_wildcard_catches_it() -> None:
+def test_data_over_262144_bytes_of_utf_8_fails() -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
     grow = {"Type": "Pass", "Output": "{% $pad('', $states.input.n, 'é') %}", "End": True}
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
@@ -180,7 +181,8 @@ def choosing(**default: Any) -> dict[str, Any]:
     return machine(states)
 
 
-def test_the_first_rule_that_holds_decides_with_its_own_output_and_assign() -> None:
+def test_the_first_rule_that_holds_decides() -> None:
+    """With its own Output and Assign."""
     harness = Harness()
     assert harness.output(choosing(), {"n": 11}) == ["big", True]
     assert harness.output(choosing(), {"n": 6}) == [{"n": 6}, False]
@@ -316,12 +318,13 @@ def test_a_catcher_sees_the_error_and_assigns_in_its_scope() -> None:
     assert Harness(failing(1)).output(machine(states), {"a": 7}) == expected
 
 
-def test_a_catcher_without_output_hands_on_the_error_output() -> None:
+def test_a_catcher_without_output_passes_the_error_output_on() -> None:
     states = {"T": task(Catch=[{"ErrorEquals": ["States.TaskFailed"], "Next": "H"}]), "H": PASS}
     assert Harness(failing(1)).output(machine(states)) == {"Error": "Unavailable", "Cause": "not now"}
 
 
-def test_a_failing_output_expression_can_be_caught_and_a_failing_catcher_cannot() -> None:
+def test_a_failing_output_can_be_caught() -> None:
+    """A failing Catcher cannot."""
     catch = {"ErrorEquals": ["States.QueryEvaluationError"], "Output": "caught", "Next": "H"}
     broken = "{% $states.result.missing %}"
     assert Harness().output(machine({"T": task(Output=broken, Catch=[catch]), "H": PASS})) == "caught"
@@ -567,7 +570,7 @@ def test_branches_keep_chains_of_their_own_that_start_at_the_parallel() -> None:
     assert ended["previousEventId"] == exited["id"]
 
 
-def test_a_failed_evaluation_and_a_failed_iteration_are_told() -> None:
+def test_failed_evaluations_and_iterations_are_in_the_history() -> None:
     broken = {"Type": "Pass", "Output": {"v": "{% $states.input.missing %}"}, "End": True}
     harness = Harness()
     end = harness.run(mapping({"StartAt": "U", "States": {"U": broken}}, MaxConcurrency=1), [1, 2])

@@ -170,7 +170,7 @@ def test_a_good_definition_has_no_findings(definition: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_a_broken_definition_is_told_where_and_why(
+def test_a_broken_definition_is_refused_with_place_and_reason(
     path: list[Any], value: Any, code: str, location: str
 ) -> None:
     assert (code, location) in found(GOOD, path, value)
@@ -237,7 +237,7 @@ def test_each_mistake_in_a_distributed_map_is_found_where_it_is(
     assert (SCHEMA, location) in found(SPREAD, path, value)
 
 
-def test_an_express_workflow_has_no_map_runs_and_no_label_stands_twice() -> None:
+def test_express_workflows_have_no_map_runs() -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html"""
     handle = Harness().service.handle
     request = {"definition": json.dumps(SPREAD), "type": "EXPRESS"}

@@ -1,4 +1,4 @@
-"""Rows, targets and folds: what the honesty of every later figure rests on."""
+"""Rows, targets and folds: every later figure depends on them."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def random_rows(count: int, classes: int = 2) -> LabelledImages:
     return LabelledImages(coarse.repeat(4, 1).repeat(4, 2), np.arange(count) % classes)
 
 
-def test_other_classes_are_split_into_those_trained_on_and_those_that_only_judge():
+def test_other_classes_are_split_into_training_and_judging():
     pictures = [picture(label, i) for i, label in enumerate([*INTEREST, "apple", "bed", "chair", "door"])]
 
     ours, outliers, foreign = dataset.split_rows(pictures, INTEREST)
@@ -55,7 +55,8 @@ def test_an_ambiguous_picture_is_the_last_kind_of_neither():
     ]
 
 
-def test_smoothing_is_even_over_the_labels_however_many_kinds_neither_has():
+def test_smoothing_is_even_over_the_labels():
+    """However many kinds `neither` has."""
     table = dataset.targets(np.array([0, 4]), 3, kinds=2, smoothing=0.3)
 
     assert table.sum(1) == pytest.approx([1, 1])

@@ -58,7 +58,7 @@ def test_the_archive_is_fetched_once(server, tmp_path):
     assert server.asked == [None]
 
 
-def test_progress_is_told_up_to_the_end(server, tmp_path):
+def test_progress_is_reported_up_to_the_end(server, tmp_path):
     shares = []
     official_archive(tmp_path, lambda _, share: shares.append(share), server.url, MD5)
 

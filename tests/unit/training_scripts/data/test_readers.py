@@ -78,7 +78,8 @@ def jpeg(colour: tuple[int, int, int]) -> bytes:
     return buffer.getvalue()
 
 
-def test_an_archive_in_the_official_format_gives_pictures_labels_and_file_names(tmp_path):
+def test_an_official_archive_gives_pictures_and_labels(tmp_path):
+    """And the files' names."""
     first, second = readers.read_pictures(cifar(tmp_path, split_table([1, 0], PIXELS)), "train")
 
     assert (first.label, first.filename, second.label) == ("bicycle", "picture_0.png", "apple")
@@ -174,11 +175,11 @@ def test_a_pickle_that_names_any_other_code_is_refused_and_runs_nothing(tmp_path
         (split_table([1, 7], PIXELS), "do not fit"),
         (split_table([1, 0], PIXELS, data=text(b"pixels")), "do not fit"),
         (split_table([1, 0], PIXELS, fine_labels=text(b"none")), "do not fit"),
-        (split_table([1, 0], PIXELS, filenames=pickled_list([number(1)])), "no list of names"),
+        (split_table([1, 0], PIXELS, filenames=pickled_list([number(1)])), "not a list of names"),
         (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 2, b"O8")), "damaged"),
         (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 2, fortran=b"\x88")), "damaged"),
         (split_table([1, 0], PIXELS, data=pickled_array(PIXELS.tobytes(), 900_000_000)), "damaged"),
-        # a state for the array that is no state, and attributes set on what the names stand for
+        # an array's state that is not a state, and attributes set on what the names mean
         (b"\x80\x02" + RECONSTRUCT + b")RK\x01b.", "damaged"),
         (b"\x80\x02" + RECONSTRUCT + b"}X\x08\x00\x00\x00__code__K\x01sb.", "damaged|no table"),
     ],
@@ -204,11 +205,11 @@ def test_a_missing_member_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not compressed", jpeg((1, 2, 3))])
-def test_a_file_that_is_no_archive_is_a_clear_error(tmp_path, content):
+def test_a_file_that_is_not_an_archive_is_a_clear_error(tmp_path, content):
     source = tmp_path / "a.tar.gz"
     source.write_bytes(content)
 
-    with pytest.raises(DataSourceError, match="no readable tar archive"):
+    with pytest.raises(DataSourceError, match="not a readable tar archive"):
         list(readers.read_pictures(source, "train"))
 
 
@@ -218,7 +219,7 @@ def test_an_archive_that_was_cut_off_is_a_clear_error(tmp_path):
     )
     source.write_bytes(source.read_bytes()[:2000])
 
-    with pytest.raises(DataSourceError, match=r"no readable tar archive|is missing"):
+    with pytest.raises(DataSourceError, match=r"not a readable tar archive|is missing"):
         list(readers.read_pictures(source, "train"))
 
 

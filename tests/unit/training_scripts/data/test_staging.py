@@ -100,7 +100,8 @@ def test_without_foreign_pictures_there_is_no_class_neither(source, tmp_path):
     }
 
 
-def test_every_picture_is_a_png_of_the_models_size_and_the_manifest_tells_all_about_it(source, tmp_path):
+def test_staged_pictures_are_pngs_and_in_the_manifest(source, tmp_path):
+    """Each is a PNG of the model's input size, and the manifest describes it."""
     staged(source, Folder(tmp_path))
 
     described = manifest(tmp_path)
@@ -118,7 +119,8 @@ def test_every_picture_is_a_png_of_the_models_size_and_the_manifest_tells_all_ab
         assert row["path"].startswith(f"{row['split']}/{row['label']}/")
 
 
-def test_the_lists_number_the_pictures_and_their_classes_as_the_first_workflow_did(source, tmp_path):
+def test_the_lists_number_pictures_and_classes(source, tmp_path):
+    """As the first workflow did."""
     staged(source, Folder(tmp_path), classes=("motorcycle", "bicycle"))
 
     with (tmp_path / "train.lst").open(newline="") as file:
@@ -155,7 +157,9 @@ def test_a_second_run_copies_nothing(source, tmp_path):
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
-def test_an_interrupted_run_leaves_nothing_usable_and_the_next_one_goes_on(source, tmp_path):
+def test_an_interrupted_run_is_continued_by_the_next_one(source, tmp_path):
+    """It leaves nothing usable."""
+
     def interrupt(text, share):
         if share and share > 0.5:
             raise KeyboardInterrupt
@@ -222,7 +226,7 @@ def test_an_unknown_class_is_an_error_that_names_what_is_near(source, tmp_path, 
 
 
 @pytest.mark.parametrize("classes", [(), ("bicycle",), ("bicycle", "bicycle")])
-def test_fewer_than_two_classes_are_no_task(source, tmp_path, classes):
+def test_fewer_than_two_classes_are_refused(source, tmp_path, classes):
     with pytest.raises(DataSourceError, match="two different classes"):
         staged(source, Folder(tmp_path), classes=classes)
 
@@ -237,7 +241,8 @@ def test_a_class_whose_name_would_leave_the_folder_is_refused(tmp_path):
         staged(folder, Folder(tmp_path / "to"), classes=("bicycle", "..hidden"))
 
 
-def test_a_source_without_a_test_split_gives_up_about_a_tenth_for_testing_always_the_same(tmp_path):
+def test_a_source_without_a_test_split_gives_a_tenth(tmp_path):
+    """About a tenth is kept for testing, always the same pictures."""
     for number, label in enumerate(("bicycle", "motorcycle")):
         (tmp_path / "source" / label).mkdir(parents=True)
         for seed in range(100):
@@ -319,7 +324,7 @@ def test_foreign_pictures_keep_their_kind_when_they_are_staged(shared_data, tmp_
     assert kinds(archive)["vehicles"] > 50
 
 
-def test_photographs_are_of_the_kind_that_their_list_of_sources_tells(shared_data):
+def test_photographs_have_the_kind_in_their_list_of_sources(shared_data):
     photos, kinds = out_of_distribution.ood_pictures(
         shared_data / "photos", "train", ["bicycle", "motorcycle"]
     )

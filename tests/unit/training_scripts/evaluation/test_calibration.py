@@ -7,7 +7,7 @@ from training_scripts.evaluation import calibration
 from training_scripts.training import operating_point
 
 
-def test_softmax_bears_large_logits_and_sums_to_one():
+def test_softmax_handles_large_logits_and_sums_to_one():
     probabilities = calibration.softmax(np.array([[1000.0, 999.0], [-5.0, -5.0]]))
 
     assert probabilities.sum(1) == pytest.approx([1, 1])
@@ -43,7 +43,8 @@ def test_a_share_of_nothing_has_no_value():
     assert calibration.share(np.array([], bool)) == {"value": None, "interval": [0.0, 1.0], "count": 0}
 
 
-def test_the_calibration_error_is_the_mean_gap_between_confidence_and_accuracy():
+def test_the_calibration_error_is_the_mean_gap():
+    """The gap between confidence and accuracy."""
     probabilities = np.tile([0.8, 0.2], (1000, 1))
     truth = np.repeat([0, 1], 500)
 
@@ -74,7 +75,7 @@ def test_the_threshold_is_the_lowest_that_keeps_the_promised_accuracy():
     assert right[confidence >= threshold - 0.01].mean() < 0.99
 
 
-def test_a_hopeless_model_gets_a_threshold_that_accepts_nothing_but_certainty():
+def test_a_hopeless_model_accepts_only_certainty():
     assert calibration.threshold_for(np.array([0.9, 0.8]), np.array([False, False])) == 1.0
 
 
@@ -102,7 +103,8 @@ def test_the_shift_buys_coverage_and_keeps_refusing_what_is_foreign():
     assert accepted(point)[truth == 2].mean() <= 1 - operating_point.REFUSED
 
 
-def test_nothing_is_shifted_where_foreign_pictures_would_pass_or_none_are_known():
+def test_a_shift_that_lets_foreign_pictures_pass_is_refused():
+    """Nothing is shifted either where no foreign pictures are known."""
     logits, truth = answers_with_modest_vehicles()
     vehicles_alone = truth < 2
     look_alike = logits.copy()

@@ -13,7 +13,8 @@ def picture():
 
 
 @pytest.mark.parametrize("name", corruptions.CORRUPTIONS)
-def test_a_damage_changes_the_pixels_but_not_their_shape_and_always_in_the_same_way(picture, name):
+def test_a_damage_changes_pixels_and_is_repeatable(picture, name):
+    """The shape stays, and the same picture is always damaged in the same way."""
     once, again = (corruptions.CORRUPTIONS[name](picture, 7) for _ in range(2))
 
     assert once.shape == picture.shape

@@ -16,7 +16,7 @@ RIGHT, UNSURE, WRONG, REFUSED = (0.98, 0.01, 0.01), (0.6, 0.3, 0.1), (0.01, 0.98
 def answers(
     ours: dict[tuple[float, ...], int], foreign: dict[tuple[float, ...], int] | None = None, **change
 ) -> Predictions:
-    """Answers to bicycles, then to foreign pictures; each kind of answer so many times."""
+    """Answers to bicycles, then to foreign pictures; each kind of answer with its number."""
     rows = [p for part in (ours, foreign or {}) for p, count in part.items() for _ in range(count)]
     truth = [0] * sum(ours.values()) + [OUT_OF_DISTRIBUTION] * sum((foreign or {}).values())
     return Predictions(DESCRIPTION | change, np.array(rows), np.array(truth))
@@ -76,7 +76,7 @@ def test_more_wrong_acceptances_of_foreign_pictures_are_refused():
     assert [text for text in verdict.refusals if "accepted wrongly: 6 lost and 0 won" in text]
 
 
-def test_a_wrong_answer_below_the_threshold_is_no_wrong_acceptance():
+def test_a_wrong_answer_below_the_threshold_is_not_accepted():
     unsure_and_wrong = (0.3, 0.6, 0.1)
 
     verdict = gate.compare(answers({RIGHT: 96, unsure_and_wrong: 4}), answers({RIGHT: 100}))
@@ -96,7 +96,7 @@ def test_a_small_fall_in_coverage_passes(unsure):
     assert gate.compare(answers({RIGHT: 100 - unsure, UNSURE: unsure}), answers({RIGHT: 100})).adopted
 
 
-def test_a_fall_in_coverage_that_the_set_is_too_small_to_be_sure_of_passes():
+def test_an_uncertain_fall_in_coverage_passes():
     """4 of 60 pictures: 20 go one way and 24 the other."""
     current = answers({RIGHT: 36, UNSURE: 24})
     new = Predictions(
