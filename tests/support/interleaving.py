@@ -379,11 +379,11 @@ class World:
             self._tell("abort", execution.arn.rpartition(":")[2])
 
     def _settle(self) -> None:
-        """The event about a stopped execution reaches the machine `unfinished`."""
+        """The event about a stopped execution reaches the machine `reconcile`."""
         if self.stopped:
             stopped = self.stopped.pop(self.chance.randrange(len(self.stopped)))
             detail = {"status": "ABORTED", "executionArn": stopped.arn, "input": json.dumps(stopped.input)}
-            start = Start("unfinished", stopped.arn, json.dumps({"detail": detail}))
+            start = Start("reconcile", stopped.arn, json.dumps({"detail": detail}))
             # Without a version nobody can tell whose the row is, so it silences nobody.
             self.names[stopped.arn].excused |= stopped.version == UNKNOWN_VERSION
             self.running.append(Execution(stopped.arn, first(start), stopped.input, stopped.version))

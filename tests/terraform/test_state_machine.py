@@ -11,7 +11,8 @@ from scripts.common import paths
 
 FOLDER = paths.ROOT / "statemachine"
 ADDRESS = 'module.state_machine["classify"].aws_sfn_state_machine.this'
-MACHINES = ("batch", "classify", "unfinished")
+# By deployed name.
+MACHINES = {"batch": "batch", "classify": "classify", "unfinished": "reconcile"}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def states(machine: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_definition_is_the_file_with_includes_and_tokens_filled(
     name: str, definitions: dict[str, dict[str, Any]]
 ) -> None:
-    assert definitions[name] == expected((FOLDER / f"{name}.asl.json").read_text(encoding="utf-8"))
+    assert definitions[name] == expected((FOLDER / f"{MACHINES[name]}.asl.json").read_text(encoding="utf-8"))
 
 
 def test_a_batch_runs_as_many_children_as_functions_and_endpoint_can_take(

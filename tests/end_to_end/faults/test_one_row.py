@@ -114,7 +114,7 @@ def test_an_execution_is_told_of_although_the_row_that_stood_in_its_way_is_gone(
     world: World, play: Callable[[Case], Seen], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever knew the version has removed it between the fault's record and the question whose row stands."""
-    case = Case("gone-meanwhile", "unfinished", given={"s3_version_id": ""}, row=UNKNOWN, version="unknown")
+    case = Case("gone-meanwhile", "reconcile", given={"s3_version_id": ""}, row=UNKNOWN, version="unknown")
     change = world.services["dynamodb:updateItem"]
 
     def update(case: Case, arguments: dict[str, Any]) -> Any:

@@ -27,7 +27,7 @@ from scripts.workflow.ledger import plain
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 FOLDER = ROOT / "statemachine"
 EVENTS = ROOT / "tests" / "events"
-MACHINES = ("classify", "unfinished")
+MACHINES = ("classify", "reconcile")
 TABLE = "ledger"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:scones-test-alerts"
 ROW_ACTIONS = ("UpdateItem", "GetItem", "DeleteItem")
@@ -105,7 +105,7 @@ class Case:
         own = {"s3_bucket": "pictures", "s3_key": self.key, "s3_version_id": "v1", "run": 0}
         if self.given is not None:
             own = {**own, **self.given} if isinstance(self.given, dict) else self.given
-        if self.machine != "unfinished":
+        if self.machine != "reconcile":
             return own
         stopped = golden("execution_aborted")
         stopped["detail"] |= {"input": json.dumps(own), "executionArn": f"arn:stopped:{self.name}"}
@@ -175,7 +175,7 @@ class World:
         described = self._end_of(execution)
         if case.machine == "classify" and _is_unfinished(described):
             self._end_of(
-                f"{self._arns['unfinished']}:settle-{case.name}".replace("stateMachine", "execution")
+                f"{self._arns['reconcile']}:settle-{case.name}".replace("stateMachine", "execution")
             )
         request = {"executionArn": execution, "maxResults": 1000}
         history = self._service.handle("GetExecutionHistory", request)["events"]
@@ -206,10 +206,10 @@ class World:
         detail = event["detail"]
         if detail["status"] == "RUNNING":
             return
-        if detail["stateMachineArn"] == self._arns["unfinished"] and detail["status"] != "SUCCEEDED":
+        if detail["stateMachineArn"] == self._arns["reconcile"] and detail["status"] != "SUCCEEDED":
             self._alert_or_keep(self._case_of(detail["name"]), event)
-        elif detail["stateMachineArn"] != self._arns["unfinished"] and _is_unfinished(detail):
-            request = {"stateMachineArn": self._arns["unfinished"], "input": json.dumps(event)}
+        elif detail["stateMachineArn"] != self._arns["reconcile"] and _is_unfinished(detail):
+            request = {"stateMachineArn": self._arns["reconcile"], "input": json.dumps(event)}
             self._service.handle("StartExecution", {**request, "name": f"settle-{detail['name']}"})
         with self._ended:
             self._over.add(detail["executionArn"])

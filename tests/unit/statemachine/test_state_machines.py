@@ -113,7 +113,7 @@ def test_a_run_that_no_later_run_could_exceed_is_none(given, run):
     assert evaluate(expression, {"states": states}, "")["run"] == run
 
 
-@pytest.mark.parametrize(("file", "hours"), [("batch", 48), ("classify", 0.5), ("unfinished", 1 / 6)])
+@pytest.mark.parametrize(("file", "hours"), [("batch", 48), ("classify", 0.5), ("reconcile", 1 / 6)])
 def test_a_whole_machine_times_out(file, hours):
     assert CONTENTS[f"{file}.asl.json"]["TimeoutSeconds"] == hours * 3600
 
@@ -137,7 +137,7 @@ def test_a_batchs_child_outlasts_the_waits_of_its_slowest_pictures():
 
 @pytest.mark.parametrize("path", state_machines.machines(), ids=lambda path: path.name)
 def test_every_machine_keeps_every_rule(path):
-    failures_are_told = path.name == "unfinished.asl.json"  # by the event rule "unsettled"
+    failures_are_told = path.name == "reconcile.asl.json"  # by the event rule "unsettled"
     assert list(faults(state_machines.read(path), failures_are_told)) == []
 
 
