@@ -21,7 +21,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.common.times import ledger_time
-from scripts.deployment import state_machines
 from scripts.local_aws.core.errors import StatesError
 from scripts.local_aws.stepfunctions.asl import jsonata, state_context
 from scripts.local_aws.stepfunctions.asl.interpreter import Interpreter
@@ -33,6 +32,7 @@ from scripts.workflow.dead_letters import DeadLetter
 from scripts.workflow.ledger import UNKNOWN_VERSION, UNUSABLE, Selection, plain
 from scripts.workflow.rerun import Rerun, Reruns
 from tests.support import expressions
+from tests.support.definitions import filled
 from tests.support.expressions import Item
 from tests.support.order import Decision, may_replace
 
@@ -142,9 +142,7 @@ first = cache(lambda start: start.position(()))
 @cache
 def definition(machine: str) -> dict[str, Any]:
     """A machine whose functions are called by their own names; `child` is a batch's child."""
-    path = state_machines.MACHINES / f"{'batch' if machine == 'child' else machine}.asl.json"
-    text = json.dumps(state_machines.read(path)).replace("<<ledger_retention_days>>", "365")
-    whole: dict[str, Any] = json.loads(text.replace("<<", "").replace(">>", ""))
+    whole = filled("batch" if machine == "child" else machine, ledger_retention_days="365")
     return whole["States"]["ClassifyPictures"]["ItemProcessor"] if machine == "child" else whole
 
 

@@ -4,7 +4,6 @@ Hundreds of executions cost seconds here; what runs in the functions and between
 """
 
 import json
-import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,9 +22,9 @@ from scripts.local_aws.core.protocol import call_json
 from scripts.local_aws.moto_patches import registry
 from scripts.local_aws.stepfunctions.service import StepFunctions
 from scripts.workflow.ledger import plain
+from tests.support.definitions import filled
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-FOLDER = ROOT / "statemachine"
 EVENTS = ROOT / "tests" / "events"
 MACHINES = ("classify", "reconcile")
 TABLE = "ledger"
@@ -42,10 +41,9 @@ def golden(name: str) -> Any:
 
 def composed(name: str) -> Definition:
     """The machine as Terraform composes it, but that a function's token stands for the function itself."""
-    text = (FOLDER / f"{name}.asl.json").read_text(encoding="utf-8")
-    text = re.sub(r'"([a-z_]+\.asl\.json)"', lambda found: (FOLDER / found[1]).read_text("utf-8"), text)
-    values = {"ledger_table": TABLE, "ledger_retention_days": "365", "alert_dead_letters_url": "dead-letters"}
-    return json.loads(re.sub(r"<<([a-z_]+)>>", lambda token: values.get(token[1], token[1]), text))
+    return filled(
+        name, ledger_table=TABLE, ledger_retention_days="365", alert_dead_letters_url="dead-letters"
+    )
 
 
 def states(definition: Definition) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -174,9 +172,7 @@ class World:
         """Waits for the end of an execution, and of the one that settles it where it was stopped from outside."""
         described = self._end_of(execution)
         if case.machine == "classify" and _is_unfinished(described):
-            self._end_of(
-                f"{self._arns['reconcile']}:settle-{case.name}".replace("stateMachine", "execution")
-            )
+            self._end_of(f"{self._arns['reconcile']}:settle-{case.name}".replace("stateMachine", "execution"))
         request = {"executionArn": execution, "maxResults": 1000}
         history = self._service.handle("GetExecutionHistory", request)["events"]
         entered = [event.get("stateEnteredEventDetails") for event in history]
