@@ -106,7 +106,7 @@ module "state_machine" {
   name                     = local.names.state_machines[each.key]
   arn                      = local.arns.state_machines[each.key]
   account                  = local.account
-  definition_file          = "${path.root}/../statemachine/${each.key}.asl.json"
+  definition_file          = "${path.root}/../statemachine/${each.value.definition}"
   statements               = each.value.statements
   trigger                  = each.value.trigger
   log_retention_days       = var.log_retention_days

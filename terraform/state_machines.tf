@@ -23,6 +23,7 @@ locals {
 
   state_machines = {
     classify = {
+      definition = "classify.asl.json"
       statements = concat(local.picture_statements, [
         {
           sid       = "WriteLedger"
@@ -53,6 +54,7 @@ locals {
       }
     }
     batch = {
+      definition = "batch.asl.json"
       statements = concat(local.picture_statements, [
         {
           sid       = "WriteLedger"
@@ -86,6 +88,7 @@ locals {
       trigger = null
     }
     unfinished = {
+      definition = "reconcile.asl.json"
       statements = [
         {
           sid       = "InvokeFunctions"

@@ -4,6 +4,7 @@ The cases are plans/upgrades.yaml. Actions come from `plan -json`
 (https://developer.hashicorp.com/terraform/internals/machine-readable-ui).
 """
 
+import copy
 import json
 import os
 from collections.abc import Callable
@@ -21,7 +22,8 @@ from scripts.operations import plan_markdown
 from scripts.operations.plan_summary import Summary, summarise
 from scripts.operations.prices import Volume
 
-UPGRADES = yaml.safe_load((Path(__file__).parent / "plans" / "upgrades.yaml").read_text(encoding="utf-8"))
+PLANS = Path(__file__).parent / "plans"
+UPGRADES = yaml.safe_load((PLANS / "upgrades.yaml").read_text(encoding="utf-8"))
 ENDPOINT = 'module.endpoint.aws_sagemaker_endpoint.this["classifier"]'
 # The settings of environments/prod.tfvars, which an input for `endpoint` replaces as a whole.
 HOSTING = {
@@ -58,15 +60,25 @@ def switched_off(root_module: Any, prod: dict[str, Any], inputs: Callable[..., A
 
 
 @pytest.fixture(scope="session")
+def states(prod: dict[str, Any], switched_off: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the upgrades start from, by name."""
+    definitions = json.loads((PLANS / "former_state_machines.json").read_text(encoding="utf-8"))
+    former = copy.deepcopy(prod)
+    for resource in former["resources"]:
+        if resource["type"] == "aws_sfn_state_machine":
+            (instance,) = resource["instances"]
+            instance["attributes"]["definition"] = json.dumps(definitions[resource["module"]])
+    return {"applied": prod, "without an endpoint": applied(switched_off), "former state machines": former}
+
+
+@pytest.fixture(scope="session")
 def upgrades(
     root_module: Any,
     packages: Path,
-    prod: dict[str, Any],
-    switched_off: dict[str, Any],
+    states: dict[str, dict[str, Any]],
     inputs: Callable[..., Any],
 ) -> dict[str, dict[str, str]]:
     """The actions of every case: {case: {address: action}}."""
-    states = {"applied": prod, "without an endpoint": applied(switched_off)}
 
     def actions(case: dict[str, Any]) -> dict[str, str]:
         state = states[case.get("from", "applied")]
