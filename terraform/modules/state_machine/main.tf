@@ -33,8 +33,11 @@ resource "aws_sfn_state_machine" "this" {
 
   lifecycle {
     precondition {
-      condition     = length(local.unfilled) == 0
-      error_message = "${var.definition_file} uses ${join(", ", local.unfilled)}, which has no value: add it to tokens in terraform/main.tf."
+      condition = length(local.unfilled) == 0
+      error_message = join(" ", [
+        "${var.definition_file} uses ${join(", ", local.unfilled)}, which has no value:",
+        "add it to tokens in terraform/state_machines.tf.",
+      ])
     }
   }
 
