@@ -36,7 +36,7 @@ def test_a_serverless_endpoint_has_no_instances_and_no_capture(
 def test_a_type_with_a_disk_of_its_own_gets_no_key_for_the_volume(
     organisation: dict[str, Any], planned: Callable[..., Any]
 ) -> None:
-    """SageMaker refuses one: the disk encrypts by itself."""
+    """SageMaker refuses one: the disk encrypts itself."""
     assert planned(organisation)[CONFIGURATION]["kms_key_arn"] is None
 
 

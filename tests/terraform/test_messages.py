@@ -10,7 +10,7 @@ import pytest
 
 from scripts.common import paths
 
-# Terraform reports all mistakes at once, so a few plans break every rule.
+# Terraform reports all mistakes at once, so a few plans fail by every rule.
 MISTAKES: dict[str, dict[str, Any]] = {
     "everything wrong": {
         "environment": "Dev",
@@ -191,7 +191,7 @@ def test_every_validation_has_an_example() -> None:
 
 
 @pytest.mark.parametrize(("variable", "mistake", "words"), EXAMPLES)
-def test_a_refusal_says_the_reason_and_a_way_out(
+def test_a_refused_value_gets_the_reason_and_a_way_out(
     variable: str, mistake: str, words: list[str], root_module: Any, model: Callable[..., Any]
 ) -> None:
     message = root_module.refusal("dev", **{"model": model(), **MISTAKES[mistake]})
