@@ -1,4 +1,4 @@
-# What serves the model.
+# The endpoint, and the registry of its images.
 
 module "endpoint" {
   source = "./modules/endpoint"
@@ -26,6 +26,6 @@ module "endpoint" {
 }
 
 locals {
-  # null where there is no endpoint.
+  # What the endpoint serves; null where there is no endpoint.
   served_model = var.endpoint.enabled ? var.model : null
 }
