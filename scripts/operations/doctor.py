@@ -22,7 +22,8 @@ from scripts.operations.local_stack import LocalStack, StackGone
 
 # What the configuration files say until somebody writes an account of his own into them.
 PLACEHOLDER = "111122223333"
-# A child of a batch keeps 8 pictures in flight; terraform/locals.tf has one for each instance.
+# Each child execution of a batch keeps 8 pictures in flight; Terraform allows one child per
+# instance.
 IN_FLIGHT = 8
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 CONCURRENCY_QUOTA = "L-B99A9384"
@@ -154,7 +155,7 @@ class Account:
         )
 
     def _batch_children(self) -> int:
-        """local.batch_children of terraform/locals.tf."""
+        """As local.batch_children in terraform/."""
         endpoint = self.settings["endpoint"]
         if endpoint["serverless"]:
             return max(1, math.floor(endpoint["serverless"]["max_concurrency"] / IN_FLIGHT))
