@@ -19,7 +19,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts.common.paths import TERRAFORM
-from scripts.deployment.outputs import Deployment, NotDeployed
+from scripts.deployment.outputs import Deployment, NotDeployed, client
 from scripts.deployment.terraform import TerraformFailed
 
 Settings = dict[str, Any]
@@ -65,7 +65,7 @@ class Backend:
                 f"The state {self} has no lock, so somebody could apply meanwhile: set use_lockfile = true in "
                 "terraform/environments/*.s3.tfbackend, then run `terraform init -reconfigure` with it."
             )
-        s3 = Deployment({"region": self.region}, dict(variables)).client("s3")
+        s3 = client("s3", self.region, variables)
         place = {"Bucket": self.bucket, "Key": f"{self.key}.tflock"}
         lock = {
             "ID": str(uuid.uuid4()),
@@ -111,7 +111,7 @@ class Account:
         return f"{self.prefix}-ledger"
 
     def client(self, service: str) -> Any:
-        return Deployment({"region": self.region}, dict(self.variables)).client(service)
+        return client(service, self.region, self.variables)
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ def _check_workspace(environment: str, terraform: Terraform, variables: Mapping[
 
 def _account(settings: Settings, variables: Mapping[str, str]) -> Account:
     region, prefix = settings["region"], f"{settings['project']}-{settings['environment']}"
-    caller = Deployment({"region": region}, dict(variables)).client("sts").get_caller_identity()
+    caller = client("sts", region, variables).get_caller_identity()
     return Account(prefix, region, caller["Arn"].split(":")[1], caller["Account"], variables)
 
 

@@ -82,7 +82,7 @@ def so_far(deployment: Deployment, costs: Costs, now: datetime) -> list[Line]:
 
 def _endpoint_since(deployment: Deployment, first: datetime) -> datetime | None:
     """Since when in this month the endpoint has been on; None if it is off. An earlier time of it is not known."""
-    if (name := deployment.outputs.get("endpoint_name")) is None:
+    if (name := deployment.endpoint_name) is None:
         return None
     described = found(deployment.client("sagemaker").describe_endpoint, EndpointName=name)
     return max(described["CreationTime"].astimezone(UTC), first) if described else None

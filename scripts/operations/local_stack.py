@@ -264,8 +264,8 @@ class LocalStack:
 
     def init(self) -> None:
         """Creates the bucket for Terraform's state, in this very AWS, and initialises Terraform with it."""
-        bare = Deployment({"region": self.variables["AWS_REGION"]}, self.variables)
-        bare.client("s3").create_bucket(Bucket=STATE_BUCKET)
+        variables = self.variables
+        outputs.client("s3", variables["AWS_REGION"], variables).create_bucket(Bucket=STATE_BUCKET)
         backend = paths.TERRAFORM / "environments" / f"{LOCAL}.s3.tfbackend"
         self.terraform("init", f"-backend-config={backend}", "-lockfile=readonly", "-no-color")
 

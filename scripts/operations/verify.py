@@ -167,7 +167,7 @@ class Canary:
 @contextmanager
 def canary(workflow: Workflow, picture: Path | None, progress: Progress) -> Iterator[Check]:
     """The check of a canary, which is forgotten at the end of the block: captured data has that long to arrive."""
-    if workflow.deployment.outputs.get("endpoint_name") is None:
+    if workflow.deployment.endpoint_name is None:
         yield Check("canary", SKIPPED, "the endpoint is off, so pictures only wait")
         return
     bird = Canary(workflow, picture, progress)

@@ -40,7 +40,7 @@ class Selection:
 
 def retention(deployment: Deployment) -> timedelta:
     """After its last decision, a row that waits for nobody expires in this time. Raises RetentionUnknown."""
-    days = deployment.outputs.get("ledger_retention_days")
+    days = deployment.ledger_retention_days
     if days is None:
         raise RetentionUnknown(
             "The deployment does not say how long its ledger keeps rows (it was applied by an earlier version), so"
