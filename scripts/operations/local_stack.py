@@ -25,6 +25,8 @@ from scripts.deployment import terraform as terraform_cli
 from scripts.deployment.environments import LOCAL
 from scripts.deployment.outputs import Deployment, NotDeployed
 from scripts.models import registry
+from scripts.models.archive import ModelArchive
+from scripts.models.registry import Destination
 
 STATE_BUCKET = "scones-local-state"
 SERVING_REPOSITORY = "scones-local-serving"
@@ -299,16 +301,11 @@ class LocalStack:
         """The serving program of this checkout, as the image that Terraform names."""
         return f"{self.deployment().image_repository_url}@{serving_digest()}"
 
-    def publish(self, artifact: Path) -> dict[str, Any]:
-        """Puts a model artifact into the deployment's bucket and names it to Terraform."""
-        target = self.deployment()
-        return registry.publish(
-            artifact,
-            bucket=target.bucket,
-            image_uri=self.image_uri,
-            tfvars=self.model_file,
-            s3_client=target.client("s3"),
-        )
+    def publish(self, model: Path) -> None:
+        """Puts a model archive into the deployment's bucket and names it to Terraform."""
+        deployed = self.deployment()
+        to = Destination(deployed.bucket, self.image_uri, self.model_file, deployed.client("s3"))
+        registry.write_model(self.model_file, registry.publish(ModelArchive.open(model), to))
 
     def bring_up(self, progress: Progress, wait_scale: float = 1.0) -> Deployment:
         """Packages, starts, applies, publishes the shipped model and applies again: the first run on AWS, in small."""

@@ -59,7 +59,7 @@ def promote(
                 progress=progress,
             )
     _show(done, destination.tfvars)
-    if not done.verdict.adopted:
+    if done.model is None:
         raise typer.Exit(REFUSED)
     err.print(f"Next: {_plan_command(environment, destination.tfvars)}", markup=False)
 
@@ -87,11 +87,8 @@ def _show(done: Promotion, tfvars: Path) -> None:
         out.print(f"note: {note}", markup=False)
     for refusal in done.verdict.refusals:
         err.print(f"[red]refused:[/] {printable(refusal)}")
-    if done.verdict.adopted and done.after:
-        out.print(f"{done.after['artifact_uri']} is published, and {tfvars.name} names it.", markup=False)
-        out.print("The plan to expect:")
-        for line in promotion.plan_to_expect(done.before, done.after):
-            out.print(f"  {line}", markup=False)
+    if done.model:
+        out.print(f"{done.model['artifact_uri']} is published, and {tfvars.name} names it.", markup=False)
 
 
 def _plan_command(environment: str, tfvars: Path) -> str:
