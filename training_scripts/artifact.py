@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.common.shown import shown
+from training_scripts.errors import UserError
 
 SCHEMA_VERSION = 1
 DESCRIPTION = "model.json"
@@ -23,7 +24,7 @@ LARGEST_UNPACKED = 10 * LARGEST
 COMMIT_VARIABLE = "SCONES_COMMIT"
 
 
-class ArtifactError(Exception):
+class ArtifactError(UserError):
     """The artifact is missing, damaged or of another schema; the message says what to do."""
 
 

@@ -1,13 +1,11 @@
 """How every verb speaks: results on standard output, progress and errors on standard error."""
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import typer
@@ -16,36 +14,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from functions.common.shown import shown
-from scripts.common.s3 import NoSuchObject
+from scripts.common.errors import UserError
 from scripts.deployment import terraform
-from scripts.deployment.environments import LOCAL, PlanError
-from scripts.deployment.identity import StateLocked, StateUnreadable, WrongDeployment
-from scripts.deployment.outputs import Deployment, NotDeployed
-from scripts.deployment.packages import PackagingError
-from scripts.deployment.serving_image import ImageError
-from scripts.deployment.terraform import MirrorMissing, TerraformFailed, TerraformMissing
-from scripts.models.drift_baseline import BaselineError
-from scripts.models.registry import PromoteError
-from scripts.models.training_jobs import TrainingJobError
+from scripts.deployment.environments import LOCAL
+from scripts.deployment.outputs import Deployment
 from scripts.operations import plan
 from scripts.operations.check import FAILED, OK, SKIPPED, Check
-from scripts.operations.destroy import NotSeen, Protected, StillDeployed, Target
+from scripts.operations.destroy import Target
 from scripts.operations.leftovers import Sweep, Swept
-from scripts.operations.local_stack import DEFAULT_FOLDER, ActionCounter, LocalStack, StackFailed
+from scripts.operations.local_stack import DEFAULT_FOLDER, ActionCounter, LocalStack
 from scripts.operations.plan import SavedPlan
-from scripts.report.build import LabelsWouldBeLost, NothingToShow
-from scripts.report.records import LabelsError
-from scripts.review.queue import NothingReviewed
-from scripts.workflow.batch import BatchError
-from scripts.workflow.bucket_layout import NoSuchPicture
 from scripts.workflow.client import Outcome
-from scripts.workflow.demo_pictures import NoPictures
-from scripts.workflow.forget import ForgetFailed
-from scripts.workflow.ledger import RetentionUnknown
-from training_scripts.artifact import ArtifactError
-from training_scripts.data.readers import DataSourceError
-from training_scripts.evaluation.serving_client import ServingFailed
+from training_scripts.errors import UserError as TrainingUserError
 from training_scripts.terminal import Terminal, cleaned, one_line
 
 out = Terminal(highlight=False, emoji=False, soft_wrap=True)
@@ -53,44 +33,8 @@ err = Terminal(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 # What typer prints by itself: wrong usage, which quotes the arguments, and tracebacks, which quote the errors.
 typer.rich_utils.Console = Terminal  # type: ignore[misc]
 
-EXPECTED_ERRORS = (
-    NotDeployed,
-    NotSeen,
-    Protected,
-    StackFailed,
-    StateLocked,
-    StateUnreadable,
-    StillDeployed,
-    WrongDeployment,
-    PackagingError,
-    PlanError,
-    MirrorMissing,
-    TerraformFailed,
-    TerraformMissing,
-    ForgetFailed,
-    NoPictures,
-    NoSuchPicture,
-    BatchError,
-    BaselineError,
-    TrainingJobError,
-    ArtifactError,
-    ServingFailed,
-    ImageError,
-    NoSuchObject,
-    NothingReviewed,
-    NothingToShow,
-    RetentionUnknown,
-    LabelsWouldBeLost,
-    LabelsError,
-    PromoteError,
-    DataSourceError,
-    ClientError,
-    BotoCoreError,
-    OSError,
-)
 # Between two lines about one step: seconds, and more the older it is.
 QUIET_SECONDS, QUIET_SHARE = 5, 0.1
-AGO = {"m": "minutes", "h": "hours", "d": "days"}
 UNSEEN, SOME_LEFT = 1, 3
 ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED, INTERRUPTED = 0, 3, 4, 130
 STYLES = {"ACCEPTED": "green", "LOW_CONFIDENCE": "yellow", "REJECTED": "magenta", "FAILED": "red"}
@@ -105,10 +49,10 @@ CHECK_STYLES = {OK: "green", FAILED: "red", SKIPPED: "dim"}
 
 @contextmanager
 def errors_explained() -> Iterator[None]:
-    """Turns the errors that a user can mend into one message and exit code 1."""
+    """Turn the errors that a user can fix into one message and exit code 1."""
     try:
         yield
-    except EXPECTED_ERRORS as error:
+    except (UserError, TrainingUserError, ClientError, BotoCoreError, OSError) as error:
         err.print(f"[red]error:[/] {escape(str(error))}")
         raise typer.Exit(1) from error
 
@@ -276,17 +220,6 @@ def show_rest(swept: Swept) -> int:
 def printable(text: str) -> str:
     """One line of text from outside, for where markup counts."""
     return escape(one_line(text))
-
-
-def moment(text: str) -> datetime:
-    """90m, 2h and 3d ago, or a date or time by ISO 8601, in UTC if it names no zone."""
-    try:
-        if ago := re.fullmatch(r"(\d+)([mhd])", text):
-            return datetime.now(UTC) - timedelta(**{AGO[ago[2]]: int(ago[1])})
-        time_given = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{shown(text)} is no time: write 90m, 2h, 3d or 2026-11-20T14:30") from None
-    return time_given if time_given.tzinfo else time_given.replace(tzinfo=UTC)
 
 
 def exit_code(statuses: Iterable[str]) -> int:

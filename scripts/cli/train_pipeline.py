@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scripts.cli.commands.promote import REFUSED
 from scripts.cli.console import err, out, outcome_line, steps
+from scripts.common.s3 import list_objects, parse_uri
 from scripts.deployment.outputs import NotDeployed
 from scripts.models.training_jobs import fingerprint
 from scripts.operations.local_stack import DEFAULT_FOLDER, LocalStack
@@ -91,9 +92,9 @@ def _after_refusal(data: Path, artifact: str, training: list[str]) -> str:
 def _classify_one(place: str, label: str, model: str) -> None:
     """One picture of the test split through the workflow; checked to be answered by the new model."""
     workflow = Workflow(LocalStack(DEFAULT_FOLDER).deployment())
-    bucket, prefix = place.removeprefix("s3://").split("/", 1)
-    listed = workflow.s3.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}test/{label}/", MaxKeys=1)
-    outcome = workflow.classify(f"s3://{bucket}/{listed['Contents'][0]['Key']}")
+    bucket, prefix = parse_uri(place)
+    first = next(list_objects(workflow.s3, bucket, f"{prefix}test/{label}/"))
+    outcome = workflow.classify(f"s3://{bucket}/{first['Key']}")
     row = workflow.row(outcome.uri, outcome.version) or {}
     out.print(f"\n{outcome_line(outcome, 0)}  (a {label} by its label, answered by {row.get('model')})")
     if row.get("model") != model:

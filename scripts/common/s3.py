@@ -1,6 +1,8 @@
-"""S3 for the command line: objects by URI brought to this machine, versions counted and deleted for good."""
+"""S3 for the command line: URIs, listings, copies on this machine, versions counted and deleted for good."""
 
 import contextlib
+import itertools
+import operator
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.common.errors import UserError
 from scripts.common.progress import Progress
 
 _AT_ONCE = 8
@@ -20,8 +23,32 @@ KEYS_AT_ONCE = 1000
 Version = dict[str, str]
 
 
-class NoSuchObject(Exception):
+class NoSuchObject(UserError):
     """Nothing lies at that URI, or all that a bucket has; the message names it."""
+
+
+def parse_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key (or prefix) of s3://BUCKET/KEY; empty where the URI does not name one."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    return (bucket, key) if scheme == "s3" else ("", "")
+
+
+def list_objects(s3: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    """Every object under a prefix, as ListObjectsV2 describes it."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from page.get("Contents", ())
+
+
+def list_versions(s3: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    """Every version and delete marker under a prefix, by key; only versions have a Size."""
+    return itertools.chain.from_iterable(_version_pages(s3, bucket, prefix))
+
+
+def _version_pages(s3: Any, bucket: str, prefix: str = "") -> Iterator[list[dict[str, Any]]]:
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        listed = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        yield sorted(listed, key=operator.itemgetter("Key"))
 
 
 def download(uri: str, folder: Path, s3_client: Any) -> Path:
@@ -30,7 +57,7 @@ def download(uri: str, folder: Path, s3_client: Any) -> Path:
     Raises:
         botocore.exceptions.ClientError: it is not there or may not be read.
     """
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = parse_uri(uri)
     path = folder / PurePosixPath(key).name
     path.write_bytes(s3_client.get_object(Bucket=bucket, Key=key)["Body"].read())
     return path
@@ -55,11 +82,10 @@ def local(place: str, client: Callable[[], Any]) -> Iterator[Path]:
 
 
 def _copy(uri: str, folder: Path, s3_client: Any) -> Path:
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    bucket, prefix = parse_uri(uri)
     if not prefix.strip("/"):
         raise NoSuchObject(f"{uri} is a whole bucket: name what you mean in it, as s3://BUCKET/PREFIX/")
-    pages = s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    found = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    found = [each["Key"] for each in list_objects(s3_client, bucket, prefix)]
     keys = [key for key in found if not key.endswith("/")]  # the console's markers of folders
     if prefix in keys:
         return download(uri, folder, s3_client)
@@ -108,12 +134,12 @@ def in_words(size: float) -> str:
 def content(s3: Any, bucket: str, progress: Progress) -> Content:
     """Counts what a bucket holds."""
     objects = versions = markers = size = 0
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        listed = page.get("Versions", [])
-        versions += len(listed)
-        objects += sum(each["IsLatest"] for each in listed)
-        size += sum(each["Size"] for each in listed)
-        markers += len(page.get("DeleteMarkers", []))
+    for page in _version_pages(s3, bucket):
+        stored = [each for each in page if "Size" in each]
+        versions += len(stored)
+        objects += sum(each["IsLatest"] for each in stored)
+        size += sum(each["Size"] for each in stored)
+        markers += len(page) - len(stored)
         progress(f"Counting what {bucket} holds: {versions + markers:,}", None)
     return Content(objects, versions, markers, size)
 
@@ -122,10 +148,9 @@ def empty(s3: Any, bucket: str, progress: Progress) -> None:
     """Deletes every version, delete marker and unfinished upload for good; repeated, what is still there."""
     held = content(s3, bucket, progress)
     count, done = held.versions + held.markers, 0
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        delete(s3, bucket, [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in listed])
-        done += len(listed)
+    for page in _version_pages(s3, bucket):
+        delete(s3, bucket, [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in page])
+        done += len(page)
         progress(f"Emptying {bucket}: {done:,} of {count:,} versions", min(1, done / max(count, 1)))
     for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
         for upload in page.get("Uploads", []):

@@ -13,6 +13,7 @@ from pathlib import Path
 from botocore.exceptions import NoCredentialsError
 
 from scripts.common import paths
+from scripts.common.errors import UserError
 from scripts.common.paths import TERRAFORM
 from scripts.common.progress import Progress
 from scripts.deployment import identity
@@ -31,7 +32,7 @@ NO_CREDENTIALS = re.compile(
 LOCAL = "local"
 
 
-class PlanError(Exception):
+class PlanError(UserError):
     """A plan cannot be made; the message says what to do."""
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.common.errors import UserError
 from scripts.common.paths import TERRAFORM
 from scripts.deployment.outputs import Deployment, NotDeployed, client
 from scripts.deployment.terraform import TerraformFailed
@@ -30,15 +31,15 @@ STATE = re.compile(r"^\{.*^\}", re.MULTILINE | re.DOTALL)
 BUCKET = re.compile(r".+-(\d{12})-[a-z]{2}(?:-[a-z]+)+-\d")
 
 
-class WrongDeployment(Exception):
+class WrongDeployment(UserError):
     """Two things that say which deployment this is disagree; the message names both and what to do."""
 
 
-class StateUnreadable(Exception):
+class StateUnreadable(UserError):
     """Terraform's state cannot be read, so nobody knows whether anything is deployed."""
 
 
-class StateLocked(Exception):
+class StateLocked(UserError):
     """Somebody else is at work on the state, or it has no lock that would keep them from it."""
 
 

@@ -10,6 +10,7 @@ from importlib.metadata import PackageMetadata, metadata
 from pathlib import Path
 
 from functions.common.shown import shown
+from scripts.common.errors import UserError
 from scripts.common.paths import ROOT
 
 PAGE = ROOT / "docs" / "licences.md"
@@ -45,7 +46,7 @@ ACCEPTED = {
 }
 
 
-class UnknownLicence(Exception):
+class UnknownLicence(UserError):
     """A package's licence has not been read and accepted yet; the message says which and where to do so."""
 
 

@@ -11,12 +11,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from functions.common.shown import shown
+from scripts.common.errors import UserError
 from scripts.deployment import terraform
 
 T = TypeVar("T")
 
 
-class NotDeployed(Exception):
+class NotDeployed(UserError):
     """There is no applied stack for the environment asked for; the message says how to get one."""
 
 

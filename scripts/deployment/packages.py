@@ -28,6 +28,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from functions.common.shown import shown
+from scripts.common.errors import UserError
+from scripts.common.files import replace_file
 from scripts.common.paths import ROOT
 from scripts.deployment import sbom
 from scripts.deployment.licences import UnknownLicence
@@ -66,7 +68,7 @@ UNUSED = (
 Report = Callable[[str], None]
 
 
-class PackagingError(Exception):
+class PackagingError(UserError):
     """A package cannot be built; says why and what to do."""
 
 
@@ -221,10 +223,7 @@ def _write(path: Path, content: bytes) -> bool:
     """Replace the file in one step, only if its content differs; returns whether it did."""
     if path.is_file() and path.read_bytes() == content:
         return False
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+    replace_file(path, content)
     return True
 
 

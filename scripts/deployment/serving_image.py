@@ -16,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.common.errors import UserError
 from scripts.common.paths import ROOT
 
 DOCKERFILE = ROOT / "training_scripts" / "Dockerfile"
@@ -23,7 +24,7 @@ PLATFORM = "linux/amd64"
 _LAST_LINES = 15
 
 
-class ImageError(Exception):
+class ImageError(UserError):
     """The image was not built or not pushed; the message says why and what to do."""
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from functions.common.shown import shown
+from scripts.common.errors import UserError
 from scripts.common.paths import TERRAFORM, WORK
 
 MINIMUM = (1, 10)
@@ -34,15 +35,15 @@ STEERING = re.compile(
 FIRST_ERROR = re.compile(r"^(?:│ )?Error: ", re.MULTILINE)
 
 
-class TerraformMissing(Exception):
+class TerraformMissing(UserError):
     """No usable Terraform on this machine; the message says what to install."""
 
 
-class TerraformFailed(Exception):
+class TerraformFailed(UserError):
     """Terraform ended with an error; the message holds what it says of it, without the plan that went before."""
 
 
-class MirrorMissing(Exception):
+class MirrorMissing(UserError):
     """Neither the provider registry nor a mirror of the AWS provider can be reached."""
 
 

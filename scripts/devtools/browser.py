@@ -18,11 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from scripts.common.errors import UserError
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ANSWER_SECONDS = 60
 
 
-class BrowserMissing(Exception):
+class BrowserMissing(UserError):
     """No Chromium on this machine; the message says what to install."""
 
 

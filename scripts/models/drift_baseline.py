@@ -7,6 +7,7 @@ from datetime import datetime
 from functions.common import baseline
 from functions.common.baseline import Baseline
 from scripts.common import s3
+from scripts.common.errors import UserError
 from scripts.deployment.outputs import Deployment
 from scripts.workflow.ledger import Ledger
 from training_scripts import artifact
@@ -15,7 +16,7 @@ from training_scripts import artifact
 LEAST_ACCEPTED = 200
 
 
-class BaselineError(Exception):
+class BaselineError(UserError):
     """No baseline can be made; the message says why and what to do."""
 
 

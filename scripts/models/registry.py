@@ -11,6 +11,9 @@ from botocore.exceptions import ClientError
 
 from functions.common import baseline
 from functions.common.shown import shown
+from scripts.common import s3
+from scripts.common.errors import UserError
+from scripts.common.files import replace_file
 from scripts.models.archive import ModelArchive
 
 # A part of endpoint and model names, https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
@@ -20,7 +23,7 @@ _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _FORMER = 3
 
 
-class PromoteError(Exception):
+class PromoteError(UserError):
     """The artifact cannot be published; the message says why and what to do."""
 
 
@@ -83,7 +86,7 @@ def write_model(tfvars: Path, model: dict[str, Any]) -> dict[str, Any]:
     Returns the variable `model` as written.
     """
     written = model | {"former": _former(current_model(tfvars), model)}
-    _write(tfvars, json.dumps({"model": written}, indent=2) + "\n")
+    replace_file(tfvars, f"{json.dumps({'model': written}, indent=2)}\n".encode())
     return written
 
 
@@ -128,7 +131,7 @@ def publish(model: ModelArchive, destination: Destination) -> dict[str, Any]:
 
 def published(model: dict[str, Any], destination: Destination) -> bytes:
     """The published artifact of a model, checked to be the one that was published. Raises PromoteError."""
-    bucket, _, key = model["artifact_uri"].removeprefix("s3://").partition("/")
+    bucket, key = s3.parse_uri(model["artifact_uri"])
     try:
         content: bytes = destination.s3_client.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
@@ -183,9 +186,3 @@ def _keep_baseline(description: dict[str, Any], destination: Destination) -> Non
     except ClientError as error:
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -18,8 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scripts.common.errors import UserError
 from scripts.common.paths import ROOT
 from scripts.common.progress import Progress
+from scripts.common.s3 import list_objects
 from scripts.deployment.outputs import Deployment
 from training_scripts import artifact
 
@@ -39,7 +41,7 @@ METRICS = {
 EPOCH = re.compile(r"^(?P<run>[\w-]+) epoch=(?P<epoch>[0-9]+)/(?P<epochs>[0-9]+)")
 
 
-class TrainingJobError(Exception):
+class TrainingJobError(UserError):
     """A job cannot be submitted, or ended without a model; the message says why and what to do."""
 
 
@@ -112,9 +114,7 @@ class TrainingJobs:
                 f"{data} is out of reach: training jobs of this deployment read below {place} only."
             )
         prefix = data.removeprefix(f"s3://{self.deployment.bucket}/")
-        if not self._s3.list_objects_v2(Bucket=self.deployment.bucket, Prefix=prefix, MaxKeys=1).get(
-            "Contents"
-        ):
+        if not any(list_objects(self._s3, self.deployment.bucket, prefix)):
             raise EmptyChannel(f"{data} holds nothing: `scones stage` lays pictures down there.")
         return data
 
@@ -138,10 +138,6 @@ class TrainingJobs:
         """Where a job's model will lie if it succeeds."""
         return f"s3://{self.deployment.bucket}/training/{name}/output/model.tar.gz"
 
-    def download(self, uri: str, path: Path) -> None:
-        """Bring an artifact to this machine."""
-        self._s3.download_file(*uri.removeprefix("s3://").split("/", 1), str(path))
-
     def console_url(self, name: str) -> str:
         """The job's page in the AWS console."""
         region = self.deployment.region
@@ -156,10 +152,8 @@ class TrainingJobs:
         if not files:
             raise EmptyChannel(f"{path} is an empty folder: name one of <class>/<file>, or an archive.")
         prefix = f"training/data/{fingerprint(path)[:16]}/"
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.deployment.bucket, Prefix=prefix
-        )
-        there = {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", ())}
+        listed = list_objects(self._s3, self.deployment.bucket, prefix)
+        there = {each["Key"]: each["Size"] for each in listed}
         missing = [name for name, file in files.items() if there.get(prefix + name) != file.stat().st_size]
         for number, name in enumerate(missing):
             progress(f"Uploading: {name}", number / len(missing))

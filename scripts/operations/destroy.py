@@ -6,6 +6,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from scripts.common.errors import UserError
 from scripts.common.progress import Progress
 from scripts.deployment import environments, identity, terraform
 from scripts.deployment.environments import LOCAL
@@ -23,15 +24,15 @@ PROTECTING = (
 )
 
 
-class Protected(Exception):
+class Protected(UserError):
     """The deployment's data is protected; the message says how to lift that."""
 
 
-class StillDeployed(Exception):
+class StillDeployed(UserError):
     """Terraform still keeps the deployment, so nothing of it is left over yet."""
 
 
-class NotSeen(Exception):
+class NotSeen(UserError):
     """The account could not be looked through, so nobody knows what is whose."""
 
 

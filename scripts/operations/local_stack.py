@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.common import paths
+from scripts.common.errors import UserError
 from scripts.common.paths import SHIPPED_MODEL
 from scripts.common.progress import Progress, silent
 from scripts.deployment import outputs, packages, serving_image
@@ -45,7 +46,7 @@ class StackGone(NotDeployed):
     """The one-machine AWS was started here, and since a crash or a reboot it does not run any more."""
 
 
-class StackFailed(Exception):
+class StackFailed(UserError):
     """The one-machine AWS did not start or stop; the message holds its last words."""
 
 

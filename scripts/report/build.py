@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.common import s3
+from scripts.common.errors import UserError
 from scripts.common.paths import SHIPPED_MODEL
 from scripts.common.progress import Progress
 from scripts.deployment.outputs import Deployment
@@ -16,11 +17,11 @@ from scripts.workflow.ledger import Ledger, Row
 from training_scripts import artifact
 
 
-class NothingToShow(Exception):
+class NothingToShow(UserError):
     """There is no answer of the model in what was read; the message says what was there."""
 
 
-class LabelsWouldBeLost(Exception):
+class LabelsWouldBeLost(UserError):
     """The table that stands where the report's is to go holds labels that the report does not have."""
 
 

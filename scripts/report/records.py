@@ -12,6 +12,8 @@ import numpy as np
 
 from functions.common.inference_id import picture_hash
 from functions.common.times import ledger_time
+from scripts.common.errors import UserError
+from scripts.common.s3 import parse_uri
 from scripts.report.data_capture import Broken, Inference
 from scripts.workflow.ledger import UNUSABLE, Row
 from training_scripts.evaluation import calibration
@@ -37,7 +39,7 @@ COLUMNS = (
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-class LabelsError(Exception):
+class LabelsError(UserError):
     """The file of true labels cannot be used; the message says why and what to do."""
 
 
@@ -171,8 +173,7 @@ def join(
 
 
 def _hash(row: Row) -> str:
-    bucket, _, key = row["picture"].removeprefix("s3://").partition("/")
-    return picture_hash(bucket, key, row["version"])
+    return picture_hash(*parse_uri(row["picture"]), row["version"])
 
 
 def _add(report: Report, inference: Inference, row: Row | None, run: str, truths: Truths) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,8 @@ from typing import Any
 from functions.common.inference_id import picture_hash
 from functions.common.shown import shown
 from functions.common.times import ledger_time
+from scripts.common.errors import UserError
+from scripts.common.s3 import list_objects
 from scripts.deployment.outputs import Deployment
 from scripts.workflow.bucket_layout import REVIEW_MANIFEST, REVIEWED, SUFFIX, bucket_and_key
 from scripts.workflow.ledger import UNKNOWN_VERSION, UNUSABLE, Ledger, Row, Selection, retention
@@ -34,7 +36,7 @@ class NotYours(Exception):
     """Somebody else, or a rerun, has settled the row, or looks at it now; the message says so."""
 
 
-class NothingReviewed(Exception):
+class NothingReviewed(UserError):
     """No reviewed picture lies in the bucket; the message says what to do."""
 
 
@@ -239,9 +241,9 @@ class Reviews:
     def _place(self, item: Item, label: str) -> None:
         """Put the picture to the others of its class, and to no other class."""
         for other in self.labels:
-            for key in _keys(self._s3, self._bucket, f"{REVIEWED}/{other}/{item.identity}"):
+            for each in list_objects(self._s3, self._bucket, f"{REVIEWED}/{other}/{item.identity}"):
                 if other != label:
-                    self._s3.delete_object(Bucket=self._bucket, Key=key)
+                    self._s3.delete_object(Bucket=self._bucket, Key=each["Key"])
         if label != UNUSABLE:
             self._s3.copy_object(Bucket=self._bucket, Key=_place_of(item, label), CopySource=item.source)
 
@@ -257,16 +259,6 @@ def _place_of(item: Item, label: str) -> str:
     return f"{REVIEWED}/{label}/{item.identity}{known}"
 
 
-def _keys(s3: Any, bucket: str, prefix: str) -> Iterator[str]:
-    for each in _objects(s3, bucket, prefix):
-        yield each["Key"]
-
-
-def _objects(s3: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        yield from page.get("Contents", ())
-
-
 def write_manifest(deployment: Deployment) -> int:
     """Write the augmented manifest of all reviewed pictures; returns their number.
 
@@ -276,7 +268,7 @@ def write_manifest(deployment: Deployment) -> int:
     s3, labels = deployment.client("s3"), deployment.labels
     lines = []
     for number, label in enumerate(labels):
-        for each in _objects(s3, deployment.bucket, f"{REVIEWED}/{label}/"):
+        for each in list_objects(s3, deployment.bucket, f"{REVIEWED}/{label}/"):
             described = {
                 "class-name": label,
                 "confidence": 1,
@@ -302,14 +294,14 @@ def freeze(deployment: Deployment) -> str:
         NothingReviewed: nothing is there.
     """
     s3, bucket = deployment.client("s3"), deployment.bucket
-    found = [each for label in deployment.labels for each in _objects(s3, bucket, f"{REVIEWED}/{label}/")]
+    found = [each for label in deployment.labels for each in list_objects(s3, bucket, f"{REVIEWED}/{label}/")]
     if not found:
         raise NothingReviewed(
             f"No reviewed pictures lie in s3://{bucket}/{REVIEWED}/: label some by scones review."
         )
     names = "".join(f"{each['Key']} {each['ETag']}\n" for each in found)
     place = f"training/data/reviewed-{hashlib.sha256(names.encode()).hexdigest()[:16]}/"
-    there = set(_keys(s3, bucket, place))
+    there = {each["Key"] for each in list_objects(s3, bucket, place)}
 
     def copy(key: str) -> None:
         target = f"{place}train/{key.removeprefix(f'{REVIEWED}/')}"

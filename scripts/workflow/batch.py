@@ -19,6 +19,8 @@ from functions.common.batch_results import Summary, count_outcomes, folder, mani
 from functions.common.inference_id import MAX_RUN
 from functions.common.shown import shown
 from scripts.common import s3
+from scripts.common.errors import UserError
+from scripts.common.progress import wait_until
 from scripts.workflow.bucket_layout import OWN_PREFIXES, Picture, execution_input
 from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import KEYS_AT_ONCE, UNKNOWN_VERSION, retention
@@ -29,7 +31,6 @@ MANIFESTS = (".csv", ".jsonl")
 MAX_KEY_BYTES = MAX_VERSION_BYTES = 1024
 REQUESTS_AT_ONCE = 8
 POLL_SECONDS = (0.2, 5.0)
-RUNNING = ("RUNNING", "PENDING_REDRIVE")
 # What S3 says of a version that is not there (any more), of a delete marker, and of what no version id can be.
 GONE = ("400", "404", "405", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed")
 
@@ -39,7 +40,7 @@ Input = dict[str, Any]
 Dated = tuple[Input, datetime | None]
 
 
-class BatchError(Exception):
+class BatchError(UserError):
     """A batch that cannot be started or found; the message says what, why and what to do."""
 
 
@@ -98,7 +99,7 @@ class Batches:
         return itertools.chain([first], found)
 
     def _listed(self, uri: str) -> Iterator[Dated]:
-        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        bucket, prefix = s3.parse_uri(uri)
         if not uri.startswith("s3://"):
             raise NothingToClassify(
                 f"{uri} is neither s3://BUCKET/PREFIX nor a manifest ({', '.join(MANIFESTS)})."
@@ -107,13 +108,11 @@ class Batches:
             raise NothingToClassify(
                 f"{uri} lies in another bucket: this deployment reads s3://{self.bucket} only; copy the pictures there."
             )
-        pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
-        for page in pages:
-            for version in page.get("Versions", []):
-                key = version["Key"]
-                if version["IsLatest"] and not key.endswith("/") and not key.startswith(OWN_PREFIXES):
-                    picture = Picture(bucket, key, version["VersionId"])
-                    yield execution_input(picture, 0), version["LastModified"]
+        for version in s3.list_versions(self.s3, bucket, prefix):
+            key, is_there = version["Key"], version["IsLatest"] and "Size" in version
+            if is_there and not key.endswith("/") and not key.startswith(OWN_PREFIXES):
+                picture = Picture(bucket, key, version["VersionId"])
+                yield execution_input(picture, 0), version["LastModified"]
 
     def _manifest(self, source: str) -> Iterator[Dated]:
         seen: set[tuple[str, str]] = set()
@@ -228,15 +227,15 @@ class Batches:
             raise refusal from error
 
     def wait(self, batch: Batch, report: Callable[[int], object]) -> dict[str, Any]:
-        """Waits for the end; returns the execution's description. `report` gets the number of pictures done."""
-        pause, longest = POLL_SECONDS
-        while True:
-            described = self.states.describe_execution(executionArn=batch.execution)
-            if described["status"] not in RUNNING:
-                return described
-            report(self._done(batch))
-            time.sleep(pause)
-            pause = min(pause * 1.5, longest)
+        """Wait for the end; returns the execution's description. `report` gets the number of pictures done."""
+
+        def ended() -> dict[str, Any] | None:
+            described = self.workflow.ended(batch.execution)
+            if described is None:
+                report(self._done(batch))
+            return described
+
+        return wait_until(ended, *POLL_SECONDS)
 
     def _done(self, batch: Batch) -> int:
         """https://docs.aws.amazon.com/step-functions/latest/apireference/API_MapRunItemCounts.html"""

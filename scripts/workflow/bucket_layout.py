@@ -4,6 +4,9 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from scripts.common.errors import UserError
+from scripts.common.s3 import parse_uri
+
 SUBMITTED = "submitted"
 # What the project itself writes into the bucket: nothing there is classified.
 CAPTURES, RESULTS = "capture/", "results/"
@@ -14,7 +17,7 @@ REVIEW_MANIFEST = f"{REVIEWED}/manifest.jsonl"
 SUFFIX = re.compile(r"[.][a-z0-9]{1,5}")
 
 
-class NoSuchPicture(Exception):
+class NoSuchPicture(UserError):
     """A file or S3 object that cannot be submitted; the message says which and why."""
 
 
@@ -33,9 +36,8 @@ class Picture:
 
 def bucket_and_key(uri: str) -> tuple[str, str]:
     """The parts of s3://BUCKET/KEY. Raises NoSuchPicture."""
-    scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme != "s3" or not bucket or not key:
+    bucket, key = parse_uri(uri)
+    if not (bucket and key):
         raise NoSuchPicture(f"{uri} names no object: write s3://BUCKET/KEY.")
     return bucket, key
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
+from scripts.common.progress import wait_until
 from scripts.deployment.outputs import Deployment, NotDeployed
 from scripts.workflow.bucket_layout import SUBMITTED, NoSuchPicture, Picture, bucket_and_key, execution_input
 from scripts.workflow.ledger import Ledger, Row
@@ -110,14 +111,13 @@ class Workflow:
         return execution if status == "RUNNING" else None
 
     def wait(self, execution: str) -> dict[str, Any]:
-        """Waits until an execution has ended; returns its description."""
-        pause, longest = POLL_SECONDS
-        while True:
-            described = self.states.describe_execution(executionArn=execution)
-            if described["status"] not in ("RUNNING", "PENDING_REDRIVE"):
-                return described
-            time.sleep(pause)
-            pause = min(pause * 1.5, longest)
+        """Wait until an execution has ended; returns its description."""
+        return wait_until(lambda: self.ended(execution), *POLL_SECONDS)
+
+    def ended(self, execution: str) -> dict[str, Any] | None:
+        """The description of an execution that has ended; None while it runs."""
+        described = self.states.describe_execution(executionArn=execution)
+        return None if described["status"] in ("RUNNING", "PENDING_REDRIVE") else described
 
     def row(self, uri: str, version: str) -> Row | None:
         """The ledger's row of one picture version; None if there is none."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from scripts.common.errors import UserError
 from scripts.workflow.client import Outcome
 from training_scripts.data import readers
 from training_scripts.synthetic import generator
@@ -18,7 +19,7 @@ DECIDED = frozenset({"ACCEPTED", "LOW_CONFIDENCE", "REJECTED"})
 LEAST_ACCURACY = 0.90
 
 
-class NoPictures(Exception):
+class NoPictures(UserError):
     """The folder or archive holds nothing to show."""
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import json
-import operator
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from functions.common.inference_id import picture_hash
 from scripts.common import s3
+from scripts.common.errors import UserError
 from scripts.common.progress import Progress
 from scripts.workflow import bucket_layout
 from scripts.workflow.bucket_layout import CAPTURES, OWN_PREFIXES, RESULTS, bucket_and_key
@@ -49,7 +49,7 @@ Mentions = Callable[[Any], bool]
 GONE = object()
 
 
-class ForgetFailed(Exception):
+class ForgetFailed(UserError):
     """Something could not be looked at or removed; the message says what, why and what to do."""
 
 
@@ -166,12 +166,10 @@ class Forgetting:
 
     def _versions(self, prefix: str) -> Iterator[Stored]:
         """Every version and delete marker under a prefix of the deployment's bucket."""
-        for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
-            listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            for each in sorted(listed, key=operator.itemgetter("Key")):
-                yield Stored(
-                    each["Key"], each["VersionId"], each["IsLatest"], each["LastModified"], "Size" not in each
-                )
+        for each in s3.list_versions(self.s3, self.bucket, prefix):
+            yield Stored(
+                each["Key"], each["VersionId"], each["IsLatest"], each["LastModified"], "Size" not in each
+            )
 
     def _versions_of(self, key: str) -> list[Stored]:
         """Those of one key: of all that begin like it, it comes first."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions.common.times import ledger_time
+from scripts.common.errors import UserError
 from scripts.deployment.outputs import Deployment
 
 # What a person or a rerun has yet to settle; such rows carry the attribute `attention`, the index's key.
@@ -23,7 +24,7 @@ KEYS_AT_ONCE = 100
 Row = dict[str, Any]
 
 
-class RetentionUnknown(Exception):
+class RetentionUnknown(UserError):
     """The deployment does not say how long its ledger keeps rows."""
 
 

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from scripts.common.s3 import list_objects
 from scripts.workflow.bucket_layout import NoSuchPicture, execution_input
 from scripts.workflow.client import Workflow
 
@@ -14,8 +15,7 @@ def draw(workflow: Workflow, prefix: str, count: int, seed: int | None) -> list[
     with this input decides again instead of ending as a duplicate. Raises NoSuchPicture if there is no object.
     """
     bucket = workflow.deployment.bucket
-    pages = workflow.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    keys = (each["Key"] for page in pages for each in page.get("Contents", []) if each["Size"])
+    keys = (each["Key"] for each in list_objects(workflow.s3, bucket, prefix) if each["Size"])
     rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
     # Reservoir sampling (Vitter 1985, algorithm R): memory for `count` keys, however many there are.
     chosen: list[str] = []

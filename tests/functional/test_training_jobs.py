@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from scripts.cli.app import app
 from scripts.cli.commands import train as verb
+from scripts.common import progress, s3
 from scripts.common.paths import ROOT
 from scripts.deployment.outputs import Deployment
 from scripts.models import training_jobs
@@ -128,7 +129,7 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch, deployment: Deployment) -> N
                 raise interrupt
         time.sleep(min(seconds, 0.2))
 
-    monkeypatch.setattr(verb, "time", type("Clock", (), {"sleep": staticmethod(pause)}))
+    monkeypatch.setattr(progress, "time", type("Clock", (), {"sleep": staticmethod(pause)}))
 
 
 def test_a_job_ends_with_its_artifact_and_the_next_command(
@@ -350,8 +351,7 @@ def test_train_itself_runs_as_a_job_and_its_artifact_is_one_that_serves(
 
     assert result.exit_code == 0, result.stderr
     facts = json.loads(result.stdout)
-    training_jobs.TrainingJobs(deployment).download(facts["artifact"], tmp_path / "model.tar.gz")
-    description, _ = artifact.read_archive(tmp_path / "model.tar.gz")
+    description, _ = artifact.read_archive(s3.download(facts["artifact"], tmp_path, deployment.client("s3")))
     assert (description["name"], description["labels"]) == (
         facts["job"],
         ["bicycle", "motorcycle", "neither"],

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from functions.common.picture import read_picture
 from functions.common.shown import shown
 from training_scripts.data import readers
+from training_scripts.errors import UserError
 from training_scripts.synthetic import generator
 
 NEITHER = "neither"
@@ -25,7 +26,7 @@ _NEAR = 0.95
 _DRAWN_SIZES = (32, 64, 96, 128, 256, 384)
 
 
-class DataError(Exception):
+class DataError(UserError):
     """The data cannot be trained on; the message says why and what to do."""
 
 

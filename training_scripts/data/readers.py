@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from functions.common.errors import ImageRejected
 from functions.common.picture import read_picture
 from functions.common.shown import shown
+from training_scripts.errors import UserError
 
 OFFICIAL_MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
 SIDE = 32
@@ -32,7 +33,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
-class DataSourceError(Exception):
+class DataSourceError(UserError):
     """The source cannot be read as labelled pictures; the message names the file and the reason."""
 
 

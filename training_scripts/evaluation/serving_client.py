@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training_scripts import artifact
+from training_scripts.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class ServingFailed(Exception):
+class ServingFailed(UserError):
     """The serving program did not start or did not answer with probabilities."""
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from training_scripts.errors import UserError
 from training_scripts.training.augmentation import augment
 from training_scripts.training.muon import Muon
 from training_scripts.training.network import Network
@@ -23,7 +24,7 @@ _WARM_UP = 0.05
 _COARSE_SIDE = 24
 
 
-class TrainingError(Exception):
+class TrainingError(UserError):
     """Training cannot go on; the message says why and what to do."""
 
 

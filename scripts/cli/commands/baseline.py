@@ -1,30 +1,18 @@
 """scones baseline: the pictures of some days become what the drift check expects."""
 
 import json
-from datetime import datetime
-from typing import Annotated
 
-import typer
-
-from scripts.cli.console import err, errors_explained, find_deployment, moment, out
+from scripts.cli import options
+from scripts.cli.console import err, errors_explained, find_deployment, out
 from scripts.deployment.environments import LOCAL
 from scripts.models import drift_baseline
 
 
 def baseline(
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=moment, metavar="TIME", help="Decided then or later: 2h, 7d or 2026-11-20T14:30 (UTC)."
-        ),
-    ] = None,
-    until: Annotated[
-        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Decided then or earlier.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show it.")] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    since: options.Since = None,
+    until: options.Until = None,
+    dry_run: options.DryRun = False,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Take the pictures that were decided in a time as normal, in place of those that the model was judged on.
 

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from functions.common.batch_results import Summary
+from scripts.cli import options
 from scripts.cli.console import (
     ALL_ACCEPTED,
     INTERRUPTED,
@@ -20,7 +21,6 @@ from scripts.cli.console import (
     err,
     errors_explained,
     find_deployment,
-    moment,
     out,
     printable,
     steps,
@@ -50,7 +50,7 @@ def batch(  # noqa: PLR0913, PLR0917 - one for each option
     since: Annotated[
         datetime | None,
         typer.Option(
-            parser=moment,
+            parser=options.moment,
             metavar="TIME",
             help="With --missing: those uploaded then or later, however old: 2h, 3d or 2026-11-20T14:30 (UTC).",
         ),
@@ -62,10 +62,8 @@ def batch(  # noqa: PLR0913, PLR0917 - one for each option
         str | None,
         typer.Option(help="Follow a batch that was started before: its name or execution ARN."),
     ] = None,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object at the end, for scripts.")] = False,
+    environment: options.Env = LOCAL,
+    as_json: options.AsJson = False,
 ) -> None:
     """Classify many pictures: a prefix, or a manifest of execution inputs as `scones testcase` prints them.
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import errors_explained, exit_code, find_deployment, out, outcome_line
 from scripts.deployment.environments import LOCAL
 from scripts.workflow.client import Outcome, Workflow
@@ -14,13 +15,11 @@ def classify(
     pictures: Annotated[
         list[str], typer.Argument(help="Files, or objects as s3://BUCKET/KEY.", show_default=False)
     ],
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    environment: options.Env = LOCAL,
     path: Annotated[
         bool, typer.Option("--path", help="Show the states each execution passed, with times.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")] = False,
+    as_json: options.AsJsonLines = False,
     at_once: Annotated[int, typer.Option(min=1, max=64, help="Pictures in flight at the same time.")] = 4,
 ) -> None:
     """Run pictures through the workflow and say what became of each.

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import (
     SOME_LEFT,
     confirm_removal,
@@ -19,11 +20,9 @@ from scripts.operations import destroy
 
 
 def cleanup(
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is left.")] = False,
+    environment: options.Env,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="What is left as one JSON object; removes nothing.")
     ] = False,

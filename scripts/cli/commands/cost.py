@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from scripts.cli import options
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps, terraform_of
 from scripts.deployment.environments import LOCAL
 from scripts.operations import cost as costs
@@ -26,12 +27,10 @@ def cost(  # noqa: PLR0913, PLR0917 - one for each option
         bool,
         typer.Option("--this-month", help="Also what this month has cost so far; reads the whole ledger."),
     ] = False,
-    pictures: Annotated[int, typer.Option(min=1, help="Pictures a month.")] = 10_000,
-    megabytes: Annotated[float, typer.Option(min=0, help="Size of one (MB).")] = 3.0,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON object.")] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    pictures: options.Pictures = 10_000,
+    megabytes: options.Megabytes = 3.0,
+    as_json: options.AsJson = False,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Say what a deployment costs a month, part by part: idle with the endpoint off, and at a volume.
 

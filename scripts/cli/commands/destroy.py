@@ -1,9 +1,8 @@
 """scones destroy: a whole deployment taken away."""
 
-from typing import Annotated
-
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import (
     confirm_removal,
     err,
@@ -20,10 +19,8 @@ from scripts.operations import destroy as destroying
 
 
 def destroy(
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    environment: options.Env,
+    yes: options.Yes = False,
 ) -> None:
     """Remove a deployment and everything in it for good: pictures with all versions, ledger, logs, models, images, key.
 

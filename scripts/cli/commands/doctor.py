@@ -1,10 +1,9 @@
 """scones doctor: what would make an apply or an alert fail, each with its remedy."""
 
-from typing import Annotated
-
 import boto3
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import errors_explained, local_stack, show_checks, steps
 from scripts.deployment import environments
 from scripts.deployment.environments import LOCAL
@@ -15,10 +14,8 @@ FOUND = 3
 
 
 def doctor(
-    environment: Annotated[
-        str, typer.Option("--env", help="local, dev, prod or another of terraform/environments.")
-    ] = LOCAL,
-    as_json: Annotated[bool, typer.Option("--json", help="The findings as one JSON object.")] = False,
+    environment: options.ConfiguredEnv = LOCAL,
+    as_json: options.AsJson = False,
 ) -> None:
     """Look for what would make an apply or an alert fail, before it does; each finding comes with its remedy.
 

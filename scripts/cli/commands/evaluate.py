@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.common import s3
 from scripts.common.paths import SHIPPED_MODEL
@@ -26,12 +27,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one for each option
             help="A CIFAR archive, an archive or folder of <class>/<file>, or a staged set's S3 URI."
         ),
     ],
-    artifact: Annotated[
-        str, typer.Argument(help="model.tar.gz, as a file or an S3 URI; the shipped one by default.")
-    ] = str(SHIPPED_MODEL),
+    artifact: options.Artifact = str(SHIPPED_MODEL),
     split: Annotated[Split, typer.Option(help="A folder without splits is all train.")] = Split.test,
     drawn: Annotated[int, typer.Option(min=0, help="So many drawn pictures of each sort besides.")] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
+    as_json: options.AsJson = False,
     to: Annotated[
         Path | None,
         typer.Option(help="Write the JSON to this file, and three charts beside it.", dir_okay=False),

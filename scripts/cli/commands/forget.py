@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import confirm, err, errors_explained, find_deployment, out, printable, steps
 from scripts.deployment.environments import LOCAL
 from scripts.workflow.client import Workflow
@@ -34,11 +35,9 @@ def forget(
     now: Annotated[
         bool, typer.Option("--now", help="Also if something may still be on its way about it.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="What was removed as one JSON object.")] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    yes: options.Yes = False,
+    as_json: options.AsJson = False,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Remove one picture from everywhere, for good, and say what was removed and what cannot be reached.
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import err, errors_explained, local_stack, out, printable
 
 POLL_SECONDS = 0.5
@@ -16,7 +17,7 @@ def outbox(
         int | None, typer.Argument(min=1, help="Show this message whole, by its number in the list.")
     ] = None,
     follow: Annotated[bool, typer.Option(help="Go on with what comes in, until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per message and line.")] = False,
+    as_json: options.AsJsonLines = False,
 ) -> None:
     """List what subscribers would have received by mail: number, time, subscriber, category, subject.
 

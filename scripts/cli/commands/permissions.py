@@ -2,17 +2,17 @@
 
 import json
 from collections import Counter
-from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from scripts.cli import options
 from scripts.cli.console import SOME_REFUSED, err, errors_explained, local_stack, out
 from scripts.operations import permission_usage
 
 
 def permissions(
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON, for scripts.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show which granted permissions the stack on this machine has not used yet, and which calls were denied.
 

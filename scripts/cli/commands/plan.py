@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
+from scripts.cli import options
 from scripts.cli.console import Steps, err, errors_explained, make_plan, out, steps
 from scripts.deployment.environments import LOCAL
 from scripts.operations import plan as plans
@@ -17,9 +18,7 @@ from scripts.operations.prices import Volume
 
 
 def plan(  # noqa: PLR0913, PLR0917 - one for each option
-    environment: Annotated[
-        str, typer.Option("--env", help="local, dev, prod or another of terraform/environments.")
-    ],
+    environment: options.ConfiguredEnv,
     offline: Annotated[
         bool, typer.Option("--offline", help="Without an account: what a first apply would create.")
     ] = False,
@@ -31,14 +30,12 @@ def plan(  # noqa: PLR0913, PLR0917 - one for each option
             dir_okay=False,
         ),
     ] = None,
-    pictures: Annotated[int, typer.Option(min=1, help="Pictures a month, for the costs.")] = 10_000,
-    megabytes: Annotated[float, typer.Option(min=0, help="Size of one (MB), for the costs.")] = 3.0,
+    pictures: options.Pictures = 10_000,
+    megabytes: options.Megabytes = 3.0,
     markdown: Annotated[
         Path | None, typer.Option(help="Write summary and plan as Markdown, for a pull request's comment.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The summary as one JSON object, for scripts.")
-    ] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Plan an environment, and say in a minute's reading what it would do, break and cost.
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import err, errors_explained, find_deployment, local_stack, out, printable, steps
 from scripts.common import s3
 from scripts.common.paths import SHIPPED_MODEL
@@ -18,12 +19,8 @@ REFUSED = 3
 
 
 def promote(
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ],
-    artifact: Annotated[
-        str, typer.Argument(help="model.tar.gz, as a file or an S3 URI; the shipped one by default.")
-    ] = str(SHIPPED_MODEL),
+    environment: options.Env,
+    artifact: options.Artifact = str(SHIPPED_MODEL),
     image: Annotated[
         str | None,
         typer.Option(help="The serving image by digest: REPOSITORY@sha256:... Not needed for local."),

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.deployment.environments import LOCAL
 from scripts.report import build
@@ -59,10 +60,8 @@ def report(  # noqa: PLR0913, PLR0917 - one for each option
             callback=_html,
         ),
     ] = Path("report.html"),
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
-    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON, for scripts.")] = False,
+    environment: options.Env = LOCAL,
+    as_json: options.AsJson = False,
 ) -> None:
     """Show confidences over time, their distribution, class mix, calibration, time taken, and the least sure pictures.
 

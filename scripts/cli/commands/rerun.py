@@ -3,13 +3,13 @@
 import json
 import time
 from collections import Counter
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 from rich.table import Column, Table
 
+from scripts.cli import options
 from scripts.cli.console import (
     STYLES,
     Steps,
@@ -18,7 +18,6 @@ from scripts.cli.console import (
     errors_explained,
     exit_code,
     find_deployment,
-    moment,
     out,
     printable,
     steps,
@@ -43,15 +42,8 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
         str | None, typer.Option(help="Only this named error, such as EndpointUnavailable.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Only what this model has answered.")] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=moment, metavar="TIME", help="Decided then or later: 2h, 3d or 2026-11-20T14:30 (UTC)."
-        ),
-    ] = None,
-    until: Annotated[
-        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Decided then or earlier.")
-    ] = None,
+    since: options.Since = None,
+    until: options.Until = None,
     picture: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,16 +62,12 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
         float, typer.Option(min=0.1, max=1000, help="Executions started in a second, at most.")
     ] = 10,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the executions to their ends.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
-    ] = False,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object for each picture or alert, a line each.")
     ] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Run pictures again: all that wait for attention, or those that the options choose.
 

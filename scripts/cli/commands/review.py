@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import err, errors_explained, find_deployment, out
 from scripts.common.paths import WORK
 from scripts.deployment.environments import LOCAL
@@ -29,9 +30,7 @@ def review(
         int, typer.Option(min=0, max=65535, help="Port on this machine; any free one by default.")
     ] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in this machine's browser.")] = True,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Open a small page of all that waits in the ledger, the biggest doubts first; one key answers.
 

@@ -1,9 +1,6 @@
 """scones rollback: the model that answered before the current one answers again."""
 
-from typing import Annotated
-
-import typer
-
+from scripts.cli import options
 from scripts.cli.console import (
     apply_plan,
     confirm,
@@ -24,13 +21,9 @@ from scripts.operations.plan_summary import SIGNS
 
 
 def rollback(
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")
-    ] = False,
+    environment: options.Env,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
 ) -> None:
     """Return to the model that the current one has replaced: show the plan, ask, apply it.
 

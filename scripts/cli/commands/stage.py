@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from scripts.cli import options
 from scripts.cli.console import err, errors_explained, find_deployment, out, steps
 from scripts.common.paths import WORK
 from scripts.deployment.environments import LOCAL
@@ -28,9 +29,7 @@ def stage(  # noqa: PLR0913, PLR0917 - one for each option
     name: Annotated[
         str | None, typer.Option(help="The set's name in the bucket; the classes by default.")
     ] = None,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    environment: options.Env = LOCAL,
     neither: Annotated[
         int, typer.Option(min=0, help='At most so many pictures of other classes, as "neither", in a split.')
     ] = 2000,

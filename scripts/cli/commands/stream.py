@@ -15,6 +15,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
+from scripts.cli import options
 from scripts.cli.console import (
     INTERRUPTED,
     QUIET_SECONDS,
@@ -54,12 +55,8 @@ def stream(  # noqa: PLR0913, PLR0917 - one for each option
         float,
         typer.Option("--timeout", min=0, help="Seconds that rows may take after the last picture was sent."),
     ] = 300,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The figures as one JSON object, for scripts.")
-    ] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    as_json: options.AsJson = False,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Send pictures to incoming/ as a continuous stream, and watch what becomes of them.
 

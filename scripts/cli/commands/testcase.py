@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import err, errors_explained, find_deployment
 from scripts.deployment.environments import LOCAL
 from scripts.workflow import sample_inputs
@@ -18,9 +19,7 @@ def print_inputs(
         int | None, typer.Option(help="The same seed chooses the same objects of the same bucket.")
     ] = None,
     pretty: Annotated[bool, typer.Option("--pretty", help="Indented, for reading.")] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Print random execution inputs from what is in the bucket: JSON, one a line.
 

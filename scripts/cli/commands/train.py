@@ -1,13 +1,14 @@
 """scones train: a training job, on a SageMaker instance or on this machine."""
 
 import json
-import time
 from typing import Annotated, Any
 
 import typer
 
 from functions.common.shown import shown
+from scripts.cli import options
 from scripts.cli.console import Steps, confirm, err, errors_explained, find_deployment, out, steps
+from scripts.common.progress import wait_until
 from scripts.deployment.environments import LOCAL
 from scripts.models import training_jobs
 from scripts.models.training_jobs import Plan, TrainingJobs, Update, Watch
@@ -50,12 +51,8 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
         ),
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Submit the job and leave it running.")] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The result as one JSON object, for scripts.")
-    ] = False,
+    environment: options.Env = LOCAL,
+    as_json: options.AsJson = False,
 ) -> None:
     """Submit a training job and follow it to its model.
 
@@ -105,9 +102,10 @@ def _follow(jobs: TrainingJobs, name: str, as_json: bool) -> None:
 
 def _until_end(watch: Watch, progress: Steps) -> Update:
     """Show a job's news until it has ended; returns the last of them."""
-    pause, longest = POLL_SECONDS
     doing, share = "", None
-    while True:
+
+    def last_news() -> Update | None:
+        nonlocal doing, share
         update = watch.news()
         for line in update.lines:
             err.print(line, markup=False)
@@ -116,10 +114,9 @@ def _until_end(watch: Watch, progress: Steps) -> Update:
         running = f": {doing}" + (f", loss {loss:.4f}" if loss is not None else "") if doing else ""
         in_training = update.stage == "Training"
         progress(update.stage + (running if in_training else ""), share if in_training else None)
-        if update.description["TrainingJobStatus"] in training_jobs.ENDED:
-            return update
-        time.sleep(pause)
-        pause = min(pause * 1.3, longest)
+        return update if update.description["TrainingJobStatus"] in training_jobs.ENDED else None
+
+    return wait_until(last_news, *POLL_SECONDS)
 
 
 def _wants_to_stop() -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.cli import options
 from scripts.cli.console import SOME_FAILED, errors_explained, find_deployment, make_plan, show_checks, steps
 from scripts.deployment.environments import LOCAL
 from scripts.operations import check
@@ -25,10 +26,8 @@ def verify(
             dir_okay=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The checklist as one JSON object.")] = False,
-    environment: Annotated[
-        str, typer.Option("--env", help="local, or the environment terraform/ is initialised for.")
-    ] = LOCAL,
+    as_json: options.AsJson = False,
+    environment: options.Env = LOCAL,
 ) -> None:
     """Check after an apply that what runs is what was asked for, a line for each check.
 

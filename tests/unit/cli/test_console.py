@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from scripts.cli import console
 from scripts.cli.app import app
+from scripts.common.errors import UserError
 from scripts.operations.check import FAILED, Check
 from scripts.workflow.client import Outcome
+from training_scripts.errors import UserError as TrainingUserError
 from training_scripts.terminal import Terminal
 
 AWKWARD = ["IMG [copy].jpg", ":car:.jpg", "[red]x.jpg", "back\\"]
@@ -124,7 +126,14 @@ def of(kind):
     return kind(HOSTILE)
 
 
-@pytest.mark.parametrize("kind", console.EXPECTED_ERRORS)
+def kinds_of(base):
+    """A class and everything that derives from it."""
+    return [base, *(kind for derived in base.__subclasses__() for kind in kinds_of(derived))]
+
+
+@pytest.mark.parametrize(
+    "kind", [*kinds_of(UserError), *kinds_of(TrainingUserError), ClientError, BotoCoreError, OSError]
+)
 def test_every_error_that_is_explained_is_shown_as_text(kind, capsys):
     with pytest.raises(typer.Exit):
         failing(of(kind))

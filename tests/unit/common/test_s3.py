@@ -75,3 +75,16 @@ def test_nothing_there_is_a_clear_error(client):
 def test_a_whole_bucket_is_not_fetched_and_not_called_empty(client, uri):
     with pytest.raises(NoSuchObject, match=f"{uri} is a whole bucket: name"), s3.local(uri, client):
         pass
+
+
+@pytest.mark.parametrize(
+    ("uri", "parts"),
+    [
+        ("s3://pictures/data/a.jpg", ("pictures", "data/a.jpg")),
+        ("s3://pictures", ("pictures", "")),
+        ("pictures/data/a.jpg", ("", "")),
+        ("https://pictures/data/a.jpg", ("", "")),
+    ],
+)
+def test_a_uri_has_a_bucket_and_a_key(uri, parts):
+    assert s3.parse_uri(uri) == parts

@@ -206,7 +206,7 @@ def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(
     with monkeypatch.context() as patched:
         steps = Steps(step, done)
         patched.setattr(s3, "put_object", steps.around(s3.put_object))
-        patched.setattr(registry, "_write", steps.around(registry._write))
+        patched.setattr(registry, "replace_file", steps.around(registry.replace_file))
         with pytest.raises(Cut):
             first_or_next(second, destination)
 

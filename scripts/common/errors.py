@@ -1,0 +1,5 @@
+"""The base of all errors that a user can fix."""
+
+
+class UserError(Exception):
+    """Its message says what is wrong, why, and what to do; the command line prints it and ends with 1."""
