@@ -46,10 +46,15 @@ def var_files(environment: str) -> list[str]:
 
 
 @cache
-def settings(environment: str) -> Settings:
+def settings(environment: str, chosen: frozenset[tuple[str, str]] = frozenset()) -> Settings:
     """The root's variables that SETTINGS names, as Terraform reads them for an environment, defaults included.
 
-    Raises PlanError, TerraformFailed.
+    Args:
+        chosen: the variables (TF_VAR_...) that a shell sets in place of the environment's files.
+
+    Raises:
+        PlanError: there is no such environment, or Terraform does not print them.
+        TerraformFailed: it ended with an error.
     """
     files = var_files(environment)
     wanted = ", ".join(f"{name} = var.{name}" for name in SETTINGS)
@@ -61,7 +66,7 @@ def settings(environment: str) -> Settings:
         _, text = terraform_cli.run(
             "console",
             *files,
-            extra_environment=chosen(environment),
+            extra_environment=dict(chosen),
             module=Path(folder),
             given=f"jsonencode({{{wanted}}})\n",
         )
@@ -83,13 +88,6 @@ def initialise(environment: str, progress: Progress) -> None:
         backend = ENVIRONMENTS / f"{environment}.s3.tfbackend"
         with explained(environment):
             terraform_cli.run("init", *OPTIONS[:2], "-lockfile=readonly", f"-backend-config={backend}")
-
-
-def chosen(environment: str) -> dict[str, str]:
-    """The variables that this shell chooses for an environment on AWS; the stack on this machine is always the same."""
-    if environment == LOCAL:
-        return {}
-    return {name: value for name, value in os.environ.items() if name.startswith("TF_VAR_")}
 
 
 @contextmanager

@@ -46,8 +46,9 @@ class Contest:
     current: Predictions | None
 
 
-def promote(
+def promote(  # noqa: PLR0913 - a model, its place, and the terms that the command line gives
     path: Path,
+    image_uri: str,
     destination: Destination,
     *,
     frozen: Path | None,
@@ -63,6 +64,7 @@ def promote(
 
     Args:
         path: the new model's archive.
+        image_uri: the serving image that it is to run in, by digest.
         frozen: an archive or staged folder whose test split decides; needed if there is a current model.
         new_classes: the classes of interest may differ; only those that both models know are compared.
 
@@ -81,7 +83,7 @@ def promote(
         verdict.notes += _another_set(current, destination, contest.pictures.digest())
     if not verdict.adopted:
         return Promotion(verdict, None)
-    model = publish(candidate, destination)
+    model = publish(candidate, image_uri, destination)
     _record(verdict, current, model, destination)
     return Promotion(verdict, write_model(destination.tfvars, model))
 

@@ -33,10 +33,9 @@ class NotPromoted(PromoteError):
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a model is published, under which serving image, and the file that names it to Terraform."""
+    """Where a model is published, and the file that names it to Terraform."""
 
     bucket: str
-    image_uri: str
     tfvars: Path
     s3_client: Any
 
@@ -101,10 +100,13 @@ def _former(before: dict[str, Any] | None, model: dict[str, Any]) -> dict[str, f
     return dict([it for it in known.items() if it[0] != model["name"]][:_FORMER])
 
 
-def publish(model: ModelArchive, destination: Destination) -> dict[str, Any]:
+def publish(model: ModelArchive, image_uri: str, destination: Destination) -> dict[str, Any]:
     """Upload a model and its baseline to s3://bucket/models/<name>/; returns what Terraform needs to know of it.
 
     Publishing the same model again changes nothing.
+
+    Args:
+        image_uri: the serving image by digest, repository@sha256:...
 
     Raises:
         PromoteError: its name is unusable, or another artifact was published under that name.
@@ -121,7 +123,7 @@ def publish(model: ModelArchive, destination: Destination) -> dict[str, Any]:
         "name": model.name,
         "artifact_uri": f"s3://{destination.bucket}/{key}",
         "sha256": model.sha256,
-        "image_uri": destination.image_uri,
+        "image_uri": image_uri,
         "labels": model.description["labels"],
         "classes_of_interest": model.classes,
         "threshold": model.description["threshold"],

@@ -8,12 +8,12 @@ from botocore.exceptions import ClientError
 
 from scripts.common.errors import UserError
 from scripts.common.progress import Progress
-from scripts.deployment import environments, identity, terraform
-from scripts.deployment.environments import LOCAL
+from scripts.deployment import identity
 from scripts.deployment.identity import Identity, Settings, State, Terraform, WrongDeployment
-from scripts.operations import plan as plans
+from scripts.operations.environment import Environment
 from scripts.operations.leftovers import Sweep, Swept
-from scripts.operations.local_stack import ActionCounter, LocalStack
+from scripts.operations.local_stack import ActionCounter
+from scripts.operations.plan import plan_path
 
 PARALLEL = "-parallelism=40"
 # What the state says of data that was applied as protected: type, attribute, value.
@@ -66,24 +66,16 @@ class Target:
         return self.identity.backend.locked(self.identity.account.variables)
 
 
-def target(environment: str, stack: LocalStack, progress: Progress) -> Target:
-    """An environment by this shell's credentials, or the stack on this machine.
+def target(environment: Environment, progress: Progress) -> Target:
+    """Which deployment an environment is.
 
     Raises NotDeployed, PlanError, TerraformFailed, WrongDeployment, StateUnreadable.
     """
-    here = environment == LOCAL
-    files = stack.var_files() if here else environments.var_files(environment)
-    if not here:
-        environments.initialise(environment, progress)
-    progress(f"Finding out which deployment {environment} is", None)
-    found = plans.identify(environment, stack if here else None)
-    return Target(
-        found,
-        environments.settings(environment),
-        Sweep(found.account),
-        stack.terraform if here else terraform.run,
-        files,
-    )
+    files = environment.var_files()
+    environment.initialise(progress)
+    progress(f"Finding out which deployment {environment.name} is", None)
+    found = environment.identify()
+    return Target(found, environment.settings(), Sweep(found.account), environment.terraform, files)
 
 
 def check_unprotected(target: Target) -> None:
@@ -143,7 +135,7 @@ def plan(target: Target) -> Path | None:
     state = target.identity.state
     if not (state and state.managed):
         return None
-    path = plans.plan_path(f"{target.environment}.destroy")
+    path = plan_path(f"{target.environment}.destroy")
     options = ("-destroy", "-input=false", "-no-color", PARALLEL, f"-out={path}")
     target.terraform("plan", *options, *target.var_files)
     return path

@@ -34,7 +34,6 @@ SERVING_REPOSITORY = "scones-local-serving"
 SERVING_COMMAND = f"{shlex.quote(sys.executable)} -m training_scripts.serve"
 # The last part of Terraform's default for training_image_uri.
 TRAINING_REPOSITORY = "pytorch"
-DEFAULT_FOLDER = paths.WORK / "local"
 START_SECONDS = 30
 STOP_SECONDS = 20
 ANSWER_SECONDS = 5
@@ -147,6 +146,7 @@ class LocalStack:
         """Starts the one-machine AWS in the background, in a fresh folder. Raises StackFailed."""
         with self._lock() as lock:
             self._check_free()
+            self._check_ours()
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             log = self.folder / "local_aws.log"
@@ -198,7 +198,7 @@ class LocalStack:
         pid = self._process()
         if pid is None:
             return
-        way_out = "`scones down`" if self.folder == DEFAULT_FOLDER else f"`kill {pid}`"
+        way_out = "`scones down`" if self == default_stack() else f"`kill {pid}`"
         if self.is_running():
             url = self.server["endpoint_url"]
             raise StackFailed(
@@ -209,6 +209,15 @@ class LocalStack:
             f"The one-machine AWS (process {pid}) runs but has not answered within {ANSWER_SECONDS} s, so nothing was"
             f" started or removed. It may be busy or suspended: wait and try again, or end it with {way_out}."
         )
+
+    def _check_ours(self) -> None:
+        """Raises StackFailed if the folder, which is emptied, holds something else than an earlier stack."""
+        held = {path.name for path in self.folder.glob("*")}
+        if held and not held & {"local_aws.json", "local_aws.log"}:
+            raise StackFailed(
+                f"{self.folder} is not a stack's folder, and a new stack would empty it: name another one by "
+                "SCONES_STACK_DIR."
+            )
 
     def _wait_for(self, process: subprocess.Popen[bytes], log: Path) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -305,8 +314,8 @@ class LocalStack:
     def publish(self, model: Path) -> None:
         """Puts a model archive into the deployment's bucket and names it to Terraform."""
         deployed = self.deployment()
-        to = Destination(deployed.bucket, self.image_uri, self.model_file, deployed.client("s3"))
-        registry.write_model(self.model_file, registry.publish(ModelArchive.open(model), to))
+        to = Destination(deployed.bucket, self.model_file, deployed.client("s3"))
+        registry.write_model(self.model_file, registry.publish(ModelArchive.open(model), self.image_uri, to))
 
     def bring_up(self, progress: Progress, wait_scale: float = 1.0) -> Deployment:
         """Packages, starts, applies, publishes the shipped model and applies again: the first run on AWS, in small."""
@@ -329,6 +338,11 @@ class LocalStack:
         self.deployment()
         _package(progress)
         return self.apply(lambda text, share: progress(f"Applying Terraform: {text}", share))
+
+
+def default_stack() -> LocalStack:
+    """The stack that `scones up` starts: in .scones/local, or in the folder that SCONES_STACK_DIR names."""
+    return LocalStack(Path(os.environ.get("SCONES_STACK_DIR") or paths.WORK / "local").resolve())
 
 
 def _package(progress: Progress) -> None:

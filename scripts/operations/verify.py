@@ -1,4 +1,4 @@
-"""Holds what runs against what was asked for: the checklist of `scones verify`."""
+"""Checks that what runs is what was asked for: the checklist of `scones verify`."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from typing import Any
 from scripts.common.progress import Progress, silent
 from scripts.deployment.outputs import Deployment, found
 from scripts.operations import plan_summary
-from scripts.operations.check import FAILED, OK, SKIPPED, Check
+from scripts.operations.check import FAILED, OK, SKIPPED, Check, subscriptions
+from scripts.operations.environment import Environment
 from scripts.workflow.bucket_layout import Picture
 from scripts.workflow.client import Workflow
 from scripts.workflow.forget import Forgetting
@@ -24,6 +25,25 @@ CANARIES = "incoming/verify"
 CANARY_SECONDS = 180
 # The workflow works when it reaches a verdict, whatever the verdict is.
 VERDICTS = ("ACCEPTED", "LOW_CONFIDENCE")
+
+
+def checks(environment: Environment, picture: Path | None, progress: Progress) -> list[Check]:
+    """Every check of what is deployed; the canary is the given picture, or a drawn bicycle.
+
+    Raises NotDeployed, PlanError, TerraformFailed, WrongDeployment, NoSuchPicture.
+    """
+    deployment = environment.deployment()
+    topics = [deployment.alerts_topic_arn, deployment.alarms_topic_arn]
+    with canary(Workflow(deployment), picture, progress) as canary_check:
+        planned = environment.plan(progress).json
+        progress("Asking AWS", None)
+        return [
+            endpoint(deployment, planned),
+            canary_check,
+            subscriptions(deployment.client("sns"), topics),
+            alarms(deployment),
+            plan(planned),
+        ]
 
 
 def plan(planned: dict[str, Any]) -> Check:
@@ -158,7 +178,7 @@ class Canary:
     def _row(self) -> Row | None:
         return self.workflow.row(self.picture.uri, self.picture.s3_version_id)
 
-    def forget(self) -> None:
+    def delete_traces(self) -> None:
         """Removes every trace; a captured record that SageMaker has not written yet stays until it expires."""
         forgetting = Forgetting(self.workflow, self.picture.uri)
         forgetting.remove(forgetting.find(silent), silent)
@@ -170,9 +190,9 @@ def canary(workflow: Workflow, picture: Path | None, progress: Progress) -> Iter
     if workflow.deployment.endpoint_name is None:
         yield Check("canary", SKIPPED, "the endpoint is off, so pictures only wait")
         return
-    bird = Canary(workflow, picture, progress)
+    sent = Canary(workflow, picture, progress)
     try:
-        yield bird.check()
+        yield sent.check()
     finally:
         progress("Forgetting the canary", None)
-        bird.forget()
+        sent.delete_traces()

@@ -8,21 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from scripts.cli import console
-from scripts.cli.app import app
 from scripts.common.paths import SHIPPED_MODEL
 from training_scripts import artifact
 from training_scripts.synthetic import generator
 
 
 @pytest.fixture
-def scones(stack, monkeypatch):
+def scones(scones, stack):
     """Calls the command line against the running stack, whose model file is put back afterwards."""
-    monkeypatch.setattr(console, "DEFAULT_FOLDER", stack.folder)
     before = stack.model_file.read_text()
-    yield lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    yield scones
     stack.model_file.write_text(before)
 
 

@@ -26,8 +26,8 @@ def destination(monkeypatch, tmp_path):
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket="pictures")
-        to = Destination("pictures", IMAGE, tmp_path / "dev.model.tfvars.json", client)
-        registry.write_model(to.tfvars, registry.publish(ModelArchive.open(SHIPPED), to))
+        to = Destination("pictures", tmp_path / "dev.model.tfvars.json", client)
+        registry.write_model(to.tfvars, registry.publish(ModelArchive.open(SHIPPED), IMAGE, to))
         yield to
 
 
@@ -35,6 +35,7 @@ def attempt(candidate, destination, frozen, *, new_classes=False):
     shares = []
     done = promotion.promote(
         candidate,
+        IMAGE,
         destination,
         frozen=frozen,
         new_classes=new_classes,

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import err, errors_explained, find_deployment, out, steps
+from scripts.cli.console import err, errors_explained, out, steps
 from scripts.common import s3
 from scripts.common.paths import SHIPPED_MODEL
 from scripts.deployment.environments import LOCAL
+from scripts.operations.environment import get_environment
 from training_scripts import evaluate as evaluation
 
 
@@ -44,7 +45,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one for each option
     """
 
     def client() -> object:
-        return find_deployment(environment).client("s3")
+        return get_environment(environment).deployment().client("s3")
 
     with errors_explained(), s3.local(artifact, client) as model, s3.local(data, client) as source:
         with steps() as progress:

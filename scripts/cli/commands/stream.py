@@ -23,11 +23,11 @@ from scripts.cli.console import (
     STYLES,
     err,
     errors_explained,
-    find_deployment,
     out,
     printable,
 )
 from scripts.deployment.environments import LOCAL
+from scripts.operations.environment import get_environment
 from scripts.workflow import stream as streaming
 from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import STATUSES
@@ -67,7 +67,7 @@ def stream(  # noqa: PLR0913, PLR0917 - one for each option
     Exit code: 0 each picture has its row; 4 some failed; 5 some have no row; 130 after Ctrl-C.
     """
     with errors_explained():
-        workflow = Workflow(find_deployment(environment))
+        workflow = Workflow(get_environment(environment).deployment())
         workflow.check_endpoint()
         samples = streaming.of_folder(images) if images else streaming.drawn(seed)
         chosen = itertools.islice(streaming.partly_broken(samples, broken, seed), count)

@@ -2,19 +2,21 @@
 
 import inspect
 import json
+import re
 from types import SimpleNamespace
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from scripts.cli import console
 from scripts.cli.app import app
-from scripts.deployment import identity, terraform
+from scripts.common.progress import silent
+from scripts.deployment import environments, identity, terraform
 from scripts.deployment.identity import StateUnreadable, WrongDeployment
 from scripts.deployment.outputs import NotDeployed
 from scripts.deployment.terraform import TerraformFailed
-from scripts.operations import plan
+from scripts.operations import destroy
+from scripts.operations.environment import get_environment
 
 BACKEND = {
     "bucket": "scones-state-111122223333",
@@ -198,16 +200,23 @@ def test_never_applied_destroyed_and_unreadable_are_three_answers(world):
             world.find()
 
 
-@pytest.mark.parametrize("ask", [console.find_deployment, lambda _: plan.on_aws("dev", print)])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda environment: environment.deployment(),
+        lambda environment: environment.plan(silent),
+        lambda environment: destroy.target(environment, silent),
+    ],
+)
 def test_every_command_asks_it(world, monkeypatch, ask):
     world.find()
     monkeypatch.setattr(terraform, "run", world.terraform)
-    monkeypatch.setattr(plan, "settings", lambda _: world.settings)
+    monkeypatch.setattr(environments, "settings", lambda *_: world.settings)
     monkeypatch.setenv("TF_DATA_DIR", world.variables["TF_DATA_DIR"])
     world.workspace = "prod"
 
     with pytest.raises(WrongDeployment, match="prod"):
-        ask("dev")
+        ask(get_environment("dev"))
 
 
 VERBS = {
@@ -223,7 +232,5 @@ def test_the_verbs_that_name_an_environment_are_found():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_gets_its_deployment_where_it_is_identified(verb):
-    ways = ("find_deployment(", "make_plan(", "destroy.target(", "destroying.target(")
-
-    assert any(way in VERBS[verb] for way in ways)
-    assert "Deployment(" not in VERBS[verb]
+    assert "get_environment(environment)" in VERBS[verb]
+    assert not re.search(r"Deployment\(|boto3|[=!]= (LOCAL|\"local\")", VERBS[verb])

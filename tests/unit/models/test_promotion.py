@@ -32,14 +32,14 @@ def packed(folder, network=b"network", **change):
 
 
 def publish(archive, s3, tfvars, bucket="pictures"):
-    model = registry.publish(ModelArchive.open(archive), Destination(bucket, IMAGE, tfvars, s3))
+    model = registry.publish(ModelArchive.open(archive), IMAGE, Destination(bucket, tfvars, s3))
     return {"model": registry.write_model(tfvars, model)}
 
 
 def first_or_next(candidate, destination):
     """Promotes without a frozen set."""
     return promotion.promote(
-        candidate, destination, frozen=None, new_classes=False, progress=lambda _text, _share: None
+        candidate, IMAGE, destination, frozen=None, new_classes=False, progress=lambda _text, _share: None
     )
 
 
@@ -200,7 +200,7 @@ def test_a_promotion_cut_off_at_any_step_can_be_repeated_and_rolled_back(
     s3, tmp_path, monkeypatch, step, done
 ):
     monkeypatch.setattr(promotion, "_contest", lambda *_: None)
-    destination = registry.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = registry.Destination("pictures", tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path / "a", name="first"), destination).model
     second = packed(tmp_path / "b", b"x", name="second", baseline={"count": 843, "confidence": [0.93] * 11})
     with monkeypatch.context() as patched:
@@ -243,7 +243,7 @@ def test_a_job_s_output_with_more_than_the_model_is_not_published(s3, tmp_path):
 
     for publishing in (
         publish,
-        lambda *given: first_or_next(given[0], Destination("pictures", IMAGE, given[2], s3)),
+        lambda *given: first_or_next(given[0], Destination("pictures", given[2], s3)),
     ):
         with pytest.raises(ArtifactError, match=r"code/inference\.py"):
             publishing(archive, s3, tmp_path / "m.json")
@@ -273,7 +273,7 @@ def test_rolling_back_is_reverting_the_file_for_published_artifacts_stay(s3, tmp
 
 
 def test_a_first_model_is_adopted_with_a_note(s3, tmp_path):
-    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", tmp_path / "m.json", s3)
 
     done = first_or_next(packed(tmp_path), destination)
 
@@ -287,7 +287,7 @@ def test_a_first_model_is_adopted_with_a_note(s3, tmp_path):
 
 
 def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
-    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", tmp_path / "m.json", s3)
     first = publish(packed(tmp_path), s3, destination.tfvars)["model"]
     next_model = first | {"name": "next"}
     record = json.dumps({"replaces": first, "figures": {}})
@@ -299,7 +299,7 @@ def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
 
 
 def test_a_first_model_an_unrecorded_one_and_one_whose_artifact_is_gone_cannot_be_rolled_back(s3, tmp_path):
-    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", tmp_path / "m.json", s3)
     first = first_or_next(packed(tmp_path), destination).model
     with pytest.raises(PromoteError, match="was the first model"):
         registry.previous_model(first, destination)
@@ -328,7 +328,7 @@ def test_without_answers_to_compare_with_the_floors_decide(tmp_path, current, no
 
 
 def test_a_model_that_accepts_nothing_is_refused_even_as_the_first(s3, tmp_path):
-    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", tmp_path / "m.json", s3)
 
     done = first_or_next(packed(tmp_path, threshold=1.0), destination)
 
@@ -339,7 +339,7 @@ def test_a_model_that_accepts_nothing_is_refused_even_as_the_first(s3, tmp_path)
 
 
 def test_against_a_current_model_a_frozen_set_is_needed(s3, tmp_path):
-    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", tmp_path / "m.json", s3)
     publish(packed(tmp_path / "a", name="first"), s3, destination.tfvars)
 
     with pytest.raises(PromoteError, match="--frozen is needed"):
@@ -356,8 +356,8 @@ def test_a_damaged_model_file_is_named_with_what_to_do(tmp_path, content):
 
 def test_on_one_machine_the_shipped_model_is_the_first(deployment, tmp_path, monkeypatch):
     stack = LocalStack(tmp_path)
-    monkeypatch.setattr("scripts.cli.commands.rollback.find_deployment", lambda _: deployment)
-    monkeypatch.setattr("scripts.cli.commands.rollback.local_stack", lambda: stack)
+    monkeypatch.setenv("SCONES_STACK_DIR", str(tmp_path))
+    monkeypatch.setattr(LocalStack, "deployment", lambda _: deployment)
     publish(packed(tmp_path), deployment.client("s3"), stack.model_file, deployment.bucket)
 
     result = CliRunner().invoke(app, ["rollback", "--env", "local"])
