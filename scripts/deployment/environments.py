@@ -16,8 +16,7 @@ from scripts.common import paths
 from scripts.common.errors import UserError
 from scripts.common.paths import TERRAFORM
 from scripts.common.progress import Progress
-from scripts.deployment import identity
-from scripts.deployment import terraform as terraform_cli
+from scripts.deployment import identity, terraform
 from scripts.deployment.identity import Settings, StateUnreadable
 from scripts.deployment.terraform import TerraformFailed
 
@@ -63,7 +62,7 @@ def settings(environment: str, chosen: frozenset[tuple[str, str]] = frozenset())
         for path in (TERRAFORM / "variables.tf", *TERRAFORM.glob("*.tfvars*")):
             shutil.copy(path, folder)
         # The functions need not be packaged for this; that they are not is said, and no hindrance.
-        _, text = terraform_cli.run(
+        _, text = terraform.run(
             "console",
             *files,
             extra_environment=dict(chosen),
@@ -87,7 +86,7 @@ def initialise(environment: str, progress: Progress) -> None:
         progress("Initialising terraform/", None)
         backend = ENVIRONMENTS / f"{environment}.s3.tfbackend"
         with explained(environment):
-            terraform_cli.run("init", *OPTIONS[:2], "-lockfile=readonly", f"-backend-config={backend}")
+            terraform.run("init", *OPTIONS[:2], "-lockfile=readonly", f"-backend-config={backend}")
 
 
 @contextmanager

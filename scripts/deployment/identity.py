@@ -97,11 +97,16 @@ class Backend:
 class Account:
     """One deployment's place: the first part of its names, and whose AWS it is in."""
 
-    prefix: str
+    project: str
+    environment: str
     region: str
     partition: str
     number: str
     variables: Mapping[str, str]
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.project}-{self.environment}"
 
     @property
     def bucket(self) -> str:
@@ -275,9 +280,10 @@ def _check_workspace(environment: str, terraform: Terraform, variables: Mapping[
 
 
 def _account(settings: Settings, variables: Mapping[str, str]) -> Account:
-    region, prefix = settings["region"], f"{settings['project']}-{settings['environment']}"
+    project, environment, region = (settings[name] for name in ("project", "environment", "region"))
     caller = client("sts", region, variables).get_caller_identity()
-    return Account(prefix, region, caller["Arn"].split(":")[1], caller["Account"], variables)
+    partition = caller["Arn"].split(":")[1]
+    return Account(project, environment, region, partition, caller["Account"], variables)
 
 
 def _check_state(backend: Backend, state: State, account: Account) -> None:

@@ -59,10 +59,7 @@ class Sweep:
     def __init__(self, account: Account):
         self.account = account
         self.client = cache(account.client)
-        self.own = {
-            "project": account.prefix.rpartition("-")[0],
-            "environment": account.prefix.rpartition("-")[2],
-        }
+        self.own = {"project": account.project, "environment": account.environment}
 
     def find(self, progress: Progress) -> Swept:
         """Asks every service; what must not be asked is named in the result."""

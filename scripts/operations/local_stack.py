@@ -21,8 +21,7 @@ from scripts.common import paths
 from scripts.common.errors import UserError
 from scripts.common.paths import SHIPPED_MODEL
 from scripts.common.progress import Progress, silent
-from scripts.deployment import outputs, packages, serving_image
-from scripts.deployment import terraform as terraform_cli
+from scripts.deployment import outputs, packages, serving_image, terraform
 from scripts.deployment.environments import LOCAL
 from scripts.deployment.outputs import Deployment, NotDeployed
 from scripts.models import registry
@@ -261,7 +260,7 @@ class LocalStack:
         self, *arguments: str, on_line: Callable[[str], None] | None = None, accept: tuple[int, ...] = (0,)
     ) -> tuple[int, str]:
         """Runs Terraform's root module against this stack; returns (exit code, output)."""
-        return terraform_cli.run(*arguments, extra_environment=self.variables, on_line=on_line, accept=accept)
+        return terraform.run(*arguments, extra_environment=self.variables, on_line=on_line, accept=accept)
 
     def var_files(self) -> list[str]:
         """The -var-file options: the environment's own, and the published model's where there is one."""

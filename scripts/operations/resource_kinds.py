@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.common import s3 as buckets
+from scripts.common import s3
 from scripts.common.progress import Progress, silent
 from scripts.deployment.identity import Account
 
@@ -62,9 +62,9 @@ def _remove_role(iam: Any, role: Leftover, _: Progress) -> None:
     iam.delete_role(RoleName=role.name)
 
 
-def _remove_bucket(s3: Any, bucket: Leftover, progress: Progress) -> None:
-    buckets.empty(s3, bucket.name, progress)
-    s3.delete_bucket(Bucket=bucket.name)
+def _remove_bucket(client: Any, bucket: Leftover, progress: Progress) -> None:
+    s3.empty(client, bucket.name, progress)
+    client.delete_bucket(Bucket=bucket.name)
 
 
 def _remove_target(scaling: Any, target: Leftover, _: Progress) -> None:
@@ -86,7 +86,7 @@ def _images(ecr: Any, name: str) -> str:
 
 def _logged(logs: Any, name: str) -> str:
     groups = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-    return buckets.in_words(sum(it.get("storedBytes", 0) for it in groups if it["logGroupName"] == name))
+    return s3.in_words(sum(it.get("storedBytes", 0) for it in groups if it["logGroupName"] == name))
 
 
 SAGEMAKER_TAGS = ("list_tags", "ResourceArn")
@@ -210,7 +210,7 @@ KINDS = (
         ("list_buckets", "Buckets[].[Name, Name]"),
         _remove_bucket,
         ("get_bucket_tagging", "Bucket"),
-        detail=lambda client, name: str(buckets.content(client, name, silent)),
+        detail=lambda client, name: str(s3.content(client, name, silent)),
         precious=True,
     ),
     Kind(
