@@ -1,4 +1,4 @@
-"""What Terraform deployed, as the command line needs it, for one machine and for AWS alike."""
+"""Terraform's outputs and the clients of what it deployed, for one machine and for AWS alike."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class NotDeployed(UserError):
-    """There is no applied stack for the environment asked for; the message says how to get one."""
+    """The environment has no applied stack; the message says how to get one."""
 
 
 class OutputMissing(NotDeployed):
@@ -28,8 +28,8 @@ class OutputMissing(NotDeployed):
 class Output(Generic[T]):
     """One of Terraform's outputs, under its own name.
 
-    It is looked up when it is used: a stack that an earlier version applied serves every command that does not need
-    what is new. Raises OutputMissing.
+    It is looked up when it is used: a stack that an earlier version applied serves every command
+    that does not need what is new. Raises OutputMissing.
     """
 
     def __set_name__(self, _owner: type, name: str) -> None:
@@ -45,7 +45,7 @@ class Output(Generic[T]):
 
 
 class OptionalOutput(Output[T | None]):
-    """One that may be null, which Terraform leaves out of its outputs, or that earlier versions did not have."""
+    """One that may be null, which Terraform leaves out, or missing from an earlier version."""
 
     def __get__(self, deployment: "Deployment", _owner: type) -> T | None:
         return deployment.outputs.get(self.name)
@@ -83,7 +83,7 @@ class Deployment:
 
 
 def client(service: str, region: str, variables: Mapping[str, str]) -> Any:
-    """A boto3 client for a region, with the endpoint and credentials that environment variables name."""
+    """A boto3 client, with the endpoint and credentials that environment variables name."""
     return boto3.client(
         service,
         region_name=region,
@@ -96,7 +96,7 @@ def client(service: str, region: str, variables: Mapping[str, str]) -> Any:
 
 
 def found(describe: Callable[..., dict[str, Any]], **name: str) -> dict[str, Any] | None:
-    """What SageMaker describes; None where there is no such thing."""
+    """What SageMaker describes; None if it does not exist."""
     try:
         return describe(**name)
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""A packed model, opened and hashed once: the bytes that are judged are the bytes that are published."""
+"""A packed model, opened and hashed once: what is judged is what is published."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Compares a new model with the current one, and publishes it and names it to Terraform if it passes the gate.
+"""Compares a new model with the current one, and publishes it if it passes the gate.
 
 The gate's rule is in training_scripts.evaluation.gate.
 """
@@ -39,7 +39,7 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Contest:
-    """What the models answer to the frozen pictures; the current one is not asked if it knows none of the classes."""
+    """What the models answer to the frozen pictures; `current` is None if it knows no class."""
 
     pictures: Pictures
     new: Predictions
@@ -57,19 +57,22 @@ def promote(  # noqa: PLR0913 - a model, its place, and the terms that the comma
 ) -> Promotion:
     """Compare a new model with the current one, and publish it if it is no worse.
 
-    A first model is adopted without a comparison. Verdict and figures are kept beside the artifact as
-    promotion.json before the model is named to Terraform, so that a promotion that was cut off anywhere can be
-    repeated and rolled back. Rolling back is writing `previous_model` to the file `destination.tfvars`, or
-    reverting it.
+    A first model is adopted without a comparison. Verdict and figures are kept beside the artifact
+    as promotion.json before the model is named to Terraform, so that a promotion that was cut off
+    anywhere can be repeated and rolled back. Rolling back is writing `previous_model` to the file
+    `destination.tfvars`, or reverting it.
 
     Args:
         path: the new model's archive.
         image_uri: the serving image that it is to run in, by digest.
-        frozen: an archive or staged folder whose test split decides; needed if there is a current model.
-        new_classes: the classes of interest may differ; only those that both models know are compared.
+        frozen: an archive or staged folder whose test split decides; needed if there is a current
+            model.
+        new_classes: the classes of interest may differ; only those that both models know are
+            compared.
 
     Raises:
-        ArtifactError, DataSourceError, ServingFailed: the candidate or the frozen set cannot be used.
+        ArtifactError, DataSourceError, ServingFailed: the candidate or the frozen set cannot be
+            used.
         PromoteError: no frozen set, other classes, or the current model is not what its file says.
         botocore.exceptions.ClientError: the bucket cannot be read or written.
     """
@@ -89,7 +92,7 @@ def promote(  # noqa: PLR0913 - a model, its place, and the terms that the comma
 
 
 def decide(candidate: ModelArchive, current: dict[str, Any] | None, contest: Contest | None) -> Verdict:
-    """Whether a candidate is adopted, by its description and by the answers, if there was anything to compare."""
+    """Whether a candidate is adopted, by its description and by the answers, if any."""
     if contest is None and current:
         return Verdict(notes=["it is the current model: nothing to compare"])
     if contest is None:
@@ -173,7 +176,7 @@ def _another_set(current: dict[str, Any], destination: Destination, digest: str)
 def _record(
     verdict: Verdict, before: dict[str, Any] | None, after: dict[str, Any], destination: Destination
 ) -> None:
-    """Keep verdict and figures beside the artifact; promoting the current model again keeps the first record."""
+    """Keep verdict and figures beside the artifact; the current model keeps its first record."""
     if before and before["sha256"] == after["sha256"]:
         return
     record = {

@@ -16,10 +16,12 @@ from scripts.common.errors import UserError
 from scripts.common.files import replace_file
 from scripts.models.archive import ModelArchive
 
-# A part of endpoint and model names, https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
+# A part of endpoint and model names,
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateModel.html
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
-# So many former models keep their threshold: the one that still answers may lie behind some that never did.
+# Former models whose thresholds are kept: the one that still answers may be older than some that
+# never did.
 _FORMER = 3
 
 
@@ -28,7 +30,7 @@ class PromoteError(UserError):
 
 
 class NotPromoted(PromoteError):
-    """A model was published without a promotion, so nothing tells what it has replaced."""
+    """A model was published without a promotion, so nothing records what it replaced."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def current_model(tfvars: Path) -> dict[str, Any] | None:
     """The Terraform variable `model` as the file gives it; None without a file.
 
     Raises:
-        PromoteError: it is no such file.
+        PromoteError: promote did not write it.
     """
     try:
         return json.loads(tfvars.read_text(encoding="utf-8"))["model"]
@@ -52,16 +54,16 @@ def current_model(tfvars: Path) -> dict[str, Any] | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise PromoteError(
-            f"{tfvars} is no file that promote wrote ({error}): revert or remove it"
+            f"{tfvars} is not a file that promote wrote ({error}): revert or remove it"
         ) from error
 
 
 def previous_model(current: dict[str, Any], destination: Destination) -> dict[str, Any]:
-    """The Terraform variable `model` that the current one has replaced, by the record of its promotion.
+    """The variable `model` that the current one has replaced, by its promotion's record.
 
     Raises:
         NotPromoted: there is no such record.
-        PromoteError: it was the first model, or the former artifact is not what it was.
+        PromoteError: it was the first model, or the former artifact has changed or gone.
     """
     try:
         there = destination.s3_client.get_object(Bucket=destination.bucket, Key=record_key(current["name"]))
@@ -80,7 +82,7 @@ def previous_model(current: dict[str, Any], destination: Destination) -> dict[st
 
 
 def write_model(tfvars: Path, model: dict[str, Any]) -> dict[str, Any]:
-    """Name a model to Terraform, with those that may still answer; the file is replaced whole or not at all.
+    """Name a model to Terraform, and the former ones that may still answer; all or nothing.
 
     Returns the variable `model` as written.
     """
@@ -90,9 +92,9 @@ def write_model(tfvars: Path, model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _former(before: dict[str, Any] | None, model: dict[str, Any]) -> dict[str, float]:
-    """The thresholds of the models that this file has named last, newest first.
+    """The thresholds of the models that this file named before, newest first.
 
-    What a model of other classes answers means something else, so none is kept for it.
+    The answers of a model with other classes mean something else, so none is kept for it.
     """
     if before is None or any(before[name] != model[name] for name in ("labels", "classes_of_interest")):
         return {}
@@ -101,7 +103,7 @@ def _former(before: dict[str, Any] | None, model: dict[str, Any]) -> dict[str, f
 
 
 def publish(model: ModelArchive, image_uri: str, destination: Destination) -> dict[str, Any]:
-    """Upload a model and its baseline to s3://bucket/models/<name>/; returns what Terraform needs to know of it.
+    """Upload a model and its baseline to models/<name>/; returns what Terraform needs to know.
 
     Publishing the same model again changes nothing.
 
@@ -114,7 +116,7 @@ def publish(model: ModelArchive, image_uri: str, destination: Destination) -> di
     """
     if not _NAME.fullmatch(model.name):
         raise PromoteError(
-            f"the model's name {shown(model.name)} is none that SageMaker takes: letters, digits and hyphens"
+            f"the model's name {shown(model.name)} is not one that SageMaker takes: letters, digits and hyphens"
         )
     key = f"models/{model.name}/model.tar.gz"
     _upload(model, key, destination)
@@ -132,7 +134,7 @@ def publish(model: ModelArchive, image_uri: str, destination: Destination) -> di
 
 
 def published(model: dict[str, Any], destination: Destination) -> bytes:
-    """The published artifact of a model, checked to be the one that was published. Raises PromoteError."""
+    """A model's artifact, checked to be the one that was published. Raises PromoteError."""
     bucket, key = s3.parse_uri(model["artifact_uri"])
     try:
         content: bytes = destination.s3_client.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -172,7 +174,7 @@ def _upload(model: ModelArchive, key: str, destination: Destination) -> None:
 
 
 def _keep_baseline(description: dict[str, Any], destination: Destination) -> None:
-    """Put the model's baseline where report_drift finds it; one that is there, perhaps made of the ledger, stays."""
+    """Put the model's baseline where report_drift finds it; one that is there stays."""
     found = description.get("baseline") or {}
     if not found.get("confidence"):  # nothing was accepted in training, or the artifact is an old one
         return

@@ -1,6 +1,7 @@
 """Where a command is done: on the stack on this machine, or in an environment on AWS.
 
-`get_environment` alone knows which name means which; what differs between the two is one method each.
+`get_environment` alone knows which name means which; what differs between the two is one method
+each.
 """
 
 import os
@@ -51,7 +52,7 @@ class Environment(Protocol):
         """The command that comes after `scones promote`."""
 
     def var_files(self) -> list[str]:
-        """The -var-file options: its own, and the promoted model's where there is one. Raises PlanError."""
+        """The -var-file options: its own, and the promoted model's, if any. Raises PlanError."""
 
     def initialise(self, progress: Progress) -> None:
         """Initialises terraform/ for it where it is not initialised for anything."""
@@ -60,10 +61,13 @@ class Environment(Protocol):
         """Runs Terraform on it, as `terraform.run` does."""
 
     def deployment(self) -> Deployment:
-        """What is deployed there. Raises NotDeployed, PlanError, WrongDeployment, StateUnreadable."""
+        """What is deployed there. Raises NotDeployed; on AWS also what `identify` raises."""
 
     def plan(self, progress: Progress) -> SavedPlan:
-        """Plans it as it is configured here. Raises NotDeployed, PlanError, TerraformFailed, WrongDeployment."""
+        """Plans it as it is configured here.
+
+        Raises NotDeployed, PlanError, TerraformFailed, WrongDeployment.
+        """
 
     def apply(self, saved: SavedPlan, progress: Progress) -> None:
         """Applies exactly what was planned. Raises TerraformFailed."""
@@ -75,10 +79,10 @@ class Environment(Protocol):
         """Raises ImageError where the serving program needs no image."""
 
     def check_training(self) -> str:
-        """Whether jobs can run there: raises TorchMissing; returns what to know about them, if anything."""
+        """Returns what to know about training jobs there, if anything. Raises TorchMissing."""
 
     def forget_model(self) -> str:
-        """After a destroy: the promoted model is gone; returns what is left to do about it, if anything."""
+        """Forgets the promoted model after a destroy; returns what is left to do, if anything."""
 
     def diagnose(self, progress: Progress) -> list[Check]:
         """The checklist of `scones doctor`. Raises PlanError."""
@@ -97,7 +101,10 @@ class Environment(Protocol):
             return identity.find(self.name, lambda _: self.settings(), self.terraform, self.variables)
 
     def offline_plan(self, state: Path | None, progress: Progress) -> SavedPlan:
-        """Plans a first apply, or one on a saved state, without any account. Raises PlanError, TerraformFailed."""
+        """Plans a first apply, or one on a saved state, without an account.
+
+        Raises PlanError, TerraformFailed.
+        """
         return plan.without_account(self.name, self.chosen, state, progress)
 
     def destination(self) -> Destination:
@@ -258,5 +265,5 @@ class AwsEnvironment(Environment):
 
 
 def get_environment(name: str) -> Environment:
-    """The environment with this name; whether there is one on AWS, it says itself when it is used."""
+    """The environment with this name. One that does not exist says so when it is used."""
     return LocalEnvironment() if name == LOCAL else AwsEnvironment(name)

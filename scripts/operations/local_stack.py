@@ -1,4 +1,4 @@
-"""The whole stack on one machine: starts the one-machine AWS and applies the same Terraform to it."""
+"""The stack on one machine: starts the one-machine AWS and applies the same Terraform to it."""
 
 import contextlib
 import fcntl
@@ -36,12 +36,12 @@ TRAINING_REPOSITORY = "pytorch"
 START_SECONDS = 30
 STOP_SECONDS = 20
 ANSWER_SECONDS = 5
-# A process that was told to end is gone from the list a moment before the last of its threads.
+# A process that ends leaves the process list a moment before its last thread does.
 LOCK_SECONDS = 1
 
 
 class StackGone(NotDeployed):
-    """The one-machine AWS was started here, and since a crash or a reboot it does not run any more."""
+    """The one-machine AWS was started here, but has gone since, in a crash or a reboot."""
 
 
 class StackFailed(UserError):
@@ -49,11 +49,11 @@ class StackFailed(UserError):
 
 
 class StackSilent(StackFailed):
-    """The one-machine AWS runs and does not answer: it may be busy, and what it holds is not given up."""
+    """The one-machine AWS runs but does not answer: it may be busy, so its data is kept."""
 
 
 class StackBusy(StackFailed):
-    """Another command starts or stops the one-machine AWS at this moment."""
+    """Another command is starting or stopping the one-machine AWS right now."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class LocalStack:
 
     @property
     def endpoint_url(self) -> str:
-        """Where it answers. Raises NotDeployed."""
+        """Its address. Raises NotDeployed."""
         url = self.server["endpoint_url"]
         if self._process() is None:
             raise StackGone("The stack does not answer any more: `scones down`, then `scones up`.")
@@ -79,7 +79,7 @@ class LocalStack:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Environment variables by which Terraform, the AWS CLI and boto3 find this stack. Raises NotDeployed."""
+        """What makes Terraform, the AWS CLI and boto3 find this stack. Raises NotDeployed."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": "local",
@@ -102,7 +102,7 @@ class LocalStack:
         return outputs.from_file(path, variables)
 
     def is_running(self) -> bool:
-        """Whether it answers; since a crash or a reboot its port may be anybody's."""
+        """Whether it answers; after a crash or a reboot another program may have its port."""
         try:
             url = f"{self.server['endpoint_url']}/_local/health"
             with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
@@ -122,18 +122,18 @@ class LocalStack:
             pass
 
     def inject(self, fault: dict[str, Any], **rule: Any) -> None:
-        """Makes requests fail on purpose until `heal`; see "Faults on purpose" in scripts/local_aws/README.md."""
+        """Makes requests fail until `heal` (scripts/local_aws/README.md, "Faults on purpose")."""
         self._administer_faults("POST", json.dumps({**rule, "fault": fault}).encode())
 
     def alarm_state(self, name: str, seconds_later: float = 0) -> str:
-        """The state of an alarm, evaluated as if it were later; whoever is to hear of a change does."""
+        """The state of an alarm, evaluated as if it were later; a change is announced as usual."""
         wanted = json.dumps({"name": name, "ahead": seconds_later}).encode()
         url = f"{self.endpoint_url}/_local/alarms"
         with urllib.request.urlopen(urllib.request.Request(url, wanted), timeout=10) as answer:
             return json.load(answer)[name]
 
     def heal(self) -> None:
-        """Ends every fault; what hung goes on."""
+        """Ends every fault; requests that hung go on."""
         self._administer_faults("DELETE")
 
     def _administer_faults(self, method: str, body: bytes | None = None) -> None:
@@ -171,7 +171,7 @@ class LocalStack:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[int]:
-        """Keeps others from starting a server here; the server inherits it, and so holds it as long as it lives.
+        """Keeps others from starting a server here; the server inherits the lock and keeps it.
 
         Raises StackFailed: somebody else holds it.
         """
@@ -210,7 +210,7 @@ class LocalStack:
         )
 
     def _check_ours(self) -> None:
-        """Raises StackFailed if the folder, which is emptied, holds something else than an earlier stack."""
+        """Raises StackFailed if the folder to be emptied holds anything but an earlier stack."""
         held = {path.name for path in self.folder.glob("*")}
         if held and not held & {"local_aws.json", "local_aws.log"}:
             raise StackFailed(
@@ -229,7 +229,7 @@ class LocalStack:
             time.sleep(0.05)
 
     def stop_server(self) -> bool:
-        """Stops the one-machine AWS and all its children; False if it did not run. Raises StackFailed."""
+        """Stops the server and all its children; False if it did not run. Raises StackFailed."""
         pid = self._process()
         if pid is None:
             with self._lock():
@@ -248,7 +248,7 @@ class LocalStack:
         return True
 
     def _process(self) -> int | None:
-        """The server's process, whether it answers or not; since a crash or a reboot its id may be anybody's."""
+        """The server's process, even if silent; after a crash another one may have its id."""
         try:
             pid: int = self.server["pid"]
         except NotDeployed:
@@ -263,7 +263,7 @@ class LocalStack:
         return terraform.run(*arguments, extra_environment=self.variables, on_line=on_line, accept=accept)
 
     def var_files(self) -> list[str]:
-        """The -var-file options: the environment's own, and the published model's where there is one."""
+        """The -var-file options: the environment's own, and the published model's, if any."""
         files = [paths.TERRAFORM / "environments" / f"{LOCAL}.tfvars"]
         if self.model_file.exists():
             files.append(self.model_file)
@@ -274,7 +274,7 @@ class LocalStack:
         return self.folder / f"{LOCAL}.model.tfvars.json"
 
     def init(self) -> None:
-        """Creates the bucket for Terraform's state, in this very AWS, and initialises Terraform with it."""
+        """Creates the bucket for Terraform's state here, and initialises Terraform with it."""
         variables = self.variables
         outputs.client("s3", variables["AWS_REGION"], variables).create_bucket(Bucket=STATE_BUCKET)
         backend = paths.TERRAFORM / "environments" / f"{LOCAL}.s3.tfbackend"
@@ -301,7 +301,7 @@ class LocalStack:
         return applied
 
     def forget_deployment(self) -> None:
-        """After a destroy: nothing is deployed here any more, and the published model is gone."""
+        """Forgets, after a destroy, what was deployed here and which model was published."""
         for path in (self.folder / "outputs.json", self.model_file):
             path.unlink(missing_ok=True)
 
@@ -317,7 +317,7 @@ class LocalStack:
         registry.write_model(self.model_file, registry.publish(ModelArchive.open(model), self.image_uri, to))
 
     def bring_up(self, progress: Progress, wait_scale: float = 1.0) -> Deployment:
-        """Packages, starts, applies, publishes the shipped model and applies again: the first run on AWS, in small."""
+        """Packages, starts, applies, publishes the shipped model and applies again, as on AWS."""
         _package(progress)
         progress("Starting the one-machine AWS", None)
         self.start_server(wait_scale)
@@ -333,14 +333,14 @@ class LocalStack:
             raise
 
     def update(self, progress: Progress) -> Deployment:
-        """Packages and applies again: what was changed or promoted since takes effect. Raises NotDeployed."""
+        """Packages and applies again, so that all changes take effect. Raises NotDeployed."""
         self.deployment()
         _package(progress)
         return self.apply(lambda text, share: progress(f"Applying Terraform: {text}", share))
 
 
 def default_stack() -> LocalStack:
-    """The stack that `scones up` starts: in .scones/local, or in the folder that SCONES_STACK_DIR names."""
+    """The stack that `scones up` starts: in .scones/local, or where SCONES_STACK_DIR says."""
     return LocalStack(Path(os.environ.get("SCONES_STACK_DIR") or paths.WORK / "local").resolve())
 
 
@@ -368,12 +368,12 @@ def training_python() -> str:
 
 
 def serving_digest() -> str:
-    """Stands for the image's digest on one machine, where no image is built: it changes with the image's sources."""
+    """In place of the image's digest, as no image is built here; changes with its sources."""
     return f"sha256:{serving_image.digest()}"
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether a process runs: one that has ended stays in the list (Z) until its parent asks for it."""
+    """Whether a process runs; one that has ended stays listed (Z) until its parent asks."""
     return _listed(pid)[0][:1] not in ("", "X", "Z")
 
 

@@ -71,13 +71,13 @@ def broken_rules(plan: dict[str, Any]) -> list[str]:
 
 
 def state_values(terraform: Terraform) -> dict[str, Any]:
-    """What Terraform's state holds, as in a plan's `planned_values`; nothing where nothing is applied."""
+    """What Terraform's state holds, as in a plan's `planned_values`; empty if there is none."""
     _, text = terraform("show", "-json", "-no-color")
     return json.loads(text).get("values") or {}
 
 
 def _account(environment: str) -> str:
-    """The account that the promoted model's image lies in: the artifact's bucket carries the same number."""
+    """The account in the URI of the promoted model's image, as in the artifact's bucket."""
     path = model_file(environment)
     found = re.search(r'"(\d{12})\.dkr\.ecr\.', path.read_text(encoding="utf-8")) if path.exists() else None
     return found[1] if found else ACCOUNT

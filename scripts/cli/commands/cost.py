@@ -36,7 +36,7 @@ def estimate_cost(  # noqa: PLR0913, PLR0917 - one for each option
 
     Read from Terraform's state (--offline: from a plan), by list prices, each with its formula; what a change would
     cost says `scones plan`. On one machine nothing is billed: the figures are those of the same deployment on AWS. The
-    real bill stands in AWS Cost Explorer, by the tags project and environment.
+    real bill is in AWS Cost Explorer, by the tags project and environment.
     """
     if offline and this_month:
         raise typer.BadParameter("--this-month needs what is deployed; leave out --offline")

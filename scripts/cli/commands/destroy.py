@@ -23,7 +23,7 @@ def destroy_environment(
     """Remove a deployment and everything in it for good: pictures with all versions, ledger, logs, models, images, key.
 
     Terraform plans under its lock; what will go is shown, and the environment's name asked for. Then Terraform does
-    exactly what it has planned, and what services made besides is removed. Ctrl-C is safe: the same command goes on
+    exactly what it has planned, and what services added is removed. Ctrl-C is safe: the same command goes on
     where it ended. An environment with protect_data = true is refused with what lifts that.
 
     Exit code: 0 nothing is left; 3 something is; 1 refused, or something could not be done or looked at.

@@ -20,8 +20,8 @@ def doctor(
     Tools and their versions; for AWS also packaged functions, credentials, the bucket of Terraform's state, quotas (functions
     at once, instances of the endpoint), and subscribers who have not confirmed. Nothing is changed, and nothing need be deployed.
 
-    Exit code: 0 nothing found; 3 something failed; 1 there is no such environment. What is skipped hinders nothing, or
-    could not be asked.
+    Exit code: 0 nothing found; 3 something failed; 1 there is no such environment. What is skipped does no harm, or
+    could not be checked.
     """
     with errors_explained(), steps() as progress:
         done = get_environment(environment).diagnose(progress)

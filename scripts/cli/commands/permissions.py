@@ -17,8 +17,8 @@ def permissions(
 ) -> None:
     """Show which granted permissions the stack on this machine has not used yet, and which calls were denied.
 
-    The one-machine AWS holds every call of functions, state machines, event rules, the endpoint and training jobs against
-    their own policies. Exit code 3 if calls were denied or permissions lie idle that no exception names.
+    The one-machine AWS checks every call of functions, state machines, event rules, the endpoint and training jobs
+    against their own policies. Exit code 3 if calls were denied, or permissions are unused that no exception names.
     """
     with errors_explained():
         stack = default_stack()

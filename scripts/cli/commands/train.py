@@ -130,7 +130,7 @@ def _hyperparameters(settings: list[str], classes: str | None) -> dict[str, Any]
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise typer.BadParameter(f"{shown(text)} is no NAME=VALUE, such as epochs=5", param_hint="--set")
+            raise typer.BadParameter(f"{shown(text)} is not NAME=VALUE, such as epochs=5", param_hint="--set")
         try:
             chosen[name] = json.loads(value)
         except ValueError:

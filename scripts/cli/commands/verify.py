@@ -35,7 +35,7 @@ def verify(
     succeeds even if SageMaker has rolled the update back). plan: it is empty. subscriptions: confirmed. alarms: none rings.
 
     Exit code: 0 all holds, or is off on purpose; 3 pictures pass, but something needs a hand: plan, subscriptions, alarms;
-    4 the endpoint or the canary failed: mend it or roll back; 1 nothing could be checked.
+    4 the endpoint or the canary failed: fix it or roll back; 1 nothing could be checked.
     """
     with errors_explained(), steps() as progress:
         done = checks(get_environment(environment), picture, progress)
