@@ -1,7 +1,6 @@
 """Where a command is done: on the stack on this machine, or in an environment on AWS.
 
-`get_environment` alone knows which name means which; what differs between the two is one method
-each.
+Only `get_environment` compares names. What differs between the two is one method or value each.
 """
 
 import os
@@ -193,7 +192,7 @@ class AwsEnvironment(Environment):
 
     name: str
     has_console = True
-    billing = "What AWS bills stands in Cost Explorer (filter by the tags project and environment)."
+    billing = "Cost Explorer shows what AWS bills (filter by the tags project and environment)."
 
     @property
     def model_file(self) -> Path:
