@@ -6,7 +6,7 @@ python -m training_scripts.evaluate MODEL.TAR.GZ ARCHIVE_OR_FOLDER [--split test
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from training_scripts.evaluation.corruptions import CORRUPTIONS
 from training_scripts.evaluation.predictions import OUT_OF_DISTRIBUTION, Predictions, truth_of
 from training_scripts.evaluation.serving_client import ServingFailed, ask, serving_archive
 from training_scripts.evaluation.test_set import Pictures, read
+from training_scripts.progress import Progress, silent
 from training_scripts.terminal import cleaned
 
 # Points of the risk-coverage curve that are kept; more cannot be told apart in a picture.
@@ -34,12 +35,9 @@ _DRAWN = {
     "other": set[str](),
 }
 
-# (what is being done, share done between 0 and 1)
-Progress = Callable[[str, float | None], None]
-
 
 def evaluate(
-    archive: Path, source: Path, split: str, drawn: int = 0, progress: Progress = lambda _text, _share: None
+    archive: Path, source: Path, split: str, drawn: int = 0, progress: Progress = silent
 ) -> dict[str, Any]:
     """Figures with 95 % intervals, at the artifact's own temperature and threshold.
 

@@ -1,4 +1,4 @@
-"""How every verb speaks: results on standard output, progress and errors on standard error."""
+"""What commands print: results on standard output, progress and errors on standard error."""
 
 import json
 import time
@@ -24,10 +24,10 @@ from training_scripts.terminal import Terminal, cleaned, one_line
 
 out = Terminal(highlight=False, emoji=False, soft_wrap=True)
 err = Terminal(stderr=True, highlight=False, emoji=False, soft_wrap=True)
-# What typer prints by itself: wrong usage, which quotes the arguments, and tracebacks, which quote the errors.
+# Typer prints usage errors and tracebacks itself, and both quote text from outside.
 typer.rich_utils.Console = Terminal  # type: ignore[misc]
 
-# Between two lines about one step: seconds, and more the older it is.
+# The pause between two lines about one step: seconds, and at least this share of the step's age.
 QUIET_SECONDS, QUIET_SHARE = 5, 0.1
 UNSEEN, SOME_LEFT = 1, 3
 ALL_ACCEPTED, SOME_REFUSED, SOME_FAILED, INTERRUPTED = 0, 3, 4, 130
@@ -52,17 +52,17 @@ def errors_explained() -> Iterator[None]:
 
 
 @contextmanager
-def interruption_told() -> Iterator[None]:
-    """For what stops all that it has started: Ctrl-C ends with that word and its exit code."""
+def interruption_explained() -> Iterator[None]:
+    """For commands that stop what they started: Ctrl-C says so and ends with its exit code."""
     try:
         yield
     except KeyboardInterrupt:
-        err.print("Interrupted: nothing of it runs any more.")
+        err.print("Interrupted: everything it started has been stopped.")
         raise typer.Exit(INTERRUPTED) from None
 
 
 class Steps:
-    """Shows what a long command is doing: a live bar on a terminal, a line now and then elsewhere."""
+    """Shows what a long command is doing: a live bar on a terminal, else a line now and then."""
 
     def __init__(self, progress: Progress | None):
         self.progress = progress
@@ -101,7 +101,7 @@ def steps() -> Iterator[Steps]:
 
 
 def show_checks(checks: Iterable[Check], environment: str, *, as_json: bool) -> None:
-    """A checklist, a line for each check and one for its remedy; or one JSON object."""
+    """Print a checklist, a line for each check and one for its remedy; or one JSON object."""
     listed = [*checks]
     if as_json:
         ok = all(check.state != FAILED for check in listed)
@@ -116,21 +116,21 @@ def show_checks(checks: Iterable[Check], environment: str, *, as_json: bool) -> 
 
 
 def show_leftovers(sweep: Sweep, swept: Swept) -> None:
-    """What is there: what people would miss, with what it holds; what only its name tells; the numbers of the rest."""
+    """Print what was found: data and untagged things by name, the rest as counts."""
     named = [each for each in swept.leftovers if each.by_name or sweep.is_precious(each)]
     width = max((len(each.kind) for each in named), default=0)
     for each in named:
         details = [sweep.described(each)] if sweep.is_precious(each) else []
         details += ["without tags, taken by its name"] if each.by_name else []
-        told = ", ".join(filter(None, details))
-        out.print(f"  {each.kind:<{width}}  {printable(each.name)}{f': {told}' if told else ''}")
+        about = ", ".join(filter(None, details))
+        out.print(f"  {each.kind:<{width}}  {printable(each.name)}{f': {about}' if about else ''}")
     rest = Counter(each.kind for each in swept.leftovers if each not in named)
     if rest:
         out.print(f"  and {', '.join(f'{count} x {kind}' for kind, count in rest.items())}")
 
 
 def confirm_removal(target: Target, found: Swept, *, yes: bool) -> None:
-    """Goes on only if names are typed. What may be in use without Terraform's knowing, `yes` does not answer for."""
+    """Go on only if names are typed. `yes` does not cover what Terraform does not know."""
     if not yes:
         _confirm_by_name(target.environment, "All of it will be removed for good.")
     state, backend = target.identity.state, target.identity.backend
@@ -159,12 +159,12 @@ def _confirm_by_name(name: str, question: str) -> None:
 
 
 def confirm(question: str, **options: Any) -> bool:
-    """Asks for yes or no as typer.confirm does, by a question that may quote what came from outside."""
+    """Ask yes or no as typer.confirm does. The question may quote text from outside."""
     return typer.confirm(cleaned(question), err=True, **options)
 
 
 def show_rest(swept: Swept) -> int:
-    """What is left after all, a line each, and the exit code that says so."""
+    """Print what is left, a line each; returns the exit code for it."""
     for line in swept.going:
         out.print(line, markup=False)
     for line in swept.unseen:
@@ -176,12 +176,12 @@ def show_rest(swept: Swept) -> int:
 
 
 def printable(text: str) -> str:
-    """One line of text from outside, for where markup counts."""
+    """Text from outside on one line, with its markup escaped."""
     return escape(one_line(text))
 
 
 def exit_code(statuses: Iterable[str]) -> int:
-    """What became of pictures, as an exit code."""
+    """The exit code for what became of pictures."""
     seen = set(statuses)
     return SOME_FAILED if "FAILED" in seen else SOME_REFUSED if seen - {"ACCEPTED"} else ALL_ACCEPTED
 
@@ -191,5 +191,5 @@ def outcome_line(outcome: Outcome, width: int) -> str:
     name = outcome.source.rsplit("/", 1)[-1]
     confidence = "    -" if outcome.confidence is None else f"{outcome.confidence:.3f}"
     decision = f"[{STYLES[outcome.status]}]{WORDS[outcome.status]:<14}[/]"
-    told = printable(f"{name:<{width}}  {outcome.label or '-':<12}")
-    return f"{told} {confidence:>6}  {decision} {outcome.seconds:6.2f} s"
+    answer = printable(f"{name:<{width}}  {outcome.label or '-':<12}")
+    return f"{answer} {confidence:>6}  {decision} {outcome.seconds:6.2f} s"

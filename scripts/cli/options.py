@@ -1,4 +1,4 @@
-"""Options that several commands share. A command whose option means something more defines its own."""
+"""Options that several commands share. An option that means more is defined by its command."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""From an archive of pictures to one picture classified by the new model, all on this machine (`make train`).
+"""`make train`: from an archive of pictures to one picture that the new model classified.
 
 Each step is the `scones` command that a person would type, shown as it is run.
 """
@@ -19,7 +19,7 @@ from scripts.operations.local_stack import default_stack
 from scripts.workflow.client import Workflow
 from training_scripts.terminal import cleaned
 
-# Those of the shipped model.
+# The shipped model's.
 CLASSES = "bicycle,motorcycle"
 
 
@@ -32,7 +32,7 @@ class StepFailed(Exception):
 
 
 def scones(*words: str, quiet: bool = False) -> str:
-    """Run one command; returns its standard output if it is quiet, else leaves that to the terminal."""
+    """Run one command. Its output is returned if `quiet`, else it goes to the terminal."""
     err.print(f"\n$ scones {shlex.join(words)}", markup=False)
     command = [sys.executable, "-m", "scripts.cli.app", *words]
     done = subprocess.run(command, stdout=subprocess.PIPE if quiet else None, text=True, check=False)
@@ -46,7 +46,7 @@ def chain(data: Path, classes: str, training: list[str]) -> None:
 
     Args:
         data: an archive or folder of labelled pictures.
-        classes: those to tell apart, with commas.
+        classes: those to distinguish, with commas.
         training: further words for `scones train`.
 
     Raises:
@@ -60,7 +60,7 @@ def chain(data: Path, classes: str, training: list[str]) -> None:
     answer = scones("train", "--data", place, "--classes", classes, *training, "--json", quiet=True)
     job = json.loads(answer)
     scones("evaluate", job["artifact"], "--data", place)
-    # Whoever names other classes means to change them; the gate would refuse that as an accident.
+    # Other classes are named on purpose; without this, the gate would refuse them as an accident.
     changes = [] if classes == CLASSES else ["--new-classes"]
     try:
         scones("promote", job["artifact"], "--env", "local", "--frozen", place, *changes)
@@ -76,21 +76,21 @@ def chain(data: Path, classes: str, training: list[str]) -> None:
 
 
 def _after_refusal(data: Path, artifact: str, training: list[str]) -> str:
-    """What a refusal means, and which model would pass."""
+    """What a refusal means, and what to try next."""
     text = (
         "\nThe gate refused the new model for the reasons above, and nothing changed: the current model goes on "
         f"answering.\nThe refused one stays at {artifact}\n"
     )
     if "--pretrain" in training:
-        return text + 'Train longer or otherwise: SET="epochs=100". docs/model-card.md tells what was tried.'
+        return text + 'Train longer or otherwise: SET="epochs=100". docs/model-card.md says what was tried.'
     return text + (
-        "It saw no pictures beside these. The shipped model is what the same recipe gives with CIFAR-10's as well:\n"
+        "It was trained on these pictures only. The same recipe with CIFAR-10's pictures as well gives the shipped model:\n"
         f"  make train DATA={shlex.quote(str(data))} PRETRAIN=cifar-10-jpeg.tar.xz"
     )
 
 
 def _classify_one(place: str, label: str, model: str) -> None:
-    """One picture of the test split through the workflow; checked to be answered by the new model."""
+    """Classify one picture of the test split, and check that the new model answered it."""
     workflow = Workflow(default_stack().deployment())
     bucket, prefix = parse_uri(place)
     first = next(list_objects(workflow.s3, bucket, f"{prefix}test/{label}/"))

@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """Its message says what is wrong, why, and what to do; the command line prints it and ends with 1."""
+    """Its message says what is wrong, why, and what to do. The command line prints it."""

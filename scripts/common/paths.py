@@ -1,4 +1,4 @@
-"""Places in the repository that more than one package knows."""
+"""Places in the repository that more than one package uses."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ def silent(_text: str, _share: float | None) -> None:
 
 
 def wait_until(look: Callable[[], Found | None], pause: float, longest: float) -> Found:
-    """Call `look` until it returns something, with pauses that grow from `pause` to `longest` seconds."""
+    """Call `look` until it returns something; pauses grow from `pause` to `longest` seconds."""
     while (found := look()) is None:
         time.sleep(pause)
         pause = min(pause * 1.5, longest)

@@ -1,4 +1,4 @@
-"""S3 for the command line: URIs, listings, copies on this machine, versions counted and deleted for good."""
+"""S3 for the command line: URIs, listings, local copies, versions counted and deleted."""
 
 import contextlib
 import itertools
@@ -24,7 +24,7 @@ Version = dict[str, str]
 
 
 class NoSuchObject(UserError):
-    """Nothing lies at that URI, or all that a bucket has; the message names it."""
+    """Nothing is stored at that URI, or it names a whole bucket."""
 
 
 def parse_uri(uri: str) -> tuple[str, str]:
@@ -65,7 +65,7 @@ def download(uri: str, folder: Path, s3_client: Any) -> Path:
 
 @contextlib.contextmanager
 def local(place: str, client: Callable[[], Any]) -> Iterator[Path]:
-    """The file or folder itself, or a temporary copy of s3://bucket/key or of all that is under s3://bucket/prefix/.
+    """The path itself, or a temporary copy of s3://bucket/key or all of s3://bucket/prefix/.
 
     Args:
         client: gives an S3 client; only called for a URI.
@@ -93,7 +93,7 @@ def _copy(uri: str, folder: Path, s3_client: Any) -> Path:
     places = {key: folder / key.removeprefix(root).lstrip("/") for key in keys if key.startswith(root)}
     inside = {key: path for key, path in places.items() if path.resolve().is_relative_to(folder.resolve())}
     if not inside:
-        raise NoSuchObject(f"nothing lies at {uri}")
+        raise NoSuchObject(f"nothing is stored at {uri}")
 
     def copy(key: str) -> None:
         inside[key].parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def _copy(uri: str, folder: Path, s3_client: Any) -> Path:
 
 @dataclass(frozen=True)
 class Content:
-    """What a bucket holds: objects as a listing shows them, versions and delete markers of any age, bytes of all."""
+    """What a bucket holds: present objects, all versions and delete markers, all bytes."""
 
     objects: int = 0
     versions: int = 0
@@ -123,7 +123,7 @@ class Content:
 
 
 def in_words(size: float) -> str:
-    """Bytes for people."""
+    """A size in bytes, for people to read."""
     for unit in ("bytes", "KB", "MB"):
         if size < 1000:
             return f"{size:,.0f} {unit}"
@@ -132,7 +132,7 @@ def in_words(size: float) -> str:
 
 
 def content(s3: Any, bucket: str, progress: Progress) -> Content:
-    """Counts what a bucket holds."""
+    """Count what a bucket holds."""
     objects = versions = markers = size = 0
     for page in _version_pages(s3, bucket):
         stored = [each for each in page if "Size" in each]
@@ -145,7 +145,7 @@ def content(s3: Any, bucket: str, progress: Progress) -> Content:
 
 
 def empty(s3: Any, bucket: str, progress: Progress) -> None:
-    """Deletes every version, delete marker and unfinished upload for good; repeated, what is still there."""
+    """Delete every version, delete marker and unfinished upload for good. Safe to repeat."""
     held = content(s3, bucket, progress)
     count, done = held.versions + held.markers, 0
     for page in _version_pages(s3, bucket):
@@ -158,7 +158,7 @@ def empty(s3: Any, bucket: str, progress: Progress) -> None:
 
 
 def delete(s3: Any, bucket: str, versions: list[Version]) -> None:
-    """Deletes versions ({"Key", "VersionId"}) for good. Raises ClientError for the first that stays."""
+    """Delete versions ({"Key", "VersionId"}) for good. Raises ClientError if one stays."""
     for first in range(0, len(versions), KEYS_AT_ONCE):
         chunk = versions[first : first + KEYS_AT_ONCE]
         answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": chunk, "Quiet": True})

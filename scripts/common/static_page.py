@@ -1,4 +1,4 @@
-"""Parts of a page that is one HTML file: its files, hashes for its content security policy, data in it."""
+"""Parts of a page in one HTML file: styles and scripts, hashes for its security policy, data."""
 
 import base64
 import hashlib
@@ -17,6 +17,6 @@ def csp_hash(text: str) -> str:
 
 
 def inline(data: dict[str, Any]) -> str:
-    """JSON that cannot end the script element that it stands in: https://html.spec.whatwg.org/#restrictions-for-contents-of-script-elements"""
+    """JSON that cannot end the script element around it: https://html.spec.whatwg.org/#restrictions-for-contents-of-script-elements"""
     text = json.dumps(data, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -122,7 +122,7 @@ class LocalEnvironment(Environment):
     name = LOCAL
     chosen = frozenset()
     has_console = False
-    billing = "Nothing of it is billed on this machine."
+    billing = "None of this is billed on this machine."
     after_promote = "scones deploy"
 
     @property
@@ -192,7 +192,7 @@ class AwsEnvironment(Environment):
 
     name: str
     has_console = True
-    billing = "Cost Explorer shows what AWS bills (filter by the tags project and environment)."
+    billing = "What AWS bills is in Cost Explorer (filter by the tags project and environment)."
 
     @property
     def model_file(self) -> Path:

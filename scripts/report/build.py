@@ -1,4 +1,4 @@
-"""From captured data, ledger and models to the report's three files."""
+"""Builds the report's three files from captured data, the ledger and models."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -18,11 +18,11 @@ from training_scripts import artifact
 
 
 class NothingToShow(UserError):
-    """There is no answer of the model in what was read; the message says what was there."""
+    """Nothing that was read holds an answer of the model; the message says what was there."""
 
 
 class LabelsWouldBeLost(UserError):
-    """The table that stands where the report's is to go holds labels that the report does not have."""
+    """The CSV that the report would replace has labels that the report does not have."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Made:
     written: list[Path]
 
 
-def make(  # noqa: PLR0913, PLR0917 - so many sources
+def make(  # noqa: PLR0913, PLR0917 - one for each source
     places: Sequence[str],
     deployment: Deployment | None,
     models: Sequence[str],
@@ -43,7 +43,7 @@ def make(  # noqa: PLR0913, PLR0917 - so many sources
     *,
     with_ledger: bool,
 ) -> Made:
-    """Read everything, write `to` (HTML), and a PNG and a CSV of the same name beside it.
+    """Read everything, and write `to` (HTML) with a PNG and a CSV of the same name beside it.
 
     Args:
         places: of captured data; the deployment's own if there are none.
@@ -51,7 +51,8 @@ def make(  # noqa: PLR0913, PLR0917 - so many sources
 
     Raises:
         NothingToShow: no answer of a model was found.
-        LabelsWouldBeLost, LabelsError: the CSV that is there would lose labels, or is none of a report.
+        LabelsWouldBeLost, LabelsError: the CSV that is there would lose labels, or is not a
+            report's.
         NoSuchObject, ArtifactError, OSError: a source cannot be used.
     """
     if deployment and not places:
@@ -83,7 +84,7 @@ def _captured(
                     progress(f"Reading captured data: {count:,} lines", None)
                 yield found
         except s3.NoSuchObject:
-            if not has_rows:  # capture may be off; then the ledger speaks alone
+            if not has_rows:  # capture may be off; then only the ledger has answers
                 raise
 
 
@@ -93,7 +94,7 @@ def _descriptions(
     deployment: Deployment | None,
     closing: contextlib.ExitStack,
 ) -> list[dict[str, Any]]:
-    """model.json of each model named, else of those that the ledger names (the latest first), else of the shipped one."""
+    """model.json of the named models, else the ledger's (latest first), else the shipped one's."""
 
     def client() -> Any:
         return deployment.client("s3") if deployment else None

@@ -11,12 +11,12 @@ from scripts.report.records import Report, calibrated
 
 _INCHES = (11.0, 7.5)
 _DOTS_PER_INCH = 120
-# Okabe and Ito (2008): told apart by the colour-blind too.
+# Okabe and Ito (2008): colour-blind people can distinguish them too.
 _ACCEPTED, _REFUSED = "#0072b2", "#d55e00"
 
 
 def draw(report: Report, title: str, path: Path) -> None:
-    """Write a PNG: confidence over time, its distribution, the class mix, and calibration or else the time taken."""
+    """Write a PNG: confidence over time and its distribution, class mix, calibration or time taken."""
     figure = Figure(_INCHES, layout="constrained")
     figure.suptitle(_plain(title), fontsize=11)
     labelled = any(record.truth for record in report.records)
@@ -34,7 +34,7 @@ def draw(report: Report, title: str, path: Path) -> None:
 
 
 def _plain(text: str) -> str:
-    """Without matplotlib's mathematics, which a name with two dollar signs would start."""
+    """Text in which matplotlib does not take dollar signs for mathematics."""
     return text.replace("$", r"\$")
 
 

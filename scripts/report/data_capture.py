@@ -24,7 +24,7 @@ SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Inference:
-    """One captured request and its answer; `picture` holds the bytes that the model got, or none."""
+    """One captured request and its answer; `picture` is what the model got, or empty."""
 
     event_id: str
     inference_id: str
@@ -37,7 +37,7 @@ class Inference:
 
 @dataclass(frozen=True)
 class Broken:
-    """A line that is no record of an inference: which file, which line (from 1 on), and why."""
+    """A line that is not a record of an inference: which file, which line (from 1), and why."""
 
     place: str
     line: int
@@ -45,14 +45,14 @@ class Broken:
 
 
 def read(place: str, client: Callable[[], Any]) -> Iterator[Inference | Broken]:
-    """Every line of every .jsonl file in a folder or under s3://bucket/prefix/, in the order of their names.
+    """Every line of every .jsonl file in a folder or under s3://bucket/prefix/, by name.
 
     Args:
         place: any part of the captured tree; endpoint and variant are taken from the files' places.
         client: gives an S3 client; only called for a URI.
 
     Raises:
-        scripts.common.s3.NoSuchObject: nothing lies at that URI.
+        scripts.common.s3.NoSuchObject: nothing is stored at that URI.
         OSError: a folder that is not there or cannot be read.
     """
     with s3.local(place, client) as root:
@@ -81,9 +81,9 @@ def _lines(path: Path, name: str) -> Iterator[Inference | Broken]:
 def _why(error: Exception) -> str:
     match error:
         case json.JSONDecodeError():
-            return f"no JSON: {error.msg}"
+            return f"not JSON: {error.msg}"
         case UnicodeDecodeError():
-            return "no UTF-8 text"
+            return "not UTF-8 text"
         case KeyError():
             return f"no {error.args[0]}"
         case RecursionError():
@@ -116,7 +116,7 @@ def _content(captured: dict[str, str]) -> bytes:
 
 
 def _picture(captured: Any) -> bytes:
-    """What the model was sent; a request that was not captured, or not as it should be, costs the thumbnail alone."""
+    """What the model was sent; empty, so without a thumbnail, if not captured properly."""
     try:
         return _content(captured) if captured else b""
     except (KeyError, TypeError, AttributeError, binascii.Error):
@@ -129,5 +129,5 @@ def _probabilities(answer: bytes) -> tuple[float, ...]:
     values = json.loads(text if text.startswith("[") else f"[{text}]")
     usable = [v for v in values if type(v) in (int, float) and 0 <= v <= 1]
     if not values or len(usable) != len(values) or abs(math.fsum(usable) - 1) > SUM_TOLERANCE:
-        raise ValueError(f"the answer {shown(text)} is no list of probabilities")
+        raise ValueError(f"the answer {shown(text)} is not a list of probabilities")
     return tuple(float(value) for value in usable)

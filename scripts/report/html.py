@@ -19,7 +19,7 @@ BROKEN_SHOWN = 50
 
 
 def render(report: Report, title: str, made: str) -> str:
-    """The whole page. Whatever came from outside reaches it as data alone, and is shown as text alone.
+    """The whole page. What came from outside enters it only as data, and is shown only as text.
 
     Args:
         title: what the report is about.
@@ -36,7 +36,7 @@ def render(report: Report, title: str, made: str) -> str:
 
 
 def _data(report: Report, title: str, made: str) -> dict[str, Any]:
-    """Columns rather than rows, and each text once: a tenth of the size."""
+    """Columns instead of rows, and each text once, which takes a tenth of the space."""
     series, labels = _Numbers(), _Numbers(report.labels)
     thresholds, pictures = _Numbers(), _Numbers()
     records = report.records
@@ -100,7 +100,7 @@ class _Numbers:
 
 
 def _baselines(report: Report) -> list[dict[str, Any]]:
-    """What each model saw among its accepted training pictures, where its model.json tells."""
+    """What each model saw among its accepted training pictures, where its model.json says so."""
     return [
         {"model": description["name"], "classMix": description["baseline"]["class_mix"]}
         for description in report.descriptions
@@ -109,9 +109,9 @@ def _baselines(report: Report) -> list[dict[str, Any]]:
 
 
 def _least_sure(records: list[Record]) -> list[dict[str, Any]]:
-    """The lowest confidences of each series with what the model saw, so that each filter finds some.
+    """The lowest confidences of each series, so that every filter finds some.
 
-    Of a picture that ran again the last answer.
+    A picture that ran again is shown with its last answer.
     """
     latest = {(record.picture or record.event_id, record.version): n for n, record in enumerate(records)}
     by_series: dict[str, list[tuple[float, int]]] = defaultdict(list)
@@ -134,7 +134,7 @@ def _least_sure(records: list[Record]) -> list[dict[str, Any]]:
 
 
 def _thumbnail(image: bytes) -> str:
-    """The picture decoded and written anew, as base64 of a PNG; nothing for what is no acceptable picture."""
+    """The picture, decoded and encoded again as PNG in base64; empty if it is not acceptable."""
     try:
         return base64.b64encode(encode_png(read_picture(image, THUMBNAIL_PIXELS).image)).decode()
     except ImageRejected:

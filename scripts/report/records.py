@@ -1,4 +1,4 @@
-"""What the endpoint answered, what the ledger says became of it, and what people say it was: joined and counted."""
+"""Joins and counts the endpoint's answers, the ledger's decisions, and people's labels."""
 
 import csv
 from collections import Counter
@@ -35,7 +35,7 @@ COLUMNS = (
     "seconds",
     "truth",
 )
-# A spreadsheet takes a text that begins so for a formula: https://owasp.org/www-community/attacks/CSV_Injection
+# A spreadsheet takes text that starts with one of these for a formula: https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -45,7 +45,7 @@ class LabelsError(UserError):
 
 @dataclass(frozen=True)
 class Record:
-    """One answer of the model. `picture` and `seconds` are known from the ledger alone, `truth` from a person."""
+    """One answer of the model. Only the ledger knows `picture` and `seconds`, only people `truth`."""
 
     event_id: str
     time: datetime
@@ -72,7 +72,7 @@ class Record:
 
 @dataclass
 class Report:
-    """All records in order of time, and what could not become one."""
+    """All records in order of time, and what could not be turned into one."""
 
     descriptions: Sequence[dict[str, Any]]
     records: list[Record] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Report:
 
     @property
     def labels(self) -> list[str]:
-        """Every class that a model knows, an answer names or a person named, the models' own first."""
+        """Every class of a model, an answer or a person's label, the models' own first."""
         known = [label for description in self.descriptions for label in description["labels"]]
         seen = sorted({record.label for record in self.records})
         truths = sorted({record.truth for record in self.records if record.truth})
@@ -106,12 +106,13 @@ class Truths:
 
 
 def read_truths(path: Path) -> Truths:
-    """A CSV with a column `truth`, and `event_id` or `picture` (s3://...; `version` if one is meant).
+    """Read a CSV with the column `truth`, and `event_id` or `picture` (perhaps with `version`).
 
-    The report's own CSV has these columns: fill in `truth` and hand it back. Rows without one say nothing.
+    The report's own CSV has these columns: fill in `truth` and pass it in. Rows without a truth are
+    ignored.
 
     Raises:
-        LabelsError: no such columns, or no text.
+        LabelsError: the columns are missing, or it is not text.
         OSError: it cannot be read.
     """
     events, pictures = {}, {}
@@ -131,7 +132,7 @@ def read_truths(path: Path) -> Truths:
                 elif truth and row.get("picture"):
                     pictures[row["picture"], row.get("version") or ""] = truth
         except (UnicodeDecodeError, csv.Error) as error:
-            raise LabelsError(f"{path} is no CSV in UTF-8 ({error}): save it as one.") from error
+            raise LabelsError(f"{path} is not CSV in UTF-8 ({error}): save it as one.") from error
     return Truths(events, pictures)
 
 
@@ -141,13 +142,13 @@ def join(
     descriptions: Sequence[dict[str, Any]],
     truths: Truths,
 ) -> Report:
-    """Bring together what belongs together, by the inference id.
+    """Join answers, rows and labels by the inference id.
 
     Args:
         captured: as scripts.report.data_capture.read gives it.
         rows: the ledger's, in plain values.
-        descriptions: model.json of each known model; the first whose classes fit speaks for an answer whose own
-            model nobody names.
+        descriptions: model.json of each known model. The first with the right number of classes is
+            used for an answer whose model is not known.
     """
     report = Report(descriptions)
     by_hash = {_hash(row): row for row in rows}
@@ -178,11 +179,11 @@ def _hash(row: Row) -> str:
 
 def _add(report: Report, inference: Inference, row: Row | None, run: str, truths: Truths) -> None:
     row = row or {}
-    # The row tells of its last run; an earlier answer shares only the picture with it.
+    # The row is about its last run; an earlier answer only has the picture in common with it.
     decided = row if str(row.get("run")) == run and row.get("confidence") is not None else {}
     description = _description(report.descriptions, decided.get("model"), len(inference.probabilities))
     if description is None:
-        reason = f"{len(inference.probabilities)} probabilities, and no known model has so many classes: name it by --model"
+        reason = f"{len(inference.probabilities)} probabilities, and no known model has that many classes: name it by --model"
         report.broken.append(Broken(f"event {inference.event_id}", 0, reason))
         return
     labels, confidence = description["labels"], max(inference.probabilities)
@@ -275,7 +276,7 @@ def _model_labels(report: Report) -> set[str]:
 
 
 def calibrated(labelled: Sequence[Record]) -> dict[str, Any]:
-    """Accuracy, and calibration error over at most ten equally filled bins, of records with a known truth."""
+    """Accuracy, and calibration error over at most ten equally filled bins, of labelled records."""
     right = np.array([record.label == record.truth for record in labelled])
     confidence = np.array([record.confidence for record in labelled])
     accepted = np.array([record.accepted for record in labelled])
@@ -294,7 +295,7 @@ def calibrated(labelled: Sequence[Record]) -> dict[str, Any]:
 
 
 def write_csv(report: Report, path: Path) -> None:
-    """One line for each record, ready for a spreadsheet: no text in it is taken for a formula."""
+    """Write one line for each record, ready for a spreadsheet: it takes no text for a formula."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)

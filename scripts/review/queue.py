@@ -1,8 +1,8 @@
-"""What people say the doubtful pictures are: kept in the ledger, and as labelled pictures in the bucket.
+"""People's labels for doubtful pictures, kept in the ledger and as labelled copies in the bucket.
 
-Any number of people may review at once. Who is shown a row holds a lease on it (a conditional write), and an answer
-counts only under one's own lease, so that no row is shown or answered twice. An answer is whole when its row is
-written; before that the row simply waits on.
+Any number of people may review at once. A row is shown under a lease (a conditional write), and an
+answer counts only under the answerer's own lease, so no row is shown or answered twice. An answer
+counts once its row is written; until then the row keeps waiting.
 """
 
 import hashlib
@@ -26,18 +26,18 @@ from scripts.workflow.bucket_layout import REVIEW_MANIFEST, REVIEWED, SUFFIX, bu
 from scripts.workflow.ledger import UNKNOWN_VERSION, UNUSABLE, Ledger, Row, Selection, retention
 
 LEASE = timedelta(minutes=5)
-# The index's list is asked for again after so many seconds.
+# After this many seconds the index is queried again.
 FRESH_SECONDS = 5.0
-SETTLED = "Somebody else, or a rerun, has settled this picture meanwhile, or is looking at it."
+TAKEN = "Somebody else, or a rerun, has resolved this picture since then, or is looking at it."
 _AT_ONCE = 8
 
 
 class NotYours(Exception):
-    """Somebody else, or a rerun, has settled the row, or looks at it now; the message says so."""
+    """Somebody else, or a rerun, has resolved the row, or is looking at it; the message says so."""
 
 
 class NothingReviewed(UserError):
-    """No reviewed picture lies in the bucket; the message says what to do."""
+    """There is no reviewed picture in the bucket; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Item:
 
 @dataclass
 class _Session:
-    """One open page: what it has put off, and what it has answered, the latest last."""
+    """One open page: what it has put off, and what it has answered, latest last."""
 
     put_off: set[str] = field(default_factory=set)
     answered: list[tuple[Item, str]] = field(default_factory=list)
@@ -74,7 +74,7 @@ class _Session:
 class Reviews:
     """The rows that wait, for one reviewer; each open page is a session with leases of its own.
 
-    A row that waits does not expire; an answer lets it. Raises RetentionUnknown.
+    A waiting row does not expire; an answered one does. Raises RetentionUnknown.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Reviews:
         self._listed = float("-inf")
 
     def take(self, session: str) -> Item | None:
-        """Lease the biggest doubt that nobody else looks at; None if none is left."""
+        """Lease the most doubtful row that nobody else is looking at; None if none is left."""
         put_off = self._session(session).put_off
         waiting = self._list()
         for item in sorted(waiting, key=lambda item: item.identity in put_off):
@@ -117,24 +117,26 @@ class Reviews:
         self._update(item, "REMOVE lease_by, lease_until", "lease_by = :session", values)
 
     def answer(self, item: Item, label: str, session: str) -> None:
-        """Settle the item: the label into the ledger, and the picture to the class's others in the bucket.
+        """Record an answer: the label in the ledger, and a copy of the picture in its class.
 
         Raises:
-            ValueError: no label of the model, nor UNUSABLE.
+            ValueError: neither a label of the model nor UNUSABLE.
             NotYours: somebody else was faster.
         """
         if label not in (*self.labels, UNUSABLE):
-            raise ValueError(f"{shown(label)} is none of {', '.join([*self.labels, UNUSABLE])}")
+            raise ValueError(f"{shown(label)} is not one of {', '.join([*self.labels, UNUSABLE])}")
         if not self._lease(item, session):
-            raise NotYours(SETTLED)
-        # Picture first: what dies in between leaves the row waiting, and the next answer puts the copy right.
-        # Only a rerun that accepts the picture lets the copy stay, in the class that a person named.
+            raise NotYours(TAKEN)
+        # Picture first: if this process dies in between, the row keeps waiting, and the next answer
+        # fixes the copy.
+        # Only if a rerun accepts the picture instead does the copy stay in the class that a person
+        # named.
         self._place(item, label)
         now = self._now()
         at, expiry = ledger_time(now), int((now + self._retention).timestamp())
         values = {":session": {"S": session}, ":label": {"S": label}, ":at": {"S": at}}
         values[":expiry"] = {"N": str(expiry)}
-        values |= self._told("reviewed", at, label)
+        values |= self._history_entry("reviewed", at, label)
         try:
             self._update(
                 item,
@@ -145,17 +147,19 @@ class Reviews:
                 values,
             )
         except NotYours:
-            settled = self._ledger.row(item.row["picture"], item.row["version"]) or {}
-            self._place(item, settled.get("reviewed_label", UNUSABLE))
-            # The client tries again what was not confirmed, and then meets its own answer.
-            if (settled.get("reviewer"), settled.get("reviewed_at")) != (self.reviewer, at):
+            there = self._ledger.row(item.row["picture"], item.row["version"]) or {}
+            self._place(item, there.get("reviewed_label", UNUSABLE))
+            # The AWS client retries what was not confirmed, and may then find its own answer.
+            if (there.get("reviewer"), there.get("reviewed_at")) != (self.reviewer, at):
                 raise
         with self._lock:
             self._waiting = [each for each in self._waiting if each.identity != item.identity]
         self._session(session).answered.append((item, at))
 
     def undo(self, session: str) -> Item | None:
-        """Take back this page's last answer: the row waits again, leased to the page; None if there is none.
+        """Take back this page's last answer: the row waits again, leased to the page.
+
+        Returns None if there is no answer.
 
         Raises:
             NotYours: the row was changed since.
@@ -165,7 +169,7 @@ class Reviews:
             return None
         item, at = answered.pop()
         until = ledger_time(self._now() + LEASE)
-        told = self._told("taken back", ledger_time(self._now()), None)
+        entry = self._history_entry("taken back", ledger_time(self._now()), None)
         values = {":attention": {"S": item.row["status"]}, ":session": {"S": session}, ":until": {"S": until}}
         self._update(
             item,
@@ -174,7 +178,7 @@ class Reviews:
             "REMOVE reviewed_label, reviewer, reviewed_at, expiry",
             "reviewer = :reviewer AND reviewed_at = :answered AND #status = :attention "
             "AND attribute_not_exists(attention)",
-            values | told | {":answered": {"S": at}},
+            values | entry | {":answered": {"S": at}},
         )
         self._place(item, UNUSABLE)
         self._listed = float("-inf")
@@ -190,7 +194,7 @@ class Reviews:
             return self._sessions.setdefault(name, _Session())
 
     def _list(self) -> list[Item]:
-        """What waits, the lowest confidence first, then what the model never answered."""
+        """What waits: lowest confidence first, and last what the model never answered."""
         with self._lock:
             if time.monotonic() - self._listed > FRESH_SECONDS:
                 rows = self._ledger.select(Selection())
@@ -214,8 +218,8 @@ class Reviews:
             return False
         return True
 
-    def _told(self, event: str, at: str, label: str | None) -> dict[str, Any]:
-        """The values of an entry in the row's history."""
+    def _history_entry(self, event: str, at: str, label: str | None) -> dict[str, Any]:
+        """The values that an update needs to add an entry to the row's history."""
         entry = {"status": event, "reviewer": self.reviewer, "time": at} | ({"label": label} if label else {})
         return {
             ":reviewer": {"S": self.reviewer},
@@ -236,10 +240,10 @@ class Reviews:
                 **({"ExpressionAttributeNames": names} if names else {}),
             )
         except self._ledger.dynamodb.exceptions.ConditionalCheckFailedException:
-            raise NotYours(SETTLED) from None
+            raise NotYours(TAKEN) from None
 
     def _place(self, item: Item, label: str) -> None:
-        """Put the picture to the others of its class, and to no other class."""
+        """Copy the picture to its class, and remove it from every other."""
         for other in self.labels:
             for each in list_objects(self._s3, self._bucket, f"{REVIEWED}/{other}/{item.identity}"):
                 if other != label:
@@ -262,7 +266,7 @@ def _place_of(item: Item, label: str) -> str:
 def write_manifest(deployment: Deployment) -> int:
     """Write the augmented manifest of all reviewed pictures; returns their number.
 
-    It is made from what lies in the bucket, so anybody may write it again at any time:
+    It is made from what is in the bucket, so anybody may write it again at any time:
     https://docs.aws.amazon.com/sagemaker/latest/dg/sms-data-output.html#sms-output-class
     """
     s3, labels = deployment.client("s3"), deployment.labels
@@ -286,7 +290,7 @@ def write_manifest(deployment: Deployment) -> int:
 
 
 def freeze(deployment: Deployment) -> str:
-    """Copy what is reviewed to a place that no further answer changes, ready as a training channel; returns its URI.
+    """Copy the reviewed pictures to a fixed place, as a training channel; returns its URI.
 
     The same pictures and labels give the same place, training/data/reviewed-<hash>/train/<label>/.
 
@@ -297,7 +301,7 @@ def freeze(deployment: Deployment) -> str:
     found = [each for label in deployment.labels for each in list_objects(s3, bucket, f"{REVIEWED}/{label}/")]
     if not found:
         raise NothingReviewed(
-            f"No reviewed pictures lie in s3://{bucket}/{REVIEWED}/: label some by scones review."
+            f"There are no reviewed pictures in s3://{bucket}/{REVIEWED}/: label some by scones review."
         )
     names = "".join(f"{each['Key']} {each['ETag']}\n" for each in found)
     place = f"training/data/reviewed-{hashlib.sha256(names.encode()).hexdigest()[:16]}/"

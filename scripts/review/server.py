@@ -1,8 +1,8 @@
 """The page of `scones review`, for this machine alone.
 
-It listens on the loopback interface. A page of another site cannot speak to it: each request must name this host
-(against DNS rebinding), bear the token that only the printed address holds, and, if it changes something, come
-from the page's own origin.
+It listens on the loopback interface. Pages of other sites cannot talk to it: each request must name
+this host (against DNS rebinding), carry the token that only the printed address contains, and, if
+it changes something, come from the page's own origin.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ LOOPBACK = "127.0.0.1"
 LARGEST_BODY = 4096
 SHOWN_PIXELS = 640
 SESSION = re.compile(r"[0-9a-f-]{36}")
-# What the page may know of a row.
+# What the page may know about a row.
 FACTS = (
     "picture",
     "version",
@@ -55,7 +55,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class Refused(Exception):
-    """A request that is not answered: its status, and why."""
+    """A request that is refused: the HTTP status, and why."""
 
     def __init__(self, status: HTTPStatus, why: str) -> None:
         super().__init__(why)
@@ -66,8 +66,8 @@ class Application:
     """A WSGI application: the page at /, and what it asks for below /api/.
 
     Args:
-        token: what every request below /api/ must bear in X-Scones-Token.
-        port: the one it is served at.
+        token: what every request below /api/ must carry in X-Scones-Token.
+        port: the port it is served on.
     """
 
     def __init__(self, reviews: Reviews, token: str, port: int) -> None:
@@ -92,8 +92,8 @@ class Application:
         except NotYours as error:
             status, kind, body = HTTPStatus.CONFLICT, "application/json", _json({"error": str(error)})
         except (ClientError, BotoCoreError) as error:
-            told = {"error": f"AWS did not do this: {error}"}
-            status, kind, body = HTTPStatus.BAD_GATEWAY, "application/json", _json(told)
+            status, kind = HTTPStatus.BAD_GATEWAY, "application/json"
+            body = _json({"error": f"AWS did not do this: {error}"})
         headers = [
             ("Content-Type", kind),
             ("Content-Length", str(len(body))),
@@ -171,7 +171,7 @@ class _Server(socketserver.ThreadingMixIn, wsgiref.simple_server.WSGIServer):
 
 class _Handler(wsgiref.simple_server.WSGIRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """A person answers a picture a second: nobody reads that log."""
+        """Logs nothing: nobody would read a line for every picture."""
 
 
 @contextlib.contextmanager
@@ -197,7 +197,7 @@ def serving(reviews: Reviews, port: int) -> Iterator[str]:
 
 
 def _viewable(data: bytes) -> bytes:
-    """The picture by the product's own decoder, in its proportions, as a JPEG for the page. Raises ImageRejected."""
+    """The picture as a JPEG for the page, in its proportions. Raises ImageRejected."""
     picture = read_picture(data, SHOWN_PIXELS)
     scale = SHOWN_PIXELS / max(picture.width, picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -219,7 +219,7 @@ def _body(environ: Environ) -> dict[str, Any]:
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
-        raise Refused(HTTPStatus.BAD_REQUEST, "The body is no JSON object.")
+        raise Refused(HTTPStatus.BAD_REQUEST, "The body is not a JSON object.")
     return asked
 
 

@@ -31,7 +31,8 @@ MANIFESTS = (".csv", ".jsonl")
 MAX_KEY_BYTES = MAX_VERSION_BYTES = 1024
 REQUESTS_AT_ONCE = 8
 POLL_SECONDS = (0.2, 5.0)
-# What S3 says of a version that is not there (any more), of a delete marker, and of what no version id can be.
+# What S3 answers for a version that is gone or never was, a delete marker, and an impossible
+# version id.
 GONE = ("400", "404", "405", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed")
 
 # A picture as the manifest names it: s3_bucket, s3_key, s3_version_id and run.
@@ -57,12 +58,12 @@ class PictureUnseen(BatchError):
 
 
 class NoSuchBatch(BatchError):
-    """There is no execution of that name."""
+    """There is no execution with that name."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One execution of the machine `batch`: its name is the execution's and that of its folder under results/."""
+    """One execution of the machine `batch`. Its folder under results/ has the same name."""
 
     name: str
     execution: str
@@ -79,21 +80,21 @@ class Batches:
         self.s3, self.states = workflow.s3, workflow.states
 
     def pictures(self, source: str) -> Iterator[Input]:
-        """The pictures of s3://BUCKET/PREFIX in their present versions, or those that a manifest names.
+        """The pictures of s3://BUCKET/PREFIX in their present versions, or a manifest's.
 
-        A manifest is CSV with a header or JSON Lines, here or in S3: s3_key, and if need be s3_bucket (default:
-        the deployment's), s3_version_id (the version that is present when it is read) and run (0). Raises
-        NothingToClassify, InvalidManifest.
+        A manifest is CSV with a header or JSON Lines, here or in S3: s3_key, and if need be
+        s3_bucket (default: the deployment's), s3_version_id (the version that is present when it is
+        read) and run (0). Raises NothingToClassify, InvalidManifest.
         """
         return (picture for picture, _ in self.dated(source))
 
     def dated(self, source: str) -> Iterator[Dated]:
-        """The same, with the time of their upload where the source tells it."""
+        """The same, with the time of their upload where the source gives it."""
         found = self._manifest(source) if source.endswith(MANIFESTS) else self._listed(source)
         first = next(found, None)
         if first is None:
             raise NothingToClassify(
-                f"{source} names no picture; nothing was started. Folders and what lies under"
+                f"{source} names no picture; nothing was started. Folders and what is under"
                 f" {', '.join(OWN_PREFIXES)} do not count."
             )
         return itertools.chain([first], found)
@@ -106,7 +107,7 @@ class Batches:
             )
         if bucket != self.bucket:
             raise NothingToClassify(
-                f"{uri} lies in another bucket: this deployment reads s3://{self.bucket} only; copy the pictures there."
+                f"{uri} is in another bucket: this deployment reads s3://{self.bucket} only; copy the pictures there."
             )
         for version in s3.list_versions(self.s3, bucket, prefix):
             key, is_there = version["Key"], version["IsLatest"] and "Size" in version
@@ -126,7 +127,7 @@ class Batches:
                         yield picture, None
             except (UnicodeDecodeError, csv.Error) as error:
                 raise InvalidManifest(
-                    f"{source} is no text in UTF-8 ({error}); nothing was started."
+                    f"{source} is not text in UTF-8 ({error}); nothing was started."
                 ) from error
 
     @contextmanager
@@ -147,31 +148,31 @@ class Batches:
             return InvalidManifest(f"{where}: {why}. Nothing was started.")
 
         if not isinstance(fields, dict):
-            raise refuse('no JSON object such as {"s3_key": "incoming/van-17.jpg"}')
+            raise refuse('not a JSON object such as {"s3_key": "incoming/van-17.jpg"}')
         bucket, key = fields.get("s3_bucket") or self.bucket, fields.get("s3_key")
         version, run = fields.get("s3_version_id") or "", fields.get("run") or 0
         if not (isinstance(key, str) and key):
             raise refuse("s3_key must be a non-empty string")
         if not (isinstance(version, str) and version.isascii() and len(version) <= MAX_VERSION_BYTES):
-            raise refuse("s3_version_id is no version id; leave it out for the present version")
+            raise refuse("s3_version_id is not a version id; leave it out for the present version")
         if bucket != self.bucket:
             raise refuse(
-                f"the picture lies in the bucket {bucket!s:.100}, and this deployment reads {self.bucket} only"
+                f"the picture is in the bucket {bucket!s:.100}, and this deployment reads {self.bucket} only"
             )
         try:
             length = len(key.encode())
         except UnicodeEncodeError as error:
-            raise refuse(f"s3_key is no Unicode text ({error})") from error
+            raise refuse(f"s3_key is not Unicode text ({error})") from error
         if length > MAX_KEY_BYTES:
             raise refuse(f"s3_key has {length} bytes, and a key in S3 at most {MAX_KEY_BYTES}")
         digits = str(run)
-        # Python reads no number of thousands of digits.
+        # Python refuses to parse numbers with thousands of digits.
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 16 and int(digits) <= MAX_RUN):
             raise refuse(f"run is {shown(run)}, not a whole number from 0 to {MAX_RUN}")
         return execution_input(Picture(bucket, key, version), int(digits))
 
     def rows_reach_back_to(self) -> datetime:
-        """No row of a picture that was uploaded since then has expired. Raises RetentionUnknown."""
+        """No row of a picture uploaded since then has expired yet. Raises RetentionUnknown."""
         return datetime.now(UTC) - retention(self.deployment)
 
     def start(
@@ -180,10 +181,10 @@ class Batches:
         report: Callable[[int], object],
         ask: Callable[[int], object] = lambda _: None,
     ) -> Batch | None:
-        """Writes the manifest and starts its execution; None if there is no input.
+        """Write the manifest and start its execution; returns None if there is no input.
 
-        Nothing is written before the last input has been read. `report` gets the number of inputs so far, `ask`
-        that of all of them; it may raise.
+        Nothing is written before the last input has been read. `report` gets the number of inputs
+        so far, `ask` that of all of them; it may raise.
         """
         name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:4]}"
         with tempfile.TemporaryFile() as manifest:
@@ -205,7 +206,7 @@ class Batches:
         return Batch(name, started["executionArn"], count)
 
     def find(self, name: str) -> Batch:
-        """A batch that was started before, by its name or its execution's ARN. Raises NoSuchBatch."""
+        """A batch that was started before, by its name or execution ARN. Raises NoSuchBatch."""
         machine = self.deployment.batch_state_machine_arn.replace(":stateMachine:", ":execution:")
         arn = name if name.startswith("arn:") else f"{machine}:{name}"
         refusal = NoSuchBatch(
@@ -227,7 +228,7 @@ class Batches:
             raise refusal from error
 
     def wait(self, batch: Batch, report: Callable[[int], object]) -> dict[str, Any]:
-        """Wait for the end; returns the execution's description. `report` gets the number of pictures done."""
+        """Wait for the end; returns the execution. `report` gets the number of pictures done."""
 
         def ended() -> dict[str, Any] | None:
             described = self.workflow.ended(batch.execution)
@@ -262,10 +263,10 @@ class Batches:
 
 
 class Undecided:
-    """The pictures of a source that have no row in the ledger. A version that is left out is looked up.
+    """The pictures of a source that have no row in the ledger. A missing version is looked up.
 
-    Rows expire and pictures do not, so what was uploaded before `since` is left out and counted: it may have been
-    decided, by people too. `older` is that number once all were read.
+    Rows expire and pictures do not, so what was uploaded before `since` is left out and counted: it
+    may have been decided, perhaps by a person. `older` is that count once all pictures were read.
     """
 
     def __init__(self, batches: Batches, source: str, since: datetime) -> None:
@@ -291,7 +292,7 @@ class Undecided:
         return [each if each[1] else self._looked_up(each[0]) for each in without]
 
     def _looked_up(self, picture: Input) -> Dated:
-        """With its version and time of upload; as it is if the object is gone, for its row will say so."""
+        """With its version and upload time; unchanged if the object is gone, as its row will say."""
         version = {"VersionId": picture["s3_version_id"]} if picture["s3_version_id"] else {}
         try:
             head = self.batches.s3.head_object(Bucket=picture["s3_bucket"], Key=picture["s3_key"], **version)

@@ -1,4 +1,4 @@
-"""What lies where in the bucket, and how a picture in it is named."""
+"""What is where in the bucket, and how a picture in it is named."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -43,5 +43,5 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
 
 
 def execution_input(picture: Picture, run: int) -> dict[str, Any]:
-    """What the state machine takes, in the shape of the original workflow."""
+    """The state machine's input, in the shape of the original workflow."""
     return {"image_data": "", **asdict(picture), "run": run}

@@ -24,7 +24,7 @@ POLL_SECONDS = (0.05, 1.0)
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where one picture ended: the ledger's word for it, and the execution that decided."""
+    """What became of one picture: its status in the ledger, and the execution that decided."""
 
     source: str
     uri: str
@@ -45,7 +45,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Step:
-    """One state that an execution passed: when it was entered (seconds after the start) and how long it took."""
+    """A state that an execution passed: when it entered (seconds after the start), how long it took."""
 
     state: str
     entered: float
@@ -63,7 +63,7 @@ class Workflow:
         self.dynamodb = self.ledger.dynamodb
 
     def check_endpoint(self) -> None:
-        """Raises NotDeployed while no model answers: every picture would fail, and none is lost by waiting."""
+        """Raises NotDeployed while no model answers: pictures would fail, and lose nothing by waiting."""
         if self.deployment.endpoint_name is None:
             raise NotDeployed(
                 "The endpoint is off (no model is deployed), so nothing was started: run `scones promote`, then apply;"
@@ -71,7 +71,7 @@ class Workflow:
             )
 
     def submit(self, source: str) -> Picture:
-        """Uploads a file, or looks up an s3:// object. Raises NoSuchPicture."""
+        """Upload a file, or look up an s3:// object. Raises NoSuchPicture."""
         return self.find(source) if source.startswith("s3://") else self.upload(Path(source))
 
     def find(self, uri: str) -> Picture:
@@ -84,18 +84,19 @@ class Workflow:
         return Picture(bucket, key, head.get("VersionId", ""))
 
     def upload(self, path: Path, prefix: str = SUBMITTED) -> Picture:
-        """Puts a file under a prefix of the deployment's bucket. Raises NoSuchPicture."""
+        """Upload a file under a prefix of the deployment's bucket. Raises NoSuchPicture."""
         try:
             data = path.read_bytes()
         except OSError as error:
             raise NoSuchPicture(f"{path} cannot be read: {error.strerror}.") from error
-        # The content's hash keeps two files of one name apart, and a repeated upload in its place.
+        # The content's hash keeps two files with the same name apart, and gives a repeated upload
+        # the same key.
         key = f"{prefix}/{hashlib.sha256(data).hexdigest()[:12]}/{path.name}"
         answer = self.s3.put_object(Bucket=self.deployment.bucket, Key=key, Body=data)
         return Picture(self.deployment.bucket, key, answer.get("VersionId", ""))
 
     def start(self, picture: Picture, run: int = 0, name: str | None = None) -> str:
-        """Starts one execution; returns its ARN. A name given twice starts one execution only."""
+        """Start one execution; returns its ARN. A name given twice starts only one execution."""
         answer = self.states.start_execution(
             stateMachineArn=self.deployment.state_machine_arn,
             name=name or f"scones-{uuid.uuid4()}",
@@ -104,7 +105,7 @@ class Workflow:
         return answer["executionArn"]
 
     def under_way(self, name: str) -> str | None:
-        """The ARN of the execution of that name, which has been started; None if it has ended."""
+        """The ARN of the execution that was started with that name; None if it has ended."""
         machine = self.deployment.state_machine_arn
         execution = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
         status = self.states.describe_execution(executionArn=execution)["status"]
@@ -124,7 +125,7 @@ class Workflow:
         return self.ledger.row(uri, version)
 
     def classify(self, source: str) -> Outcome:
-        """Runs one file or s3:// object through the workflow and waits for its end. Raises NoSuchPicture."""
+        """Run a file or s3:// object through the workflow, and wait. Raises NoSuchPicture."""
         began = time.monotonic()
         picture = self.submit(source)
         described = self.wait(self.start(picture))
@@ -146,9 +147,9 @@ class Workflow:
         )
 
     def classify_all(self, sources: Iterable[str], at_once: int = 4) -> Iterator[Outcome]:
-        """Runs many pictures, a few at once; yields in the order given.
+        """Run many pictures, a few at once; yields in the order given.
 
-        Raises NoSuchPicture, about files before anything is started.
+        Raises NoSuchPicture; for files, before anything is started.
         """
         sources = [*sources]
         files = [Path(source) for source in sources if not source.startswith("s3://")]

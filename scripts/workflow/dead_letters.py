@@ -12,18 +12,19 @@ from botocore.exceptions import ClientError
 from functions.common.times import ledger_time
 from scripts.deployment.outputs import Deployment
 
-# While a message is worked on, nobody else gets it. After that it can be had again, which does no harm.
+# For this long nobody else gets a message. If handling it takes longer, it is handled twice, which
+# does no harm.
 HELD_SECONDS = 900
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 MESSAGES_AT_ONCE = 10
-# Waiting asks every server of the queue; without it SQS samples some and may miss messages.
+# Long polling asks every server of the queue; otherwise SQS samples some and may miss messages.
 WAIT_SECONDS = 1
 CATEGORIES = {"LOW_CONFIDENCE": "low_confidence", "REJECTED": "rejected", "FAILED": "system"}
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message of a dead-letter queue; `body` is its JSON, or its text where it is none."""
+    """A message of a dead-letter queue; `body` is its JSON, or its text if it is not JSON."""
 
     queue: str
     receipt: str
@@ -32,13 +33,14 @@ class DeadLetter:
 
 
 class AlertNotSent(Exception):
-    """The function failed again; the message tells its error."""
+    """The function failed again; the message names its error."""
 
 
 class DeadLetters:
     """The deployment's two dead-letter queues, and the function that sends alerts.
 
-    A message that was received and not removed goes back at the end of the `with` block, however that ends.
+    A message that was received and not removed goes back when the `with` block ends, however it
+    ends.
     """
 
     def __init__(self, deployment: Deployment):
@@ -86,9 +88,9 @@ class DeadLetters:
         del self.held[letter.receipt]
 
     def send_again(self, letter: DeadLetter) -> None:
-        """Hands an alert to send_alert, or a drift check to report_drift, and removes the message.
+        """Hand an alert to send_alert, or a drift check to report_drift, and remove the message.
 
-        Raises AlertNotSent, then the message stays.
+        Raises AlertNotSent; the message then stays.
         """
         wanted = alert(letter)
         drift = isinstance(wanted, dict) and wanted.get("check") == "drift"

@@ -1,4 +1,4 @@
-"""The pictures of a demonstration, what is expected of each, and whether it came true."""
+"""The pictures of a demonstration, what is expected of each, and whether that happened."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from training_scripts.synthetic import generator
 CLASSES = ("bicycle", "motorcycle")
 DRAWN_PER_CLASS = 4
 DECIDED = frozenset({"ACCEPTED", "LOW_CONFIDENCE", "REJECTED"})
-# What the real test rows must reach at the least; the model card tells what this model does reach.
+# The least that the real test rows must reach; the model card says what this model does reach.
 LEAST_ACCURACY = 0.90
 
 
@@ -25,7 +25,7 @@ class NoPictures(UserError):
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture to show: its true label where that is known, and the outcomes that are right for it."""
+    """One picture to show: its true label, if known, and the outcomes that are right for it."""
 
     path: Path
     label: str | None
@@ -39,7 +39,7 @@ class Sample:
 
 
 def drawn(folder: Path, seed: int) -> list[Sample]:
-    """Drawn bicycles and motorcycles, one that is neither quite, and one file that was cut short."""
+    """Drawn bicycles and motorcycles, one that is not quite either, and one cut-short file."""
     samples = []
     for label in CLASSES:
         for number in range(DRAWN_PER_CLASS):
@@ -51,7 +51,7 @@ def drawn(folder: Path, seed: int) -> list[Sample]:
 
 
 def from_folder(folder: Path) -> list[Sample]:
-    """Every file of a folder; files in a folder named after a class carry that label. Raises NoPictures."""
+    """Every file in a folder, labelled if its folder is named after a class. Raises NoPictures."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     if not files:
         raise NoPictures(f"{folder} holds no files: name a folder of pictures.")
@@ -63,7 +63,8 @@ def from_folder(folder: Path) -> list[Sample]:
 def from_archive(archive: Path, folder: Path) -> list[Sample]:
     """The test rows of the two classes from a CIFAR-100 archive, and one file that was cut short.
 
-    Raises NoPictures, and training_scripts.data.readers.DataSourceError for an archive that is none.
+    Raises NoPictures, and training_scripts.data.readers.DataSourceError for a file that is not such
+    an archive.
     """
     samples = []
     for picture in readers.read_pictures(archive, "test"):
@@ -104,7 +105,7 @@ class Summary:
 
 
 def summarise(shown: Iterable[tuple[Sample, Outcome]]) -> Summary:
-    """Counts, accuracy over the labelled pictures (whatever their confidence), and what nobody expected."""
+    """Counts, accuracy over the labelled pictures (whatever their confidence), and surprises."""
     shown = list(shown)
     labelled = [(sample, outcome) for sample, outcome in shown if sample.label]
     accepted = [(sample, outcome) for sample, outcome in labelled if outcome.status == "ACCEPTED"]

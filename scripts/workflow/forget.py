@@ -1,4 +1,4 @@
-"""Removes one picture from everywhere that this deployment keeps something of it."""
+"""Removes one picture from every place where this deployment keeps a trace of it."""
 
 import contextlib
 import itertools
@@ -21,17 +21,18 @@ from scripts.workflow.bucket_layout import CAPTURES, OWN_PREFIXES, RESULTS, buck
 from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import UNKNOWN_VERSION, Row
 
-# Reviewed pictures, and what was frozen of them for a training job, are copies under the picture's hash.
+# Reviewed pictures, and those frozen for a training job, are copies under the picture's hash.
 COPIES = (f"{bucket_layout.REVIEWED}/", "training/data/")
-# All else that the deployment keeps there, or under its other prefixes, is no picture: models, manifests, archives.
+# Everything else there, or under the deployment's other prefixes, is not a picture: models,
+# manifests, archives.
 COPY = re.compile(
     rf"({bucket_layout.REVIEWED}|training/data/[^/]+)/.+/([0-9a-f]{{40}}({bucket_layout.SUFFIX.pattern})?|[^/]+[.](jpe?g|png|webp))",
     re.IGNORECASE | re.DOTALL,
 )
 READ_AT_ONCE = 8
-# A picture may be captured a little before the clock that stamped its version says that it was there.
+# Clocks differ: a picture may be captured a little before the time that S3 gives its version.
 SLACK = timedelta(hours=1)
-# An execution takes its time, and so does captured data on its way into the bucket. Not measured on AWS.
+# An execution takes time, and captured data takes time to reach the bucket. Not measured on AWS.
 SETTLING = timedelta(minutes=30)
 # The hour in the key of captured data:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html
@@ -55,7 +56,7 @@ class ForgetFailed(UserError):
 
 @dataclass(frozen=True)
 class Stored:
-    """One version of an object, or a delete marker; `records` counts those that tell of the picture."""
+    """A version of an object, or a delete marker; `records` counts those about the picture."""
 
     key: str
     version: str
@@ -69,8 +70,8 @@ class Stored:
 class Traces:
     """Where a picture was found.
 
-    `versions` are those of the object itself and `copies` those of reviewed copies, delete markers included;
-    `files` tell of other pictures, too.
+    `versions` are those of the object itself and `copies` those of reviewed copies, with delete
+    markers; `files` mention other pictures as well.
     """
 
     uri: str
@@ -80,7 +81,7 @@ class Traces:
     files: list[Stored]
 
     def counts(self) -> dict[str, int]:
-        """Numbers of object versions, rows, versions of copies, captured records, and lines of other files."""
+        """Counts of versions, rows, versions of copies, captured records, lines of other files."""
         captured = sum(each.records for each in self.files if each.key.startswith(CAPTURES))
         lines = sum(each.records for each in self.files) - captured
         return {
@@ -92,25 +93,25 @@ class Traces:
         }
 
     def hashes(self) -> set[str]:
-        """What captured records and copies call the picture's versions, as far as versions are known."""
+        """The picture's known versions, as captured records and copies name them."""
         known = {each.version for each in self.versions} | {row["version"] for row in self.rows}
         return {picture_hash(*bucket_and_key(self.uri), version) for version in known - {UNKNOWN_VERSION}}
 
     def first_known(self) -> datetime | None:
-        """When the picture was first heard of; nothing older can tell of it."""
+        """When the picture first appeared; nothing older can mention it."""
         times = [entry["time"] for row in self.rows for entry in (row, *row.get("history", []))]
         moments = [*map(datetime.fromisoformat, times), *(each.modified for each in self.versions)]
         return min(moments) - SLACK if moments else None
 
     def settled(self) -> datetime | None:
-        """When everything about the picture will have been written, as far as is known; None if there is nothing."""
+        """When everything about the picture should be written; None if nothing is known of it."""
         moments = [datetime.fromisoformat(row["time"]) for row in self.rows]
         moments += [each.modified for each in self.versions if not each.is_marker]
         return max(moments) + SETTLING if moments else None
 
 
 class Forgetting:
-    """Finds and removes what tells of one picture.
+    """Finds and removes what mentions one picture.
 
     Args:
         workflow: whose bucket and ledger.
@@ -132,14 +133,15 @@ class Forgetting:
             )
 
     def find(self, progress: Progress) -> Traces:
-        """Looks everywhere, also among versions that were overwritten or deleted. Raises ForgetFailed."""
+        """Look everywhere, even in overwritten or deleted versions. Raises ForgetFailed."""
         with _faults_explained():
             versions = self._versions_of(self.key) if self.in_bucket == self.bucket else []
             found = Traces(self.uri, versions, self.ledger.rows_of(self.uri), [], [])
             since, hashes = found.first_known(), found.hashes()
             copies = [each for place in COPIES for each in self._versions(place) if _stem(each) in hashes]
             files = []
-            # Captured records and copies name a version, so without one there is nothing to look for.
+            # Captured records and copies name a version, so without one there is nothing to look
+            # for.
             if since and hashes:
                 captures = [each for each in self._versions(CAPTURES) if _hour(each) >= since]
                 files += self._search("captured data", captures, hashes, hashes, progress)
@@ -149,10 +151,11 @@ class Forgetting:
         return replace(found, copies=copies, files=files)
 
     def remove(self, traces: Traces, progress: Progress) -> None:
-        """Removes what was found, in an order that may end anywhere. Raises ForgetFailed.
+        """Remove what was found, in an order that may be interrupted anywhere. Raises ForgetFailed.
 
-        Copies go before the manifest that anybody may make of them anew; rows and object last, because they lead to
-        the rest. The latest version of a key goes last: without it, an older one would be present again.
+        Copies go before the manifest, which anybody can rebuild from them. Rows and the object go
+        last, because they lead to the rest. The latest version of a key goes last: without it, an
+        older one would be present again.
         """
         hashes = traces.hashes()
         with _faults_explained():
@@ -172,13 +175,13 @@ class Forgetting:
             )
 
     def _versions_of(self, key: str) -> list[Stored]:
-        """Those of one key: of all that begin like it, it comes first."""
+        """The versions of one key, which comes first among the keys that start with it."""
         return [*itertools.takewhile(lambda each: each.key == key, self._versions(key))]
 
     def _search(
         self, kind: str, files: list[Stored], words: set[str], hashes: set[str], progress: Progress
     ) -> list[Stored]:
-        """The files with records that tell of the picture. Only those that hold one of `words` are parsed."""
+        """The files with records about the picture. Only those with one of `words` are parsed."""
         found = []
         with ThreadPoolExecutor(READ_AT_ONCE) as pool:
             for number, (file, data) in enumerate(zip(files, pool.map(self._read, files), strict=True)):
@@ -189,7 +192,7 @@ class Forgetting:
         return found
 
     def _read(self, file: Stored) -> bytes:
-        """A version's content; nothing of a delete marker or of what has just expired."""
+        """A version's content; empty for a delete marker or a version that has just expired."""
         try:
             answer = self.s3.get_object(Bucket=self.bucket, Key=file.key, VersionId=file.version)
         except ClientError as error:
@@ -199,11 +202,11 @@ class Forgetting:
         return answer["Body"].read()
 
     def _cut_out(self, file: Stored, hashes: set[str]) -> None:
-        """Writes the rest of a file anew, be it empty, and deletes the version that told of the picture."""
+        """Write a file without the picture, even if empty, and delete the version that had it."""
         answer = self.s3.get_object(Bucket=self.bucket, Key=file.key, VersionId=file.version)
         rest, _ = cut(answer["Body"].read(), self._mentions(hashes))
         if file.is_latest and (rest or len(self._versions_of(file.key)) > 1):
-            # Two who forget at the same time must not bring back what the other has removed.
+            # Two people who forget at the same time must not restore what the other has removed.
             self.s3.put_object(
                 Bucket=self.bucket,
                 Key=file.key,
@@ -221,7 +224,7 @@ class Forgetting:
             s3.delete(self.s3, self.bucket, named)
 
     def _mentions(self, hashes: set[str]) -> Mentions:
-        """Whether JSON names the picture: by its URI, as an execution's input does, or by one of its hashes."""
+        """Whether JSON names the picture: by URI, as an execution's input, or by a hash."""
 
         def names(value: Any) -> bool:
             if isinstance(value, dict):
@@ -232,10 +235,11 @@ class Forgetting:
 
 
 def cut(data: bytes, mentions: Mentions) -> tuple[bytes, int]:
-    """JSON Lines without what tells of the picture, and how many records went.
+    """JSON Lines without what mentions the picture, and how many records were removed.
 
-    The smallest record that can be missed goes: an element of a list, or else the line. Text that is JSON itself,
-    as Step Functions writes the input of a child, is looked into. Lines that are no JSON stay as they are.
+    The smallest removable record goes: an element of a list, or else the line. Text that is itself
+    JSON is searched too, such as the input of a child execution. Lines that are not JSON stay as
+    they are.
     """
     kept, gone = [], 0
     for line in data.splitlines(keepends=True):
@@ -266,7 +270,7 @@ def _without(value: Any, mentions: Mentions) -> tuple[Any, int]:
 
 
 def _parsed(text: str | bytes) -> Any:
-    """JSON of a list or an object; None if the text is none."""
+    """A JSON list or object; None for any other text."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -288,7 +292,7 @@ def _stem(file: Stored) -> str:
 
 
 def _longest_word(key: str) -> str:
-    """A part of a key that every way to write JSON leaves as it is."""
+    """A part of a key that looks the same however JSON escapes it."""
     return max(re.findall(r"[A-Za-z0-9_.-]+", key), key=len, default="")
 
 

@@ -1,4 +1,4 @@
-"""The ledger, read: one row for each version of a picture, in plain Python values."""
+"""The ledger: one row for each version of a picture, in plain Python values."""
 
 import contextlib
 import itertools
@@ -11,12 +11,13 @@ from functions.common.times import ledger_time
 from scripts.common.errors import UserError
 from scripts.deployment.outputs import Deployment
 
-# What a person or a rerun has yet to settle; such rows carry the attribute `attention`, the index's key.
+# What a person or a rerun has yet to resolve. These rows have the attribute `attention`, the
+# index's key.
 WAITING = ("LOW_CONFIDENCE", "REJECTED", "FAILED")
 STATUSES = ("ACCEPTED", *WAITING)
-# Stands for the version of a picture that could not be read and was asked for without one.
+# In place of a version: the picture was submitted without one and could not be read.
 UNKNOWN_VERSION = "unknown"
-# What a reviewer says of a file that shows nothing; no class of any model.
+# A reviewer's label for a file that shows nothing; not a class of any model.
 UNUSABLE = "unusable"
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 KEYS_AT_ONCE = 100
@@ -30,7 +31,7 @@ class RetentionUnknown(UserError):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows: by status (all that wait, if None), error, model, and the time of the last decision."""
+    """Rows by status (None: all that wait), error, model, and the time of the last decision."""
 
     status: str | None = None
     error: str | None = None
@@ -40,7 +41,7 @@ class Selection:
 
 
 def retention(deployment: Deployment) -> timedelta:
-    """After its last decision, a row that waits for nobody expires in this time. Raises RetentionUnknown."""
+    """How long after its decision a row expires, unless it waits. Raises RetentionUnknown."""
     days = deployment.ledger_retention_days
     if days is None:
         raise RetentionUnknown(
@@ -73,7 +74,7 @@ class Ledger:
             request = {self.table: {"Keys": keys, "ConsistentRead": True}}
             answer = self.dynamodb.batch_get_item(RequestItems=request)
             yield from map(_row, answer["Responses"].get(self.table, []))
-            # What the table had no capacity for at this moment is asked for again.
+            # Ask again for what the table had no capacity for.
             keys = answer["UnprocessedKeys"].get(self.table, {}).get("Keys", [])
 
     def rows_of(self, uri: str) -> list[Row]:
@@ -103,7 +104,7 @@ class Ledger:
         return sum(page["Count"] for page in pages)
 
     def select(self, selection: Selection) -> Iterator[Row]:
-        """The rows that a selection means: those that wait are found by the index, accepted ones by a scan."""
+        """The selected rows: waiting ones are found by the index, accepted ones by a scan."""
         wanted = {"error": selection.error, "model": selection.model}
         equal = {name: value for name, value in wanted.items() if value is not None}
         during = "#time BETWEEN :since AND :until"
@@ -121,7 +122,7 @@ class Ledger:
             )
 
     def answered(self, since: datetime | None, until: datetime | None) -> Iterator[Row]:
-        """The rows of that time in which a model's answer stands, whatever became of the picture; by a scan."""
+        """The rows of that time that hold a model's answer, whatever was decided; by a scan."""
         values = {":since": _moment(since, "0"), ":until": _moment(until, "9"), ":number": {"S": "N"}}
         also = "#time BETWEEN :since AND :until AND attribute_type(confidence, :number)"
         yield from self._pages("scan", {}, values, also=also)
@@ -129,7 +130,7 @@ class Ledger:
     def _pages(
         self, action: str, equal: dict[str, str], values: dict[str, Any], also: str = "", **request: str
     ) -> Iterator[Row]:
-        """The rows that a query or scan finds, whose attributes are `equal` and for which `also` holds."""
+        """The rows that a query or scan finds, with the attributes in `equal`, if `also` holds."""
         conditions = [f"#{name} = :{name}" for name in equal] + ([also] if also else [])
         if conditions:
             request["FilterExpression"] = " AND ".join(conditions)
@@ -143,9 +144,9 @@ class Ledger:
             yield from map(_row, page["Items"])
 
     def reopen(self, row: Row) -> None:
-        """Takes a person's answer back, so that the picture waits for a new decision; its label stays known.
+        """Take a person's answer back: the picture waits again, and its row keeps the label.
 
-        Nothing happens if the answer is no longer the one in `row`: a newer one stands.
+        Does nothing if a newer answer has replaced the one in `row`.
         """
         entry = {"status": {"S": "asked again"}, "time": {"S": ledger_time(datetime.now(UTC))}}
         with contextlib.suppress(self.dynamodb.exceptions.ConditionalCheckFailedException):
@@ -180,7 +181,7 @@ def _row(item: dict[str, Any]) -> Row:
 
 
 def plain(value: dict[str, Any]) -> Any:
-    """A DynamoDB attribute value as a plain Python value; whole numbers become int, others float."""
+    """A DynamoDB attribute as a plain Python value; whole numbers become int, others float."""
     ((kind, content),) = value.items()
     match kind:
         case "N":

@@ -1,4 +1,4 @@
-"""Runs pictures again: those that wait in the ledger, and the events that once started nothing."""
+"""Runs pictures again: those that wait in the ledger, and those whose events started nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,8 +17,8 @@ from scripts.workflow.ledger import UNKNOWN_VERSION, Row, Selection
 class Rerun:
     """One picture to run again.
 
-    `row` is what the ledger said of it, `obstacle` why it cannot be run again, `letter` the message that asks
-    for it, which goes once the execution exists.
+    `row` is its row in the ledger, `obstacle` why it cannot be run again, and `letter` the message
+    that asks for it, which is removed once the execution exists.
     """
 
     picture: Picture
@@ -38,20 +38,22 @@ class Rerun:
 
     @property
     def reviewed(self) -> bool:
-        """Whether a person's answer stands, which whoever asks for the picture by name takes back."""
+        """Whether a person has answered. Asking for the picture by name takes that answer back."""
         return self.row is not None and "reviewed_at" in self.row
 
     @property
     def asked(self) -> Picture:
-        """What the execution is asked for. It learns the version itself where the row knows none, and removes that
-        row once the version's own stands."""
+        """What the execution is started with: no version if the row has none.
+
+        The execution then finds the version, and removes that row once the version has its own.
+        """
         unknown = self.row is not None and self.row["version"] == UNKNOWN_VERSION
         return replace(self.picture, s3_version_id="") if unknown else self.picture
 
 
 @dataclass(frozen=True)
 class Started:
-    """What became of a rerun: the execution that runs or has run it, or why there is none."""
+    """What became of a rerun: the execution that runs or ran it, or why there is none."""
 
     rerun: Rerun
     execution: str | None
@@ -59,9 +61,9 @@ class Started:
 
 
 class Reruns:
-    """Plans and starts executions with a higher run. All of it may be repeated, also by two people at once.
+    """Plans and starts executions with a higher run; safe to repeat, even by two people at once.
 
-    The name of an execution is made of picture, version and run, and Step Functions runs a name once:
+    An execution's name is made of picture, version and run, and Step Functions runs a name once:
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
     """
 
@@ -69,25 +71,25 @@ class Reruns:
         self.workflow, self.ledger = workflow, workflow.ledger
 
     def of_rows(self, selection: Selection) -> Iterator[Rerun]:
-        """One for each row that is selected."""
+        """One for each selected row."""
         return map(self._of_row, self.ledger.select(selection))
 
     def of_picture(self, uri: str) -> Rerun:
-        """The present version of an object, whatever the ledger says of it. Raises NoSuchPicture."""
+        """An object's present version, whatever the ledger says of it. Raises NoSuchPicture."""
         picture = self.workflow.find(uri)
         return self._of_version(picture, self.workflow.row(picture.uri, picture.s3_version_id))
 
     def of_event(self, letter: DeadLetter) -> Rerun:
-        """The picture of an S3 event; an obstacle if it is none, or if the picture was decided since."""
+        """The picture of an S3 event; with an obstacle if the message is something else."""
         picture = _picture_of(letter.body)
         if picture is None:
-            return Rerun(Picture("", "", ""), 0, obstacle="The message is no S3 event.", letter=letter)
+            return Rerun(Picture("", "", ""), 0, obstacle="The message is not an S3 event.", letter=letter)
         row = self.workflow.row(picture.uri, picture.s3_version_id)
         return replace(self._of_version(picture, row), letter=letter)
 
     def _of_row(self, row: Row) -> Rerun:
         bucket, key = bucket_and_key(row["picture"])
-        # Very many rows may be chosen, and of each no more is needed.
+        # Very many rows may be chosen: keep only what is needed of each.
         row = {name: row.get(name) for name in ("picture", "version", "status", "error", "run")}
         if row["version"] != UNKNOWN_VERSION:
             return self._of_version(Picture(bucket, key, row["version"]), row)
@@ -102,7 +104,7 @@ class Reruns:
         return Rerun(picture, row["run"] + 1 if row else 0, row)
 
     def start(self, rerun: Rerun) -> Started:
-        """Starts the execution, unless it runs already or somebody else has just had it decided."""
+        """Start the execution, unless it is running already or another one has just decided."""
         if rerun.obstacle or rerun.decided:
             return Started(rerun, None, rerun.obstacle or f"Decided already: {rerun.decided}.")
         picture, run = rerun.picture, rerun.run
@@ -115,21 +117,21 @@ class Reruns:
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
                     raise
-            # It may be under way for the picture's other row: one with a version, one without.
+            # It may be running for the picture's other row: one has a version, one does not.
             if execution := self.workflow.under_way(name):
                 return Started(replace(rerun, run=run), execution)
             row = self.workflow.row(picture.uri, picture.s3_version_id)
             if row and "reviewed_at" in row:
                 return Started(
-                    rerun, None, f"{row['reviewer']} has decided it meanwhile: {row['reviewed_label']}."
+                    rerun, None, f"{row['reviewer']} has decided it since then: {row['reviewed_label']}."
                 )
             if row and row["run"] >= run:
-                return Started(rerun, None, f"Run {row['run']} has decided it meanwhile: {row['status']}.")
-            # That execution ended without reaching the ledger: it was stopped, or ran out of time.
+                return Started(rerun, None, f"Run {row['run']} has decided it since then: {row['status']}.")
+            # That execution ended without writing to the ledger: it was stopped, or timed out.
             run += 1
 
     def result(self, started: Started) -> str:
-        """The status that a started execution gave its picture; waits for the execution's end."""
+        """Wait for a started execution to end; returns the status that it gave its picture."""
         assert started.execution
         ended = self.workflow.wait(started.execution)
         picture = started.rerun.picture

@@ -9,15 +9,17 @@ from scripts.workflow.client import Workflow
 
 
 def draw(workflow: Workflow, prefix: str, count: int, seed: int | None) -> list[dict[str, Any]]:
-    """At most `count` inputs, of different objects under a prefix; the same ones for one seed and one content.
+    """At most `count` inputs of different objects; the same ones for the same seed and bucket.
 
-    Each names the object's present version and a `run` above that of its row, if it has one: an execution
-    with this input decides again instead of ending as a duplicate. Raises NoSuchPicture if there is no object.
+    Each names the object's present version and a `run` above that of its row, if it has one: an
+    execution with this input decides again instead of ending as a duplicate. Raises NoSuchPicture
+    if there is no object.
     """
     bucket = workflow.deployment.bucket
     keys = (each["Key"] for each in list_objects(workflow.s3, bucket, prefix) if each["Size"])
     rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
-    # Reservoir sampling (Vitter 1985, algorithm R): memory for `count` keys, however many there are.
+    # Reservoir sampling (Vitter 1985, algorithm R): memory for `count` keys, however many there
+    # are.
     chosen: list[str] = []
     for seen, key in enumerate(keys):
         if seen < count:

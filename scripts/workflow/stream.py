@@ -1,4 +1,4 @@
-"""Sends pictures as a continuous stream and follows each to its row in the ledger."""
+"""Sends a continuous stream of pictures and follows each to its row in the ledger."""
 
 import bisect
 import io
@@ -37,7 +37,7 @@ class Sample:
 
 
 def drawn(seed: int) -> Iterator[Sample]:
-    """The generator's pictures without end, the same ones for the same seed."""
+    """Endless pictures from the generator, the same ones for the same seed."""
     rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
     for number in itertools.count(1):
         (label,) = rng.choices([*SHARES], [*SHARES.values()])
@@ -52,7 +52,7 @@ def of_folder(folder: Path) -> Iterator[Sample]:
 
 
 def partly_broken(samples: Iterator[Sample], share: float, seed: int) -> Iterator[Sample]:
-    """Cuts a share of the pictures short, so that they are rejected."""
+    """Cut a share of the pictures short, so that they are rejected."""
     rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
     for sample in samples:
         broken = rng.random() < share
@@ -72,7 +72,7 @@ def _half(make: Callable[[], bytes]) -> bytes:
 
 @dataclass(frozen=True)
 class Figures:
-    """A stream so far. Latency: from the start of a picture's upload until its row was seen, in seconds."""
+    """A stream so far. p50, p95: seconds from the start of an upload until its row was seen."""
 
     sent: int
     counts: Counter[str]
@@ -97,13 +97,13 @@ class Sent(NamedTuple):
 
 
 class Stream:
-    """Puts pictures under a prefix at a rate; the bucket's events start the executions.
+    """Uploads pictures under a prefix at a rate; the bucket's events start the executions.
 
     Args:
         workflow: whose bucket and ledger.
-        samples: what to send; the stream is over when they are, or after `stop`.
-        rate: pictures in a second; fewer if the uploads take longer.
-        prefix: where to put them. It must be new: whatever has a row there counts as decided.
+        samples: what to send; the stream ends with them, or after `stop`.
+        rate: pictures per second; fewer if the uploads take longer.
+        prefix: where to put them. It must be new: any row under it counts as a decision.
     """
 
     def __init__(self, workflow: Workflow, samples: Iterator[Sample], rate: float, prefix: str):
@@ -118,7 +118,7 @@ class Stream:
         self._begun, self._ended, self._next_look = 0, False, 0.0
 
     def step(self) -> None:
-        """Sends what is due, looks for rows now and then, and waits a moment."""
+        """Send what is due, look for rows now and then, and wait a moment."""
         while not self._ended and len(self._uploads) < UPLOADS_AT_ONCE and self._is_due():
             self._send_next()
         for upload in [upload for upload in self._uploads if upload.done()]:
@@ -130,11 +130,11 @@ class Stream:
         time.sleep(TICK_SECONDS)
 
     def stop(self) -> None:
-        """Sends nothing more."""
+        """Send nothing more."""
         self._ended = True
 
     def is_over(self, patience: float) -> bool:
-        """Whether every picture has its row, or the last was sent more than `patience` seconds ago."""
+        """Whether every picture has a row, or the last was sent over `patience` seconds ago."""
         if not self._ended or self._uploads:
             return False
         return not self._in_flight or time.monotonic() - self._last_sent > patience
@@ -195,5 +195,5 @@ class Stream:
 
 
 def percentile(ordered: list[float], percent: int) -> float | None:
-    """The nearest-rank percentile of values in ascending order; None of none."""
+    """The nearest-rank percentile of values in ascending order; None if there are none."""
     return ordered[math.ceil(len(ordered) * percent / 100) - 1] if ordered else None

@@ -4,16 +4,14 @@ import hashlib
 import http.client
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from training_scripts.data.readers import OFFICIAL_MD5, DataSourceError
+from training_scripts.progress import Progress
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 _BLOCK = 1 << 20
 _SECONDS = 30
-
-Progress = Callable[[str, float | None], None]
 
 
 def official_archive(

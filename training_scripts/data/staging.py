@@ -13,7 +13,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from training_scripts.data import dataset, readers
 from training_scripts.data.dataset import NEITHER
 from training_scripts.data.readers import INCOMPLETE, DataSourceError, LabelledPicture
 from training_scripts.data.stores import Store
+from training_scripts.progress import Progress
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -38,8 +39,6 @@ _AT_ONCE = 8
 # A class becomes the name of a folder and a part of S3 keys.
 _CLASS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,63}")
 
-# (what is being done, share done between 0 and 1 or None where unknown)
-Progress = Callable[[str, float | None], None]
 Item = TypeVar("Item")
 
 

@@ -1,4 +1,4 @@
-"""scones baseline: the pictures of some days become what the drift check expects."""
+"""scones baseline: make the pictures of some days what the drift check expects."""
 
 import json
 
@@ -15,10 +15,11 @@ def baseline(
     dry_run: options.DryRun = False,
     environment: options.Env = LOCAL,
 ) -> None:
-    """Take the pictures that were decided in a time as normal, in place of those that the model was judged on.
+    """Take the pictures decided in a period as normal, instead of the model's own baseline.
 
-    From the next check on, drift is what differs from them. Needs 200 pictures that the model was sure of; choose
-    days in which all was well. Reads the whole ledger. Prints the baseline as JSON.
+    From the next check on, drift means a difference from them. Needs 200 pictures that the model
+    was sure of; choose days on which all was well. Reads the whole ledger. Prints the baseline as
+    JSON.
     """
     with errors_explained():
         deployment = get_environment(environment).deployment()

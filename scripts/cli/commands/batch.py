@@ -1,4 +1,4 @@
-"""scones batch: many pictures at once, by one execution and with one summary."""
+"""scones batch: many pictures at once, in one execution and with one summary."""
 
 import json
 import sys
@@ -65,17 +65,20 @@ def batch(  # noqa: PLR0913, PLR0917 - one for each option
     environment: options.Env = LOCAL,
     as_json: options.AsJson = False,
 ) -> None:
-    """Classify many pictures: a prefix, or a manifest of execution inputs as `scones testcase` prints them.
+    """Classify many pictures: a prefix, or a manifest of inputs as `scones testcase` prints them.
 
-    A manifest's lines have s3_key and may have s3_bucket, s3_version_id and run. Subscribers of the category batch
-    get one summary, nobody an alert for each picture. What has been decided before is not decided again, so the
-    same command may be repeated; a higher run in a manifest decides anew.
+    A manifest's lines have s3_key and may have s3_bucket, s3_version_id and run. Subscribers of the
+    category batch get one summary, nobody an alert for each picture. What has been decided before
+    is not decided again, so the same command may be repeated; a higher run in a manifest decides
+    anew.
 
-    Exit code: 0 nothing to look at; 3 some refused (low confidence, or no acceptable picture); 4 some failed or
-    are undecided, or the batch was stopped; 1 nothing was started; 130 interrupted.
+    Exit code: 0 nothing to look at; 3 some refused (low confidence, or no acceptable picture); 4
+    some failed or are undecided, or the batch was stopped; 1 nothing was started; 130 interrupted.
     """
     if attach and (source or missing):
-        raise typer.BadParameter("--attach follows a batch that runs: leave the source and --missing out")
+        raise typer.BadParameter(
+            "--attach follows a batch that was started: leave out the source and --missing"
+        )
     if since and not missing:
         raise typer.BadParameter("--since bounds --missing: give both")
     with errors_explained():
@@ -103,7 +106,7 @@ def batch(  # noqa: PLR0913, PLR0917 - one for each option
 def _start_missing(
     batches: Batches, source: str, since: datetime | None, yes: bool
 ) -> tuple[Batch | None, int]:
-    """Starts what has no row and cannot have lost it; says and returns how many pictures were left out."""
+    """Start pictures that have no row and cannot have lost one; returns how many were left out."""
     bound = since or batches.rows_reach_back_to()
     undecided = Undecided(batches, source, bound)
     started = _start(batches, undecided, ask=not yes)
@@ -138,7 +141,7 @@ def _start(batches: Batches, inputs: Iterable[dict[str, Any]], ask: bool = False
 
 
 def _wait(batches: Batches, batch: Batch) -> str:
-    """Follows a batch to its end; returns its execution's status."""
+    """Follow a batch to its end; returns its execution's status."""
     try:
         with steps() as progress:
             described = batches.wait(

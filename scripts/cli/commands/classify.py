@@ -25,8 +25,9 @@ def classify(
 ) -> None:
     """Run pictures through the workflow and say what became of each.
 
-    Exit code: 0 all accepted; 3 some refused (low confidence, or no acceptable picture); 4 some failed;
-    1 nothing could be run. A file is uploaded to submitted/ in the deployment's bucket first.
+    Exit code: 0 all accepted; 3 some refused (low confidence, or no acceptable picture); 4 some
+    failed; 1 nothing could be run. A file is uploaded to submitted/ in the deployment's bucket
+    first.
     """
     with errors_explained():
         workflow = Workflow(get_environment(environment).deployment())

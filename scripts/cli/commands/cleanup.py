@@ -27,12 +27,13 @@ def cleanup(
         bool, typer.Option("--json", help="What is left as one JSON object; removes nothing.")
     ] = False,
 ) -> None:
-    """Look through the account for what a destroyed deployment has left, by name and by tag, and remove it.
+    """Find what a destroyed deployment has left in the account, by name and tag, and remove it.
 
-    Asks before it removes, and never touches another deployment's things: tags decide, and without tags names, up to
-    a dash. A key that is to be deleted goes by itself on its day and is no leftover. While Terraform keeps the
-    deployment, nothing is left over: that is for `make destroy`. Where there is no state of Terraform, or things with the
-    deployment's tags are there without Terraform's knowing, the command asks once more, even with --yes.
+    Asks before it removes anything, and never touches another deployment. Tags decide; without
+    tags, a name counts if it has the prefix as a part, alone or before a dash. A key that is
+    scheduled for deletion is not a leftover. While Terraform manages the deployment, nothing is
+    left over: use `make destroy`. If there is no Terraform state, or resources have the
+    deployment's tags without Terraform knowing of them, the command asks again, even with --yes.
 
     Exit code: 0 nothing is left; 3 something is; 1 refused, or something could not be looked at.
     """

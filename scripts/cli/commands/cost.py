@@ -32,11 +32,12 @@ def estimate_cost(  # noqa: PLR0913, PLR0917 - one for each option
     as_json: options.AsJson = False,
     environment: options.Env = LOCAL,
 ) -> None:
-    """Say what a deployment costs a month, part by part: idle with the endpoint off, and at a volume.
+    """Show what a deployment costs a month, part by part: idle (endpoint off), and at a volume.
 
-    Read from Terraform's state (--offline: from a plan), by list prices, each with its formula; what a change would
-    cost says `scones plan`. On one machine nothing is billed: the figures are those of the same deployment on AWS. The
-    real bill is in AWS Cost Explorer, by the tags project and environment.
+    Read from Terraform's state (--offline: from a plan), at list prices, each with its formula;
+    `scones plan` says what a change would cost. On one machine nothing is billed: the figures are
+    those of the same deployment on AWS. The real bill is in AWS Cost Explorer, under the tags
+    project and environment.
     """
     if offline and this_month:
         raise typer.BadParameter("--this-month needs what is deployed; leave out --offline")

@@ -1,4 +1,4 @@
-"""scones demo: the whole workflow on this machine, from nothing to alerts, and everything stopped at the end."""
+"""scones demo: the whole workflow on this machine, from nothing to alerts and back to nothing."""
 
 import tempfile
 import time
@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from scripts.cli.console import err, errors_explained, interruption_told, out, outcome_line, printable, steps
+from scripts.cli.console import (
+    err,
+    errors_explained,
+    interruption_explained,
+    out,
+    outcome_line,
+    printable,
+    steps,
+)
 from scripts.common.paths import WORK
 from scripts.deployment.outputs import Deployment
 from scripts.operations.local_stack import LocalStack
@@ -33,14 +41,14 @@ def demo(
     ] = None,
     seed: Annotated[int, typer.Option(help="Which pictures the generator draws.")] = 1,
 ) -> None:
-    """Deploy everything to this machine, classify pictures, show the alerts, and stop everything again.
+    """Deploy everything to this machine, classify pictures, show the alerts, and stop it all.
 
     Without options the pictures are drawn. Exit code 0 only if every outcome is the expected one.
     """
     if images and data:
         raise typer.BadParameter("give --images or --data, not both")
     stack = LocalStack(WORK / "demo")
-    with errors_explained(), interruption_told(), tempfile.TemporaryDirectory() as scratch:
+    with errors_explained(), interruption_explained(), tempfile.TemporaryDirectory() as scratch:
         samples = _samples(images, data, Path(scratch), seed)
         began = time.monotonic()
         with steps() as progress:
@@ -99,7 +107,7 @@ def _show(workflow: Workflow, samples: list[Sample], began: float) -> tuple[Show
 
 
 def _drop_into_bucket(workflow: Workflow, sample: Sample) -> bool:
-    """Puts one picture under incoming/ and only watches: the bucket's event must start the workflow."""
+    """Upload a picture to incoming/ and watch: the bucket's event must start the workflow."""
     picture = workflow.upload(sample.path, "incoming")
     deadline = time.monotonic() + EVENT_SECONDS
     while (row := workflow.row(picture.uri, picture.s3_version_id)) is None:
@@ -131,7 +139,7 @@ def _show_alerts(stack: LocalStack) -> None:
 
 
 def _report(deployment: Deployment, shown: Shown, to: Path) -> Path | None:
-    """What the pictures' answers look like together; nothing if the model was never asked."""
+    """A report on the demonstration; None if the model was never asked."""
     truths = Truths(pictures={(outcome.uri, ""): sample.label for sample, outcome in shown if sample.label})
     try:
         with steps() as progress:

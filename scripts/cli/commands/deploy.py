@@ -1,4 +1,4 @@
-"""scones deploy: what was changed or promoted takes effect on this machine's stack."""
+"""scones deploy: apply what was changed or promoted to this machine's stack."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""scones destroy: a whole deployment taken away."""
+"""scones destroy: remove a whole deployment."""
 
 import typer
 
@@ -20,13 +20,16 @@ def destroy_environment(
     environment: options.Env,
     yes: options.Yes = False,
 ) -> None:
-    """Remove a deployment and everything in it for good: pictures with all versions, ledger, logs, models, images, key.
+    """Remove a deployment and everything in it for good.
 
-    Terraform plans under its lock; what will go is shown, and the environment's name asked for. Then Terraform does
-    exactly what it has planned, and what services added is removed. Ctrl-C is safe: the same command goes on
-    where it ended. An environment with protect_data = true is refused with what lifts that.
+    That is pictures with all versions, ledger, logs, models, images and key. Terraform plans under
+    its lock; the command shows what will go and asks for the environment's name. Then Terraform
+    does exactly what it planned, and what services created on their own is removed too. Ctrl-C is
+    safe: the same command continues where it stopped. If protect_data = true, it refuses and says
+    how to lift that.
 
-    Exit code: 0 nothing is left; 3 something is; 1 refused, or something could not be done or looked at.
+    Exit code: 0 nothing is left; 3 something is; 1 refused, or something could not be done or
+    looked at.
     """
     with errors_explained():
         env = get_environment(environment)

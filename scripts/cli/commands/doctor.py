@@ -1,4 +1,4 @@
-"""scones doctor: what would make an apply or an alert fail, each with its remedy."""
+"""scones doctor: look for what would make an apply or an alert fail."""
 
 import typer
 
@@ -15,13 +15,14 @@ def doctor(
     environment: options.ConfiguredEnv = LOCAL,
     as_json: options.AsJson = False,
 ) -> None:
-    """Look for what would make an apply or an alert fail, before it does; each finding comes with its remedy.
+    """Look for what would make an apply or an alert fail; each finding comes with its remedy.
 
-    Tools and their versions; for AWS also packaged functions, credentials, the bucket of Terraform's state, quotas (functions
-    at once, instances of the endpoint), and subscribers who have not confirmed. Nothing is changed, and nothing need be deployed.
+    Tools and their versions; for AWS also packaged functions, credentials, the bucket of
+    Terraform's state, quotas (functions at once, instances of the endpoint), and subscribers who
+    have not confirmed. Nothing is changed, and nothing need be deployed.
 
-    Exit code: 0 nothing found; 3 something failed; 1 there is no such environment. What is skipped does no harm, or
-    could not be checked.
+    Exit code: 0 nothing found; 3 something failed; 1 there is no such environment. A skipped check
+    is not an obstacle, or could not be made.
     """
     with errors_explained(), steps() as progress:
         done = get_environment(environment).diagnose(progress)

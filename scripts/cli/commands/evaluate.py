@@ -1,4 +1,4 @@
-"""scones evaluate: figures of a model on labelled pictures, asked of the serving program."""
+"""scones evaluate: a model's figures on labelled pictures, from the real serving program."""
 
 import json
 from enum import StrEnum
@@ -30,18 +30,20 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one for each option
     ],
     artifact: options.Artifact = str(SHIPPED_MODEL),
     split: Annotated[Split, typer.Option(help="A folder without splits is all train.")] = Split.test,
-    drawn: Annotated[int, typer.Option(min=0, help="So many drawn pictures of each sort besides.")] = 100,
+    drawn: Annotated[int, typer.Option(min=0, help="Add this many drawn pictures of each kind.")] = 100,
     as_json: options.AsJson = False,
     to: Annotated[
         Path | None,
         typer.Option(help="Write the JSON to this file, and three charts beside it.", dir_okay=False),
     ] = None,
-    environment: Annotated[str, typer.Option("--env", help="Whose S3 the URIs mean.")] = LOCAL,
+    environment: Annotated[
+        str, typer.Option("--env", help="The environment whose S3 the URIs mean.")
+    ] = LOCAL,
 ) -> None:
-    """Judge a model: accuracy, calibration, coverage, refusal of foreign pictures, robustness.
+    """Evaluate a model: accuracy, calibration, coverage, refusal of foreign pictures, robustness.
 
-    The very serving program is started on the artifact and asked over HTTP, as the workflow does. Intervals
-    are 95 % (Wilson). Nothing is deployed or changed.
+    The real serving program is started on the artifact and asked over HTTP, as the workflow does.
+    Intervals are 95 % (Wilson). Nothing is deployed or changed.
     """
 
     def client() -> object:

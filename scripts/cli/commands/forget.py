@@ -34,21 +34,22 @@ OUT_OF_REACH = (
 def forget(
     picture: Annotated[str, typer.Argument(metavar="S3://BUCKET/KEY", show_default=False)],
     now: Annotated[
-        bool, typer.Option("--now", help="Also if something may still be on its way about it.")
+        bool, typer.Option("--now", help="Even if something about it may still be on its way.")
     ] = False,
     yes: options.Yes = False,
     as_json: options.AsJson = False,
     environment: options.Env = LOCAL,
 ) -> None:
-    """Remove one picture from everywhere, for good, and say what was removed and what cannot be reached.
+    """Remove one picture everywhere, for good; say what was removed and what cannot be reached.
 
-    All versions of the object, its rows in the ledger, reviewed copies, what the endpoint captured of it, and its
-    lines in the files of batches and reviews. Repeating it is safe, also after an interruption: it removes what is
-    still there. Captured data is searched from the picture's first upload on, which takes a while in a busy
-    deployment.
+    All versions of the object, its rows in the ledger, reviewed copies, what the endpoint captured
+    of it, and its lines in the files of batches and reviews. Repeating it is safe, even after an
+    interruption: it removes what is still there. Captured data is searched from the picture's first
+    upload on, which takes a while in a busy deployment.
 
-    Exit code: 0 removed, or nothing was there; 5 too early: it was uploaded or classified within the last half
-    hour, so that something about it may still be on its way; 1 something could not be removed.
+    Exit code: 0 removed, or nothing was there; 5 too early: it was uploaded or classified within
+    the last half hour, so that something about it may still be on its way; 1 something could not be
+    removed.
     """
     with errors_explained():
         forgetting = Forgetting(Workflow(get_environment(environment).deployment()), picture)
@@ -81,7 +82,7 @@ def forget(
             f"Nothing of {printable(picture)} was found, so nothing was removed. Is that its bucket and key?"
         )
     if picture.endswith("/"):
-        out.print("A key that ends in / is no prefix: it names one object, such as a folder's marker.")
+        out.print("A key that ends in / is not a prefix: it names one object, such as a folder's marker.")
     if not traces.versions and not traces.rows:
         out.print("No version of it is known (any more), so captured data could not be searched for it.")
     out.print("Out of reach:")

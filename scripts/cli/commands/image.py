@@ -12,9 +12,10 @@ from scripts.operations.environment import get_environment
 def image(
     environment: Annotated[str, typer.Option("--env", help="The environment terraform/ is initialised for.")],
 ) -> None:
-    """Build the serving image for linux/amd64, push it to the deployment's repository and print it by digest.
+    """Build the serving image for linux/amd64, push it, and print its name with the digest.
 
-    Needs a Docker engine with buildx. One machine needs no image: there the program itself is started.
+    Needs a Docker engine with buildx. The stack on this machine needs no image: it starts the
+    program itself.
     """
     with errors_explained():
         serving_image.check_engine()

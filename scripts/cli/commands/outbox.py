@@ -15,15 +15,15 @@ POLL_SECONDS = 0.5
 
 def outbox(
     number: Annotated[
-        int | None, typer.Argument(min=1, help="Show this message whole, by its number in the list.")
+        int | None, typer.Argument(min=1, help="Show the whole message with this number in the list.")
     ] = None,
-    follow: Annotated[bool, typer.Option(help="Go on with what comes in, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option(help="Keep showing new messages, until Ctrl-C.")] = False,
     as_json: options.AsJsonLines = False,
 ) -> None:
-    """List what subscribers would have received by mail: number, time, subscriber, category, subject.
+    """List what subscribers would have got by email: number, time, subscriber, category, subject.
 
-    Nothing leaves this machine: the one-machine AWS keeps every message. A browser shows the same as a page, at
-    the address that this command prints.
+    Nothing leaves this machine: the one-machine AWS keeps every message. A browser shows the same
+    as a page, at the address that this command prints.
     """
     with errors_explained():
         stack = default_stack()

@@ -1,4 +1,4 @@
-"""scones permissions: what the roles of the running stack may do and never did."""
+"""scones permissions: what the roles of the running stack may do but never did."""
 
 import json
 from collections import Counter
@@ -12,13 +12,12 @@ from scripts.operations import permission_usage
 from scripts.operations.local_stack import default_stack
 
 
-def permissions(
-    as_json: options.AsJson = False,
-) -> None:
-    """Show which granted permissions the stack on this machine has not used yet, and which calls were denied.
+def permissions(as_json: options.AsJson = False) -> None:
+    """Show the permissions that this machine's stack has not used yet, and the denied calls.
 
-    The one-machine AWS checks every call of functions, state machines, event rules, the endpoint and training jobs
-    against their own policies. Exit code 3 if calls were denied, or permissions are unused that no exception names.
+    The one-machine AWS checks every call of functions, state machines, event rules, the endpoint
+    and training jobs against their own policies. Exit code 3 if calls were denied, or if
+    permissions are unused without an exception.
     """
     with errors_explained():
         stack = default_stack()

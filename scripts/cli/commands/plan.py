@@ -36,11 +36,12 @@ def plan(  # noqa: PLR0913, PLR0917 - one for each option
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Plan an environment, and say in a minute's reading what it would do, break and cost.
+    """Plan an environment, and sum up in a minute's reading what it would do, break and cost.
 
-    The plan is saved; nothing is changed. On top: whatever replaces or destroys data, an endpoint or a key, with the
-    attribute that forces it; the project's rules that it breaks; counts for each module and every change in place;
-    the month's costs with their formulas. Terraform's own plan follows.
+    The plan is saved; nothing is changed. First comes whatever replaces or destroys data, an
+    endpoint or a key, with the attribute that forces it; the project's rules that it breaks; counts
+    for each module and every change in place; the month's costs with their formulas. Terraform's
+    own plan follows.
     """
     with errors_explained():
         with steps() as progress:
@@ -54,7 +55,8 @@ def plan(  # noqa: PLR0913, PLR0917 - one for each option
         print(json.dumps(summary.as_json() | {"plan": str(saved.path)}))
         return
     text = plan_markdown.summary(summary)
-    # A terminal knows nothing of GitHub's boxes; and it must wrap, not cut, what forces a replacement.
+    # A terminal cannot show GitHub's boxes, and it must wrap what forces a replacement, not cut it
+    # off.
     shown = Markdown(text.replace("> [!CAUTION]\n", "")) if out.is_terminal else text
     out.print(shown, markup=False, soft_wrap=not out.is_terminal)
     out.print(saved.text, markup=False)

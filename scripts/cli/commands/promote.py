@@ -30,10 +30,10 @@ def promote(
 ) -> None:
     """Publish a model if it is no worse than the current one, and name it to Terraform.
 
-    Both models answer the frozen pictures through their serving programs. Refused (exit code 3) if it has
-    fewer right answers or more wrong acceptances (exact McNemar test, 5 %, one-sided), or accepts 5 points less
-    (paired bootstrap). Nothing is deployed yet: the next plan shows what would change. `scones rollback` takes it
-    back.
+    Both models answer the frozen pictures through their serving programs. Refused (exit code 3) if
+    it has fewer right answers or more wrong acceptances (exact McNemar test, 5 %, one-sided), or
+    accepts 5 points less (paired bootstrap). Nothing is deployed yet: the next plan shows what
+    would change. `scones rollback` undoes it.
     """
     with errors_explained():
         env = get_environment(environment)

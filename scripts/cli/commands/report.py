@@ -24,7 +24,7 @@ def report(  # noqa: PLR0913, PLR0917 - one for each option
     captured: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Folders, files or s3://BUCKET/PREFIX/ of captured data; several are put together. The deployment's own "
+            help="Folders, files or s3://BUCKET/PREFIX/ of captured data; several are combined. The deployment's own "
             "by default.",
             show_default=False,
         ),
@@ -33,7 +33,7 @@ def report(  # noqa: PLR0913, PLR0917 - one for each option
         bool | None,
         typer.Option(
             "--ledger/--no-ledger",
-            help="Whether the ledger is read, too. By default with the deployment's own captured data.",
+            help="Whether to read the ledger too. By default with the deployment's own captured data.",
             show_default=False,
         ),
     ] = None,
@@ -41,7 +41,7 @@ def report(  # noqa: PLR0913, PLR0917 - one for each option
         list[str] | None,
         typer.Option(
             "--model",
-            help="model.tar.gz whose labels and threshold the answers are read with, a file or an S3 URI; may be given "
+            help="model.tar.gz with the answers' labels and threshold, a file or an S3 URI; may be given "
             "several times. By default those that the ledger names, else the shipped one.",
         ),
     ] = None,
@@ -64,10 +64,11 @@ def report(  # noqa: PLR0913, PLR0917 - one for each option
     environment: options.Env = LOCAL,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show confidences over time, their distribution, class mix, calibration, time taken, and the least sure pictures.
+    """Show confidences over time, class mix, calibration, time taken, and the least sure pictures.
 
-    Writes one HTML file that needs no server and no network, a PNG and a CSV. Lines that cannot be read are
-    counted and listed, never fatal. Nothing is changed. Exit code 1 if there is nothing to show.
+    Writes one HTML file that needs no server and no network, a PNG and a CSV. Lines that cannot be
+    read are counted and listed, and are never fatal. Nothing is changed. Exit code 1 if there is
+    nothing to show.
     """
     wants_ledger = not captured if ledger is None else ledger
     places = captured or []

@@ -1,4 +1,4 @@
-"""scones rerun: pictures that wait in the ledger, and dead letters, once more."""
+"""scones rerun: run waiting pictures and dead letters again."""
 
 import json
 import time
@@ -36,12 +36,13 @@ Status = StrEnum("Status", {status: status for status in STATUSES})  # type: ign
 
 def rerun(  # noqa: PLR0913, PLR0917 - one for each option
     status: Annotated[
-        Status | None, typer.Option(help="Of all that waits, only this. ACCEPTED reads the whole ledger.")
+        Status | None,
+        typer.Option(help="Of all that waits, only this status. ACCEPTED reads the whole ledger."),
     ] = None,
     error: Annotated[
         str | None, typer.Option(help="Only this named error, such as EndpointUnavailable.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Only what this model has answered.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only pictures that this model answered.")] = None,
     since: options.Since = None,
     until: options.Until = None,
     picture: Annotated[
@@ -59,9 +60,9 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
         ),
     ] = False,
     rate: Annotated[
-        float, typer.Option(min=0.1, max=1000, help="Executions started in a second, at most.")
+        float, typer.Option(min=0.1, max=1000, help="Executions started per second, at most.")
     ] = 10,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the executions to their ends.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the executions until they end.")] = False,
     yes: options.Yes = False,
     dry_run: options.DryRun = False,
     as_json: Annotated[
@@ -71,11 +72,12 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Run pictures again: all that wait for attention, or those that the options choose.
 
-    Each gets a new execution with a higher run, which decides anew with today's model and threshold. Repeating
-    the command is safe: while an execution is under way, no second one is started for its picture. Ctrl-C stops
-    starting; what was started goes on.
+    Each gets a new execution with a higher run, which decides anew with today's model and
+    threshold. Repeating the command is safe: while an execution is running, no second one is
+    started for its picture. Ctrl-C starts no more; what was started goes on.
 
-    Exit code: 0 done; 5 some could not be started or sent; with --wait, as `scones classify`: 3 some refused, 4 some failed.
+    Exit code: 0 done; 5 some could not be started or sent; with --wait, as `scones classify`: 3
+    some refused, 4 some failed.
     """
     selection = Selection(status, error, model, since, until)
     if sum([selection != Selection(), bool(picture), from_dead_letters]) > 1:
@@ -111,7 +113,7 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
             [_alert_record(letter) | {"failure": why} for letter, why in zip(alerts, failures, strict=True)]
         )
     else:
-        _tell(started, alerts, failures, statuses)
+        _report(started, alerts, failures, statuses)
     undone = any(failures) or any(each.rerun.obstacle for each in started)
     raise typer.Exit(UNDONE if undone else exit_code(status for status in statuses if status))
 
@@ -194,7 +196,7 @@ def _show(planned: list[Rerun], alerts: list[DeadLetter]) -> None:
         out.print(f"... {count} in all: {', '.join(f'{n} {kind}' for kind, n in counts.items() if n)}.")
 
 
-def _tell(
+def _report(
     started: list[Started], alerts: list[DeadLetter], failures: list[str | None], statuses: list[str | None]
 ) -> None:
     for each in started:

@@ -1,4 +1,4 @@
-"""scones review: a person tells what the doubtful pictures are."""
+"""scones review: people label the doubtful pictures."""
 
 import getpass
 import signal
@@ -25,7 +25,7 @@ from scripts.workflow import bucket_layout
 
 def review(
     reviewer: Annotated[
-        str | None, typer.Option(help="Who answers, for the ledger; the user of this machine by default.")
+        str | None, typer.Option(help="The reviewer's name, for the ledger; this machine's user by default.")
     ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port on this machine; any free one by default.")
@@ -33,12 +33,12 @@ def review(
     browser: Annotated[bool, typer.Option(help="Open the page in this machine's browser.")] = True,
     environment: options.Env = LOCAL,
 ) -> None:
-    """Open a small page of all that waits in the ledger, the biggest doubts first; one key answers.
+    """Open a page with all that waits in the ledger, the most doubtful first; one key answers.
 
-    Each answer goes into the ledger at once (the picture waits no longer), and the picture to the others of its
-    class under reviewed/ in the bucket. Several people may review at the same time, each with a command of their
-    own. Ctrl-C ends it, and writes reviewed/manifest.jsonl (a SageMaker augmented manifest). The page is for this
-    machine alone.
+    Each answer is written to the ledger at once, so the picture no longer waits, and the picture is
+    copied to its class under reviewed/ in the bucket. Several people may review at the same time,
+    each with their own command. Ctrl-C ends it and writes reviewed/manifest.jsonl (a SageMaker
+    augmented manifest). Only this machine can open the page.
     """
     with errors_explained():
         deployment = get_environment(environment).deployment()
@@ -65,12 +65,12 @@ def review(
 
 @contextmanager
 def page_to(address: str) -> Iterator[str]:
-    """The address of a file that leads a browser on to `address`, for the length of a `with` block.
+    """The address of a file that redirects a browser to `address`, while the `with` block runs.
 
-    The token in `address` would stand in the browser's command line, which every user of this machine can read.
-    The file lies in a folder that this user alone may enter.
+    The token in `address` would show in the browser's command line, which every user of this
+    machine can read. The file is in a folder that only this user may enter.
     """
-    # Below the checkout: browsers that are confined read nothing in /tmp.
+    # Inside the checkout: sandboxed browsers cannot read /tmp.
     WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="review-", dir=WORK) as folder:
         page = Path(folder) / "open.html"

@@ -1,4 +1,4 @@
-"""scones rollback: the model that answered before the current one answers again."""
+"""scones rollback: return to the model that the current one replaced."""
 
 from scripts.cli import options
 from scripts.cli.console import (
@@ -20,12 +20,13 @@ def rollback(
     yes: options.Yes = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Return to the model that the current one has replaced: show the plan, ask, apply it.
+    """Return to the model that the current one replaced: show the plan, ask, apply it.
 
-    The bucket keeps with each model which one it has replaced (models/NAME/promotion.json); a rollback repeated goes
-    back further. ENV.model.tfvars.json names the former model from then on, with the withdrawn one's threshold for as
-    long as that still answers, and belongs into version control; if nothing is applied, it stays as it was. An image
-    that was changed without a new model is rolled back by reverting that file.
+    The bucket keeps with each model which one it replaced (models/NAME/promotion.json); a second
+    rollback goes back further. ENV.model.tfvars.json then names the former model, with the
+    withdrawn one's threshold for as long as that still answers, and belongs in version control; if
+    nothing is applied, it stays as it was. To roll back an image that was changed without a new
+    model, revert that file.
     """
     with errors_explained():
         env = get_environment(environment)

@@ -16,7 +16,7 @@ from training_scripts.data.download import official_archive
 
 
 def stage(  # noqa: PLR0913, PLR0917 - one for each option
-    classes: Annotated[str, typer.Option(help="Classes to tell apart, in the order of the labels.")] = (
+    classes: Annotated[str, typer.Option(help="Classes to distinguish, in the order of the labels.")] = (
         "bicycle,motorcycle"
     ),
     source: Annotated[
@@ -32,13 +32,14 @@ def stage(  # noqa: PLR0913, PLR0917 - one for each option
     ] = None,
     environment: options.Env = LOCAL,
     neither: Annotated[
-        int, typer.Option(min=0, help='At most so many pictures of other classes, as "neither", in a split.')
+        int,
+        typer.Option(min=0, help='At most this many pictures of other classes, as "neither", in each split.'),
     ] = 2000,
 ) -> None:
-    """Choose classes, bring the pictures to the model's size and lay them down for training.
+    """Choose classes, scale the pictures to the model's size and store them for training.
 
-    The set goes to s3://BUCKET/training/data/NAME/ with a manifest (split, label, sha256, source) and .lst
-    files. Run it again after an interruption: what is there is not copied twice.
+    The set goes to s3://BUCKET/training/data/NAME/ with a manifest (split, label, sha256, source)
+    and .lst files. Run it again after an interruption: what is there is not copied twice.
     """
     chosen = [text.strip() for text in classes.split(",") if text.strip()]
     with errors_explained():

@@ -39,7 +39,7 @@ NAMED = 20
 
 
 def stream(  # noqa: PLR0913, PLR0917 - one for each option
-    rate: Annotated[float, typer.Option(min=0.01, max=1000, help="Pictures in a second.")] = 5,
+    rate: Annotated[float, typer.Option(min=0.01, max=1000, help="Pictures per second.")] = 5,
     count: Annotated[int, typer.Option(min=1, max=10**9, help="Pictures in all.")] = 100,
     images: Annotated[
         Path | None,
@@ -60,9 +60,10 @@ def stream(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Send pictures to incoming/ as a continuous stream, and watch what becomes of them.
 
-    Nothing is started from here: the bucket's own events start the executions. Mind the alerts: on AWS each
-    refused picture may send a mail. Latency is from the start of a picture's upload until its row is seen.
-    Ctrl-C sends no more, waits for what is in flight and shows the figures; a second one leaves at once.
+    Nothing is started from here: the bucket's own events start the executions. Mind the alerts: on
+    AWS each refused picture may send an email. Latency is from the start of a picture's upload
+    until its row is seen. Ctrl-C sends no more, waits for what is in flight and shows the figures;
+    a second one leaves at once.
 
     Exit code: 0 each picture has its row; 4 some failed; 5 some have no row; 130 after Ctrl-C.
     """
@@ -81,7 +82,7 @@ def stream(  # noqa: PLR0913, PLR0917 - one for each option
                     show(running.figures())
         finally:
             running.close()
-        _tell(running, count, as_json)
+        _report(running, count, as_json)
         if running.failure:
             raise running.failure
     if running.missing:
@@ -93,7 +94,7 @@ def stream(  # noqa: PLR0913, PLR0917 - one for each option
 
 @contextmanager
 def _first_interrupt(action: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Lets the first Ctrl-C do something in place of KeyboardInterrupt; gives a function that tells whether it came."""
+    """Make the first Ctrl-C call `action` instead; yields a function that says whether it came."""
     seen: list[int] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
@@ -149,7 +150,7 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f} s"
 
 
-def _tell(running: Stream, count: int, as_json: bool) -> None:
+def _report(running: Stream, count: int, as_json: bool) -> None:
     figures = running.figures()
     if as_json:
         print(json.dumps(figures.as_dict() | {"prefix": running.prefix, "missing": running.missing}))

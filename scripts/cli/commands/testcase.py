@@ -14,7 +14,9 @@ from scripts.workflow.client import Workflow
 
 
 def print_inputs(
-    prefix: Annotated[str, typer.Option(help="Choose among the objects whose keys begin so.")] = "incoming/",
+    prefix: Annotated[
+        str, typer.Option(help="Choose among the objects whose keys start with this.")
+    ] = "incoming/",
     count: Annotated[int, typer.Option(min=1, help="How many different objects, at most.")] = 1,
     seed: Annotated[
         int | None, typer.Option(help="The same seed chooses the same objects of the same bucket.")

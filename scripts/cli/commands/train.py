@@ -35,7 +35,7 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
     ] = False,
     classes: Annotated[
         str | None,
-        typer.Option(help="Classes to tell apart, in the order of the labels; train.py's by default."),
+        typer.Option(help="Classes to distinguish, in the order of the labels; train.py's by default."),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -47,7 +47,7 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
     spot: Annotated[
         bool,
         typer.Option(
-            "--spot", help="Spot capacity: cheaper, may wait or be cut off; goes on from checkpoints."
+            "--spot", help="Spot capacity: cheaper, may wait or be cut off; continues from checkpoints."
         ),
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Submit the job and leave it running.")] = False,
@@ -56,8 +56,8 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Submit a training job and follow it to its model.
 
-    Ctrl-C asks whether to stop the job or to leave it running. Exit code: 0 for a model (or a detached job),
-    1 for a job that could not be submitted, failed or was stopped.
+    Ctrl-C asks whether to stop the job or to leave it running. Exit code: 0 for a model (or a
+    detached job), 1 for a job that could not be submitted, failed or was stopped.
     """
     hyperparameters = _hyperparameters(settings or [], classes)
     with errors_explained():
@@ -125,7 +125,7 @@ def _wants_to_stop() -> bool:
 
 
 def _hyperparameters(settings: list[str], classes: str | None) -> dict[str, Any]:
-    """NAME=VALUE texts as hyperparameters: numbers where they are some, else text."""
+    """NAME=VALUE texts as hyperparameters: numbers if they are numbers, else text."""
     chosen: dict[str, Any] = {"classes": classes} if classes else {}
     for text in settings:
         name, equals, value = text.partition("=")

@@ -30,12 +30,14 @@ def verify(
 ) -> None:
     """Check after an apply that what runs is what was asked for, a line for each check.
 
-    canary: a picture dropped into the bucket gets its verdict, and is forgotten. Accepted or doubtful both show that
-    everything works; a doubtful one alerts like any picture. endpoint: it runs the requested configuration (an apply
-    succeeds even if SageMaker has rolled the update back). plan: it is empty. subscriptions: confirmed. alarms: none rings.
+    canary: a picture dropped into the bucket gets its verdict, and is forgotten. Accepted and
+    doubtful both show that everything works; a doubtful one sends an alert like any picture.
+    endpoint: it runs the requested configuration (an apply succeeds even if SageMaker has rolled
+    the update back). plan: it is empty. subscriptions: confirmed. alarms: none is in alarm.
 
-    Exit code: 0 all holds, or is off on purpose; 3 pictures pass, but something needs a hand: plan, subscriptions, alarms;
-    4 the endpoint or the canary failed: fix it or roll back; 1 nothing could be checked.
+    Exit code: 0 all holds, or is off on purpose; 3 pictures pass, but something needs a hand: plan,
+    subscriptions, alarms; 4 the endpoint or the canary failed: fix it or roll back; 1 nothing could
+    be checked.
     """
     with errors_explained(), steps() as progress:
         done = checks(get_environment(environment), picture, progress)

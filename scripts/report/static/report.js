@@ -393,7 +393,7 @@
 
   function latency() {
     const timed = shown.filter((record) => record.seconds !== null);
-    if (!timed.length) return nothing("latency", "Captured data does not tell how long a picture took; the ledger does. Run scones report with --ledger.");
+    if (!timed.length) return nothing("latency", "Captured data does not say how long a picture took; the ledger does. Run scones report with --ledger.");
     const times = timed.map((record) => record.seconds).sort((a, b) => a - b);
     const bins = 30, last = Math.max(quantile(times, 0.99) * 1.1, 0.01);
     const parts = Array.from({ length: bins }, () => [0, 0]);
@@ -428,7 +428,7 @@
   function broken() {
     const { count: total, lines } = data.broken;
     byId("broken-about").textContent = total
-      ? `${count(total)} lines are no records of an inference and are left out of everything above.${total > lines.length ? ` The first ${lines.length}:` : ""}`
+      ? `${count(total)} lines are not records of an inference and are left out of everything above.${total > lines.length ? ` The first ${lines.length}:` : ""}`
       : "Every line could be read.";
     if (total) table("broken", ["File", "Line", "Why"], lines.map(([place, line, why]) => [place, line || "–", why]));
   }

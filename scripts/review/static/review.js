@@ -3,7 +3,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
-  // The token stands behind the #, which no browser sends anywhere; a reload of the tab finds it again.
+  // The token is behind the #, which no browser sends anywhere; a reload of the tab finds it again.
   const token = location.hash.slice(1) || sessionStorage.getItem("token") || "";
   sessionStorage.setItem("token", token);
   history.replaceState(null, "", "/");
@@ -21,13 +21,13 @@
     enable();
     try {
       const answer = await ask(path, { method: "POST", body: JSON.stringify(asked) });
-      const told = await answer.json();
+      const reply = await answer.json();
       if (answer.ok) {
-        show(told);
+        show(reply);
         say(said);
       } else {
-        say(told.error);
-        // Somebody else has settled it: go on to what is left.
+        say(reply.error);
+        // Somebody else has resolved it: go on to what is left.
         if (answer.status === 409 && path !== "/api/undo") show(await (await ask("/api/next", { method: "POST", body: "{}" })).json());
       }
     } catch {

@@ -79,8 +79,8 @@ WHOLE = captures.record(0, [1, 0, 0])
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("not json", "no JSON"),
-        (json.dumps(WHOLE)[:-20], "no JSON"),
+        ("not json", "not JSON"),
+        (json.dumps(WHOLE)[:-20], "not JSON"),
         ("[]", "not the shape"),
         ("17", "not the shape"),
         ("null", "not the shape"),
@@ -90,10 +90,10 @@ WHOLE = captures.record(0, [1, 0, 0])
         (json.dumps({**WHOLE, "eventMetadata": {"eventId": "x"}}), "no inferenceTime"),
         (json.dumps({**WHOLE, "eventMetadata": {"eventId": "x", "inferenceTime": "noon"}}), "isoformat"),
         (json.dumps({**WHOLE, "eventMetadata": {"eventId": "x", "inferenceTime": 7}}), "not the shape"),
-        (json.dumps(captures.record(0, [0.5, 0.2])), "no list of probabilities"),
-        (json.dumps(captures.record(0, [1.5, -0.5])), "no list of probabilities"),
-        (json.dumps(captures.record(0, [float("nan"), 1])), "no list of probabilities"),
-        (json.dumps(captures.record(0, [])), "no list of probabilities"),
+        (json.dumps(captures.record(0, [0.5, 0.2])), "not a list of probabilities"),
+        (json.dumps(captures.record(0, [1.5, -0.5])), "not a list of probabilities"),
+        (json.dumps(captures.record(0, [float("nan"), 1])), "not a list of probabilities"),
+        (json.dumps(captures.record(0, [])), "not a list of probabilities"),
     ],
 )
 def test_a_broken_line_is_told_by_its_place_and_reason_and_the_next_is_read(tmp_path, line, reason):

@@ -93,7 +93,7 @@ def test_a_source_without_pictures_says_why(batches, put):
     refused = {
         f"s3://{BUCKET}/nothing/": "names no picture",
         f"s3://{BUCKET}/results/": "do not count",
-        "s3://elsewhere/incoming/": "lies in another bucket",
+        "s3://elsewhere/incoming/": "is in another bucket",
         "incoming/": "neither s3://BUCKET/PREFIX nor a manifest",
     }
 
@@ -140,15 +140,15 @@ def test_a_picture_that_a_manifest_names_twice_is_taken_once(batches, manifest):
 
 def test_a_broken_line_is_named_by_its_number_and_nothing_is_written(batches, manifest, bucket):
     refused = {
-        "incoming/a.jpg": "no JSON object",
-        "[]": "no JSON object",
-        "{": "no JSON object",
+        "incoming/a.jpg": "not a JSON object",
+        "[]": "not a JSON object",
+        "{": "not a JSON object",
         "{}": "s3_key must be a non-empty string",
         '{"s3_key": 5}': "s3_key must be a non-empty string",
-        '{"s3_key": "a", "s3_version_id": 5}': "s3_version_id is no version id",
-        '{"s3_key": "a", "s3_version_id": "\\ud800"}': "s3_version_id is no version id",
+        '{"s3_key": "a", "s3_version_id": 5}': "s3_version_id is not a version id",
+        '{"s3_key": "a", "s3_version_id": "\\ud800"}': "s3_version_id is not a version id",
         '{"s3_key": "a", "s3_bucket": "elsewhere"}': "bucket elsewhere",
-        '{"s3_key": "\\ud800"}': "no Unicode text",
+        '{"s3_key": "\\ud800"}': "not Unicode text",
         json.dumps({"s3_key": "ü" * 600}): "1200 bytes",
         '{"s3_key": "a", "run": -1}': "run is -1",
         '{"s3_key": "a", "run": true}': "run is True",
@@ -158,8 +158,8 @@ def test_a_broken_line_is_named_by_its_number_and_nothing_is_written(batches, ma
         f'{{"s3_key": "a", "run": {MAX_RUN + 1}}}': f"from 0 to {MAX_RUN}",
         f'{{"s3_key": "a", "run": {10**30}}}': "not a whole number",
         f'{{"s3_key": "a", "run": "{"7" * 5000}"}}': "run is '7+[.]{3}7+', not a whole number",
-        f'{{"s3_key": "a", "run": {"7" * 5000}}}': "no JSON object",
-        json.dumps({"s3_key": "a", "s3_version_id": "v" * 1025}): "s3_version_id is no version id",
+        f'{{"s3_key": "a", "run": {"7" * 5000}}}': "not a JSON object",
+        json.dumps({"s3_key": "a", "s3_version_id": "v" * 1025}): "s3_version_id is not a version id",
     }
 
     for line, why in refused.items():
@@ -182,7 +182,7 @@ def test_the_highest_run_is_taken_and_a_longer_one_named_with_its_line(batches, 
 
 def test_what_is_no_manifest_is_named(batches, manifest):
     refused = [
-        (manifest(b"\xff\xfe\x00"), "no text in UTF-8"),
+        (manifest(b"\xff\xfe\x00"), "not text in UTF-8"),
         (manifest("incoming/a.jpg\n", "pictures.csv"), "a header with the column s3_key"),
         (manifest("", "empty.csv"), "a header with the column s3_key"),
         ("nowhere.jsonl", "cannot be read"),

@@ -494,4 +494,4 @@ def test_a_folder_is_told_to_be_no_prefix(deployment, upload, monkeypatch):
 
     result = CliRunner().invoke(app, ["forget", f"s3://{BUCKET}/incoming/"])
 
-    assert "A key that ends in / is no prefix" in result.stdout
+    assert "A key that ends in / is not a prefix" in result.stdout

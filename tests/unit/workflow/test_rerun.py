@@ -132,7 +132,7 @@ def test_what_was_decided_since_the_look_at_the_ledger_is_left_alone(workflow, r
     started = reruns.start(mine)
 
     assert started.execution is None
-    assert "Run 1 has decided it meanwhile: LOW_CONFIDENCE" in started.note
+    assert "Run 1 has decided it since then: LOW_CONFIDENCE" in started.note
     assert len(workflow.states.inputs) == 1
 
 
@@ -250,7 +250,7 @@ def test_what_a_person_has_decided_since_is_not_tried_again_and_again(workflow, 
     started = reruns.start(planned)
 
     assert started.execution is None
-    assert started.note == "ann has decided it meanwhile: motorcycle."
+    assert started.note == "ann has decided it since then: motorcycle."
 
 
 def test_a_row_without_a_known_version_whose_object_is_gone_stays_and_says_so(workflow, reruns):
@@ -325,7 +325,7 @@ def test_a_dead_event_does_not_overrule_a_person(workflow, reruns, letters, drop
 def test_a_message_that_is_no_event_is_an_obstacle(reruns, body):
     letter = DeadLetter("queue", "receipt", body if body == "no json" else json.loads(body), "now")
 
-    assert reruns.start(reruns.of_event(letter)).note == "The message is no S3 event."
+    assert reruns.start(reruns.of_event(letter)).note == "The message is not an S3 event."
 
 
 @pytest.mark.parametrize(
