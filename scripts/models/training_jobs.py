@@ -232,10 +232,9 @@ def request(deployment: Deployment, name: str, plan: Plan) -> dict[str, Any]:
     }
     channels = {"training": plan.data, "pretrain": plan.pretraining, "reviewed": plan.reviewed}
     limits = {"MaxRuntimeInSeconds": LONGEST_RUN_SECONDS}
-    tags = {
-        "project": deployment.prefix.rsplit("-", 1)[0],
-        "environment": deployment.prefix.rsplit("-", 1)[1],
-    }
+    # An environment's name has no dash (terraform/variables.tf).
+    project, environment = deployment.prefix.rsplit("-", 1)
+    tags = {"project": project, "environment": environment, "managed_by": "scones train"}
     asked: dict[str, Any] = {
         "TrainingJobName": name,
         "AlgorithmSpecification": {
@@ -253,9 +252,7 @@ def request(deployment: Deployment, name: str, plan: Plan) -> dict[str, Any]:
         },
         "StoppingCondition": limits,
         "HyperParameters": {n: json.dumps(v) for n, v in {**script, **plan.hyperparameters}.items()},
-        "Tags": [
-            {"Key": key, "Value": value} for key, value in {**tags, "managed_by": "scones train"}.items()
-        ],
+        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
     }
     if commit := artifact.commit():
         asked["Environment"] = {artifact.COMMIT_VARIABLE: commit}

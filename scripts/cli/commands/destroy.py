@@ -3,15 +3,7 @@
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import (
-    confirm_removal,
-    err,
-    errors_explained,
-    out,
-    show_leftovers,
-    show_rest,
-    steps,
-)
+from scripts.cli.console import confirm_removal, err, errors_explained, out, show_leftovers, show_rest, steps
 from scripts.operations import destroy
 from scripts.operations.environment import get_environment
 

@@ -1,13 +1,7 @@
 """scones rollback: return to the model that the current one replaced."""
 
 from scripts.cli import options
-from scripts.cli.console import (
-    confirm,
-    err,
-    errors_explained,
-    out,
-    steps,
-)
+from scripts.cli.console import confirm, err, errors_explained, out, steps
 from scripts.models import registry
 from scripts.models.registry import PromoteError
 from scripts.operations import plan_summary
