@@ -54,7 +54,7 @@ def goes_with_endpoint(resource: dict[str, Any]) -> bool:
 
 
 def so_far(deployment: Deployment, costs: Costs, now: datetime) -> list[Line]:
-    """This month's costs until now, from the ledger's rows and the hours that things have run.
+    """This month's costs until now, from the ledger's rows and the hours that each part has run.
 
     The key's age is taken as the deployment's. Reads the whole ledger.
     """
