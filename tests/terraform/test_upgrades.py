@@ -17,8 +17,8 @@ import yaml
 from saved_state import applied
 
 from scripts.common import paths
-from scripts.operations import plan as plans
 from scripts.operations import plan_markdown
+from scripts.operations.plan import broken_rules
 from scripts.operations.plan_summary import Summary, summarise
 from scripts.operations.prices import Volume
 
@@ -125,7 +125,7 @@ def replaced(root_module: Any, prod: dict[str, Any], inputs: Callable[..., Any])
     """The summary of a change that SageMaker cannot make on a running endpoint."""
     serverless = {"serverless": {"memory_mb": 2048, "max_concurrency": 5}, "capture_percentage": 0}
     plan = root_module.plan("prod", prod, **inputs({"endpoint": serverless | {"scaling": None}}))
-    return summarise(plan, "prod", "the state of prod", Volume(), plans.broken_rules(plan))
+    return summarise(plan, "prod", "the state of prod", Volume(), broken_rules(plan))
 
 
 def test_a_replaced_endpoint_stands_out_with_what_forces_it(replaced: Summary) -> None:
@@ -140,7 +140,7 @@ def test_a_replaced_endpoint_stands_out_with_what_forces_it(replaced: Summary) -
 def test_the_projects_rules_hold_for_a_change_as_for_a_first_apply(
     replaced: Summary, switched_off: dict[str, Any], without_model: dict[str, Any]
 ) -> None:
-    assert replaced.broken == plans.broken_rules(switched_off) == plans.broken_rules(without_model) == []
+    assert replaced.broken == broken_rules(switched_off) == broken_rules(without_model) == []
 
 
 def test_another_accounts_plan_is_checked_by_its_own_names(
@@ -154,9 +154,9 @@ def test_another_accounts_plan_is_checked_by_its_own_names(
         ('"scones-prod"', '"bikes-prod"'),
     ):
         text = text.replace(usual, other)
-    assert plans.broken_rules(json.loads(text)) == []
+    assert broken_rules(json.loads(text)) == []
     weak = text.replace("aws:SecureTransport", "aws:SecureTransports")
-    assert any(it.startswith("plain_http_is_denied") for it in plans.broken_rules(json.loads(weak)))
+    assert any(it.startswith("plain_http_is_denied") for it in broken_rules(json.loads(weak)))
 
 
 def test_a_taken_away_endpoint_stands_out_and_saves_its_hours(switched_off: dict[str, Any]) -> None:
