@@ -17,7 +17,6 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from functions.send_alert.message import compose as compose_message
 from functions.send_alert.occurrence import understand
-from scripts.deployment import state_machines
 from scripts.local_aws.core.errors import ServiceError, StatesError
 from scripts.local_aws.core.protocol import call_json
 from scripts.local_aws.moto_patches import registry
