@@ -242,4 +242,4 @@ def test_a_broken_manifest_is_one_clear_line_and_nothing_is_started(scones, tmp_
     result = scones("batch", path)
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "pictures.csv, line 3: the picture lies in the bucket elsewhere" in result.stderr
+    assert "pictures.csv, line 3: the picture is in the bucket elsewhere" in result.stderr
