@@ -226,7 +226,7 @@ class World:
         deployment: Any = SimpleNamespace(
             bucket=BUCKET,
             labels=LABELS,
-            outputs={"ledger_retention_days": 90},
+            ledger_retention_days=90,
             ledger_table="ledger",
             state_machine_arn=f"{ARN}:stateMachine:classify",
             client=lambda name: {"dynamodb": Client(self), "s3": Objects(self), "stepfunctions": self}[name],
