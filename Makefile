@@ -4,12 +4,14 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-train demo up down train package plan destroy diagrams screenshots test test-fast bench faults chaos fuzz lint format lock clean
+.PHONY: help setup setup-quick setup-train demo up down train package plan destroy diagrams screenshots test test-fast bench faults chaos fuzz lint format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/run.stamp ## Install what the demo needs: pinned and hash-checked, without PyTorch
+
+setup-quick: .venv/quick.stamp ## Install what learning from photographs needs as well
 
 setup-train: .venv/train.stamp ## Install what training needs as well: PyTorch
 
@@ -38,7 +40,7 @@ package: setup ## Build the functions' zips for AWS; `terraform plan` needs them
 diagrams: setup ## Draw statemachine/*.asl.json anew into docs/workflow.md
 	@$(BIN)/python -m scripts.devtools.state_diagrams
 
-screenshots: setup ## Make docs/images anew: a run of drawn pictures on this machine, its report, a headless Chromium
+screenshots: .venv/test.stamp ## Make docs/images anew: a run of drawn pictures on this machine, its report, a headless Chromium
 	@$(BIN)/python -m scripts.devtools.screenshots
 
 plan: named-ENV package ## What an apply would do, break and cost: ENV=dev|prod|local; OFFLINE=1 without an account
@@ -47,10 +49,10 @@ plan: named-ENV package ## What an apply would do, break and cost: ENV=dev|prod|
 destroy: named-ENV package ## Remove an environment with all its data, after showing it and asking: ENV=dev|local; YES=1 does not ask
 	@$(BIN)/scones destroy --env '$(ENV)' $(if $(YES),--yes)
 
-test: .venv/test.stamp ## Every test (one applied stack; real pictures if SCONES_TEST_DATA or ../shared/data has them)
+test: .venv/test.stamp .venv/quick.stamp ## Every test (one applied stack; real pictures if SCONES_TEST_DATA or ../shared/data has them)
 	$(BIN)/python -m pytest
 
-test-fast: .venv/test.stamp ## The tests that need no stack, in under a minute
+test-fast: .venv/test.stamp .venv/quick.stamp ## The tests that need no stack, in under a minute
 	$(BIN)/python -m pytest -m "not stack and not slow"
 
 bench: setup ## Tables of what the parts and the whole chain cost; COUNTS="1000 10000" PICTURES=FOLDER_OR_ARCHIVE
@@ -150,8 +152,6 @@ clean: ## Remove what was built, the virtual environment included
 .venv/quick.stamp: requirements/job.txt .venv/run.stamp
 	@$(INSTALL) --require-hashes -r requirements/job.txt
 	@touch $@
-
-setup-quick: .venv/quick.stamp ## Install what learning from photographs needs
 
 # Complete lists: --no-deps keeps pip from asking for the CUDA packages of a PyTorch that has none.
 .venv/train.stamp: requirements/job.txt requirements/train.txt requirements/torch.txt requirements/torch-cpu.txt .venv/run.stamp

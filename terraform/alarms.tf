@@ -1,10 +1,28 @@
-# What distinguishes the alarms. Each can fire and come back: where a metric is silent as long as all is well, missing
-# data is fine; where silence is the fault, missing data breaches; a queue's metric may fall silent while messages lie
-# in it, so there missing data changes nothing. One alarm asks one machine, function or queue, because a sum over
-# metrics of which one is missing may have no value.
+# What each alarm watches. Every alarm can go off and come back. Where a metric is silent while all is well, missing
+# data is fine. Where silence is the fault, missing data breaches. A queue's metric may fall silent while messages wait
+# in it, so there missing data changes nothing. Each alarm watches one machine, function or queue, because a sum over
+# metrics may have no value when one of them is missing.
+
+module "monitoring" {
+  source = "./modules/monitoring"
+
+  prefix             = local.prefix
+  region             = var.region
+  alarms             = local.alarms
+  alarms_arn_base    = "${local.arn_base.cloudwatch}:alarm"
+  alarms_topic_arn   = local.arns.alarms_topic
+  runbook_url        = var.runbook_url
+  functions          = local.names.functions
+  state_machine_arns = local.arns.state_machines
+  queues             = [local.names.alert_dead_letters, local.names.trigger_dead_letters]
+  endpoint           = local.served_model == null ? null : local.names.endpoint
+}
 
 locals {
-  alarms = merge(local.standing_alarms, { for name, alarm in local.endpoint_alarms : name => alarm if local.served_model != null })
+  alarms = merge(
+    local.standing_alarms,
+    { for name, alarm in local.endpoint_alarms : name => alarm if local.served_model != null },
+  )
 
   standing_alarms = merge(
     {
@@ -41,7 +59,9 @@ locals {
         what    = "Events of new pictures could not start the workflow and wait in a queue."
         do      = "repair the cause, then start them with \"scones rerun --from-dead-letters\"."
         section = "trigger-dead-letters"
-        metrics = { depth = merge(local.queue_depth, { dimensions = { QueueName = local.names.trigger_dead_letters } }) }
+        metrics = {
+          depth = merge(local.queue_depth, { dimensions = { QueueName = local.names.trigger_dead_letters } })
+        }
       })
       drift = {
         what    = "The pictures no longer look like those that the model was made for."
@@ -55,13 +75,13 @@ locals {
           period_seconds = 86400
         } }
         threshold = 1
-        # One report says it, and the alarm stays until the next one would have said so again.
+        # One report is enough, and the alarm stays on until the next report is due.
         periods    = ceil(var.schedules.drift_hours / 24)
         datapoints = 1
       }
     },
     local.alert_path_alarms,
-    # That the settling machine hangs is told by its own rule (modules/alerts), and each alarm costs by the month.
+    # A rule of its own (modules/alerts) reports when "unfinished" hangs; every alarm costs money each month.
     { for key, name in local.names.state_machines : "timed-out-${key}" => {
       what    = "Executions of ${name} took longer than the machine allows and were stopped."
       do      = "see where they hung; run the pictures again that the system alerts name."
@@ -76,7 +96,7 @@ locals {
       threshold = 1
       label     = "stopped in 5 minutes"
     } if key != "unfinished" },
-    # The functions that every picture passes; calls of send_alert that are lost show in its dead letters.
+    # The functions that every picture passes. Lost calls of send_alert show in its dead letters.
     { for folder, name in local.names.functions : "throttled-${replace(folder, "_", "-")}" => {
       what    = "Lambda turns calls of ${name} away, because the account runs too many functions at once."
       do      = "raise the account's quota of concurrent executions, or send fewer pictures at a time."
@@ -93,11 +113,14 @@ locals {
     } if contains(["serialize_image_data", "classify_image", "filter_inferences"], folder) },
   )
 
-  # Alarms on the alert path itself: they must not go the way that is broken.
+  # Alarms on the alert path itself: they must not take the path that is broken.
   alert_path_alarms = {
     alert-failures = {
-      what       = "Alerts cannot be sent: send_alert fails again and again."
-      do         = "read the function's log, repair the cause, then send what was kept with \"scones rerun --from-dead-letters\"."
+      what = "Alerts cannot be sent: send_alert fails again and again."
+      do = join(" ", [
+        "read the function's log, repair the cause,",
+        "then send what was kept with \"scones rerun --from-dead-letters\".",
+      ])
       section    = "alert-failures"
       alert_path = true
       metrics = { errors = {
@@ -107,7 +130,7 @@ locals {
         statistic      = "Sum"
         period_seconds = 900
       } }
-      # One lost alert is at least three failed attempts; fewer were made good by a retry.
+      # A lost alert has failed at least three times; with fewer failures a retry succeeded.
       threshold = 3
       label     = "failures in 15 minutes"
     }
@@ -135,6 +158,10 @@ locals {
     }
   }
 
+  alert_path_alarm_arns = { for key in keys(local.alert_path_alarms) :
+    "${local.prefix}-${key}" => "${local.arn_base.cloudwatch}:alarm:${local.prefix}-${key}"
+  }
+
   dead_letter_alarm = { threshold = 1, missing_data = "ignore", label = "waiting in the queue" }
   queue_depth = {
     namespace      = "AWS/SQS"
@@ -146,10 +173,12 @@ locals {
   endpoint_alarms = merge(
     {
       endpoint-errors = {
-        what       = "The endpoint answers requests with errors."
-        do         = "read the endpoint's log; after a new model, go back with \"scones rollback\"."
-        section    = "endpoint-errors"
-        metrics    = { for id in ["Invocation4XXErrors", "Invocation5XXErrors", "Invocations"] : lower(id) => merge(local.endpoint_metric, { name = id, statistic = "Sum" }) }
+        what    = "The endpoint answers requests with errors."
+        do      = "read the endpoint's log; after a new model, go back with \"scones rollback\"."
+        section = "endpoint-errors"
+        metrics = { for name in ["Invocation4XXErrors", "Invocation5XXErrors", "Invocations"] :
+          lower(name) => merge(local.endpoint_metric, { name = name, statistic = "Sum" })
+        }
         expression = "100 * (invocation4xxerrors + invocation5xxerrors) / invocations"
         threshold  = 5
         label      = "% of requests failed"
@@ -174,21 +203,26 @@ locals {
           statistic      = "Sum"
           period_seconds = 3600
         } }
-        # Of a few pictures half says nothing.
+        # Half of only a few pictures says nothing.
         expression = "IF(pictures >= 20, 100 * doubtful / pictures, 0)"
         threshold  = 50
         label      = "% of an hour's pictures are doubtful"
       }
     },
-    # Serverless endpoints cost nothing while they wait. Others count only while they run, so that a new one is not idle
-    # at once: without the load of an instance the expression has no value, or 1.
+    # A serverless endpoint costs nothing while it waits. Any other counts only while it runs, so that a new one is not
+    # idle at once: without an instance's load the expression has no value, or 1.
     { for reason in ["idle-endpoint"] : reason => {
       what    = "The endpoint costs by the hour and has had no request for a day."
       do      = "switch it off with endpoint = { enabled = false }, or find out why no pictures come."
       section = "idle-endpoint"
       metrics = {
         requests = merge(local.endpoint_metric, { name = "Invocations", statistic = "Sum", period_seconds = 3600 })
-        load     = merge(local.endpoint_metric, { namespace = "/aws/sagemaker/Endpoints", name = "CPUUtilization", statistic = "Maximum", period_seconds = 3600 })
+        load = merge(local.endpoint_metric, {
+          namespace      = "/aws/sagemaker/Endpoints"
+          name           = "CPUUtilization"
+          statistic      = "Maximum"
+          period_seconds = 3600
+        })
       }
       expression = "IF(load > 0, FILL(requests, 0), 1)"
       comparison = "LessThanThreshold"

@@ -1,13 +1,50 @@
-# What distinguishes the functions: size, settings and permissions. Timeouts (seconds) stay below those of the
-# tasks in statemachine/, so that a slow function ends with its own error and log, not cut off from outside.
+# The functions: size, settings and permissions of each. Timeouts (seconds) stay below those of the tasks in
+# statemachine/, so that a slow function ends with its own error and log instead of being cut off from outside.
+
+module "function" {
+  source   = "./modules/function"
+  for_each = local.functions
+
+  name                     = local.names.functions[each.key]
+  description              = each.value.description
+  handler                  = "functions.${each.key}.handler.lambda_handler"
+  package                  = "${var.package_dir}/${each.key}.zip"
+  runtime                  = local.packages.runtime
+  architecture             = local.packages.architecture
+  memory_mb                = each.value.memory_mb
+  timeout_seconds          = each.value.timeout_seconds
+  statements               = each.value.statements
+  alias                    = local.live
+  log_group_arn            = "${local.arn_base.logs}:log-group:/aws/lambda/${local.names.functions[each.key]}"
+  log_retention_days       = var.log_retention_days
+  key_arn                  = local.key_arn
+  permissions_boundary_arn = var.permissions_boundary_arn
+
+  environment = merge(each.value.environment, {
+    POWERTOOLS_LOG_LEVEL         = "INFO"
+    POWERTOOLS_METRICS_NAMESPACE = local.prefix
+    POWERTOOLS_SERVICE_NAME      = each.key
+  })
+}
 
 locals {
+  # Each folder of functions/ is one zip and one function.
+  folders  = ["serialize_image_data", "classify_image", "filter_inferences", "send_alert", "report_drift"]
+  manifest = "${var.package_dir}/manifest.json"
+  packages = jsondecode(fileexists(local.manifest) ? file(local.manifest) : "{}")
+
+  # "live" is the alias that everything calls; its version moves with each change of a function.
+  live = "live"
+
   functions = {
     serialize_image_data = {
       description     = "Reads a picture and makes the small PNG that the model takes."
       memory_mb       = 2048 # a picture of 50 megapixels is 150 MB of RGB, twice while it is converted
       timeout_seconds = 28
-      environment     = merge({ BUCKET = local.names.bucket }, { for model in var.model[*] : "INPUT_SIZE" => model.input_size })
+      environment = merge(
+        { BUCKET = local.names.bucket },
+        { for model in var.model[*] : "INPUT_SIZE" => model.input_size },
+      )
       statements = [
         {
           sid       = "ReadPictures"
@@ -24,7 +61,7 @@ locals {
           sid        = "DecryptPictures"
           actions    = ["kms:Decrypt"]
           resources  = local.key_resources
-          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com"] } })
+          conditions = local.key_conditions_via["s3"]
         },
       ]
     }
@@ -32,7 +69,10 @@ locals {
       description     = "Asks the endpoint for the probabilities of a picture's classes."
       memory_mb       = 256
       timeout_seconds = 28
-      environment     = merge({ ENDPOINT_NAME = local.names.endpoint }, { for model in var.model[*] : "LABELS" => jsonencode(model.labels) })
+      environment = merge(
+        { ENDPOINT_NAME = local.names.endpoint },
+        { for model in var.model[*] : "LABELS" => jsonencode(model.labels) },
+      )
       statements = [
         {
           sid       = "InvokeEndpoint"
@@ -48,7 +88,7 @@ locals {
       environment = merge([for model in var.model[*] : {
         LABELS              = jsonencode(model.labels)
         CLASSES_OF_INTEREST = jsonencode(model.classes_of_interest)
-        # By model: while a roll-out lasts, and after one that SageMaker took back, the former model answers.
+        # By model: during a roll-out, and after one that SageMaker took back, the former model answers.
         THRESHOLDS = jsonencode({
           for name, threshold in merge(model.former, { (model.name) = model.threshold }) :
           name => coalesce(var.threshold, threshold)
@@ -89,7 +129,7 @@ locals {
           sid        = "DecryptResults"
           actions    = ["kms:Decrypt"]
           resources  = local.key_resources
-          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com"] } })
+          conditions = local.key_conditions_via["s3"]
         },
         {
           # Counts what waits, for the digest.
@@ -101,13 +141,13 @@ locals {
           sid        = "DecryptLedger"
           actions    = ["kms:Decrypt"]
           resources  = local.key_resources
-          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["dynamodb.${var.region}.amazonaws.com"] } })
+          conditions = local.key_conditions_via["dynamodb"]
         },
         {
           sid        = "EncryptAlerts"
           actions    = ["kms:Decrypt", "kms:GenerateDataKey"]
           resources  = local.key_resources
-          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["sns.${var.region}.amazonaws.com"] } })
+          conditions = local.key_conditions_via["sns"]
         },
         {
           sid       = "KeepUnsentAlerts"
@@ -135,7 +175,7 @@ locals {
           sid        = "DecryptLedger"
           actions    = ["kms:Decrypt"]
           resources  = local.key_resources
-          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["dynamodb.${var.region}.amazonaws.com"] } })
+          conditions = local.key_conditions_via["dynamodb"]
         },
         {
           sid       = "ReadBaselines"
@@ -153,7 +193,7 @@ locals {
           sid        = "DecryptBaselines"
           actions    = ["kms:Decrypt"]
           resources  = local.key_resources
-          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com"] } })
+          conditions = local.key_conditions_via["s3"]
         },
         {
           sid       = "AskForAlerts"

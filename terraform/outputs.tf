@@ -44,7 +44,7 @@ output "endpoint_name" {
 }
 
 output "labels" {
-  description = "Classes that the model tells apart, in the order of its answers; empty while model is null."
+  description = "Classes that the model distinguishes, in the order of its answers; empty while model is null."
   value       = flatten([for model in var.model[*] : model.labels])
 }
 

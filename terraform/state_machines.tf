@@ -4,15 +4,18 @@ locals {
   # What every machine needs that runs pictures: it calls the functions, writes to the ledger, and alerts.
   picture_statements = [
     {
-      sid       = "InvokeFunctions"
-      actions   = ["lambda:InvokeFunction"]
-      resources = [for folder in ["classify_image", "filter_inferences", "send_alert", "serialize_image_data"] : local.arns.live_functions[folder]]
+      sid     = "InvokeFunctions"
+      actions = ["lambda:InvokeFunction"]
+      resources = [
+        for folder in ["classify_image", "filter_inferences", "send_alert", "serialize_image_data"] :
+        local.arns.live_functions[folder]
+      ]
     },
     {
       sid        = "UseKeyOfLedger"
       actions    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
       resources  = local.key_resources
-      conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["dynamodb.${var.region}.amazonaws.com"] } })
+      conditions = local.key_conditions_via["dynamodb"]
     },
     {
       sid       = "KeepUnsentAlerts"
@@ -23,6 +26,7 @@ locals {
 
   state_machines = {
     classify = {
+      definition = "classify.asl.json"
       statements = concat(local.picture_statements, [
         {
           sid       = "WriteLedger"
@@ -53,6 +57,7 @@ locals {
       }
     }
     batch = {
+      definition = "batch.asl.json"
       statements = concat(local.picture_statements, [
         {
           sid       = "WriteLedger"
@@ -80,12 +85,13 @@ locals {
           sid        = "UseKeyOfBucket"
           actions    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
           resources  = local.key_resources
-          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com"] } })
+          conditions = local.key_conditions_via["s3"]
         },
       ])
       trigger = null
     }
     unfinished = {
+      definition = "reconcile.asl.json"
       statements = [
         {
           sid       = "InvokeFunctions"
@@ -101,10 +107,50 @@ locals {
           sid        = "UseKeyOfLedger"
           actions    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
           resources  = local.key_resources
-          conditions = merge(local.key_conditions, { StringEquals = { "kms:ViaService" = ["dynamodb.${var.region}.amazonaws.com"] } })
+          conditions = local.key_conditions_via["dynamodb"]
         },
       ]
       trigger = null # a rule of the alerts starts it
     }
   }
+}
+
+locals {
+  # A picture of a batch is in one function at a time, so as many functions run at once as pictures are in flight: 8
+  # for each instance of the endpoint fit into the 10 that a new account may run. A child (statemachine/batch.asl.json)
+  # keeps 8 in flight.
+  endpoint_instances = var.endpoint.scaling == null ? var.endpoint.instance_count : var.endpoint.scaling.max
+  batch_children = (
+    var.endpoint.serverless == null
+    ? local.endpoint_instances
+    : max(1, floor(var.endpoint.serverless.max_concurrency / 8))
+  )
+
+  sqs_url = "https://sqs.${var.region}.${data.aws_partition.current.dns_suffix}/${local.account}"
+}
+
+module "state_machine" {
+  source   = "./modules/state_machine"
+  for_each = local.state_machines
+
+  name                     = local.names.state_machines[each.key]
+  arn                      = local.arns.state_machines[each.key]
+  account                  = local.account
+  definition_file          = "${path.root}/../statemachine/${each.value.definition}"
+  statements               = each.value.statements
+  trigger                  = each.value.trigger
+  log_retention_days       = var.log_retention_days
+  key_arn                  = local.key_arn
+  permissions_boundary_arn = var.permissions_boundary_arn
+
+  tokens = merge(local.arns.live_functions, {
+    ledger_table           = local.names.ledger
+    ledger_retention_days  = var.ledger_retention_days
+    alert_dead_letters_url = "${local.sqs_url}/${local.names.alert_dead_letters}"
+    bucket                 = local.names.bucket
+    batch_children         = local.batch_children
+  })
+
+  # The trigger must not start the machine before what it calls is there.
+  depends_on = [module.endpoint, module.function]
 }

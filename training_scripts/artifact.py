@@ -51,8 +51,22 @@ def read_archive(archive: Path) -> tuple[dict[str, Any], bytes]:
         ArtifactError: no such archive, a member too few or too many, one too large, or a description that
             does not fit the schema.
     """
+    return unpacked(content_of(archive), str(archive))
+
+
+def content_of(archive: Path) -> bytes:
+    """The bytes of model.tar.gz, no more than a model may have. Raises ArtifactError."""
     try:
-        contents = _members(archive)
+        with archive.open("rb") as file:
+            return file.read(LARGEST_UNPACKED + 1)
+    except OSError as error:
+        raise _no_artifact(str(archive), error) from error
+
+
+def unpacked(content: bytes, place: str) -> tuple[dict[str, Any], bytes]:
+    """What `read_archive` returns, from the archive's bytes; `place` names it in the error. Raises ArtifactError."""
+    try:
+        contents = _members(content, place)
     # a damaged archive can raise nearly any of these out of tarfile
     except (
         tarfile.TarError,
@@ -63,21 +77,23 @@ def read_archive(archive: Path) -> tuple[dict[str, Any], bytes]:
         OverflowError,
         RecursionError,
     ) as error:
-        raise ArtifactError(
-            f"{archive} is not a model artifact ({shown(str(error))}): train one or take the shipped one"
-        ) from error
+        raise _no_artifact(place, error) from error
     if missing := {DESCRIPTION, NETWORK} - set(contents):
-        raise ArtifactError(f"{archive} has no {min(missing)}: train the model again or take the shipped one")
-    return described(contents[DESCRIPTION], str(archive)), contents[NETWORK]
+        raise ArtifactError(f"{place} has no {min(missing)}: train the model again or take the shipped one")
+    return described(contents[DESCRIPTION], place), contents[NETWORK]
 
 
-def _members(archive: Path) -> dict[str, bytes]:
-    with gzip.open(archive) as zipped:
+def _no_artifact(place: str, error: Exception) -> ArtifactError:
+    return ArtifactError(
+        f"{place} is not a model artifact ({shown(str(error))}): train one or take the shipped one"
+    )
+
+
+def _members(content: bytes, place: str) -> dict[str, bytes]:
+    with gzip.open(io.BytesIO(content)) as zipped:
         unpacked = zipped.read(LARGEST_UNPACKED + 1)
     if len(unpacked) > LARGEST_UNPACKED:
-        raise ArtifactError(
-            f"{archive} unpacks to more than {LARGEST_UNPACKED} bytes: no model is that large"
-        )
+        raise ArtifactError(f"{place} unpacks to more than {LARGEST_UNPACKED} bytes: no model is that large")
     contents: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as tar:
         for member in tar:
@@ -87,12 +103,12 @@ def _members(archive: Path) -> dict[str, bytes]:
             is_file = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
             if not is_file or name not in (DESCRIPTION, NETWORK) or name in contents:
                 raise ArtifactError(
-                    f"{archive} holds {shown(member.name)} as well: a model archive holds one file {NETWORK} and one "
+                    f"{place} holds {shown(member.name)} as well: a model archive holds one file {NETWORK} and one "
                     f"{DESCRIPTION}, nothing else; pack these two alone"
                 )
             contents[name] = unpacked[member.offset_data : member.offset_data + member.size]
         if any(unpacked[tar.offset :]):
-            raise ArtifactError(f"{archive} goes on after its end: pack {NETWORK} and {DESCRIPTION} alone")
+            raise ArtifactError(f"{place} goes on after its end: pack {NETWORK} and {DESCRIPTION} alone")
     return contents
 
 

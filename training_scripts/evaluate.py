@@ -1,6 +1,7 @@
-"""Judges an artifact on labelled pictures by asking the serving program, as the workflow does.
+"""Evaluates an artifact on labelled pictures by asking the serving program, as the workflow does.
 
 python -m training_scripts.evaluate MODEL.TAR.GZ ARCHIVE_OR_FOLDER [--split test] [--to FIGURES.JSON]
+python -m training_scripts.evaluate MODEL.TAR.GZ --risk-coverage PICTURE.PNG
 """
 
 import argparse
@@ -25,9 +26,9 @@ from training_scripts.evaluation.test_set import Pictures, read
 from training_scripts.progress import Progress, silent
 from training_scripts.terminal import cleaned
 
-# Points of the risk-coverage curve that are kept; nobody could see more in a picture.
+# Points of the risk-coverage curve that are kept; nobody could distinguish more in a picture.
 _CURVE_POINTS = 200
-# What is drawn, and the classes that a model must know for its answer to be judged.
+# What is drawn, and the classes that a model must know for its answer to count.
 _DRAWN = {
     "bicycle": {"bicycle"},
     "motorcycle": {"motorcycle"},
@@ -44,16 +45,16 @@ def evaluate(
     Args:
         archive: a packed artifact.
         source: an archive or a folder as training_scripts.data.readers reads them.
-        drawn: how many drawn pictures of each sort to add, from seeds that training does not use.
-        progress: gets how far it is.
+        drawn: also this many drawn pictures of each sort, from seeds that training does not use.
+        progress: hears how far it is.
 
     Raises:
         ArtifactError, DataSourceError, ServingFailed.
     """
     with serving_archive(archive) as (port, description):
         pictures = read(source, split, description["classes_of_interest"], description["input_size"])
-        asker = _Asker(port, description, progress)
-        answers = asker("Asking about the pictures", pictures.pixels, pictures.labels)
+        predict = _Predictor(port, description, progress)
+        answers = predict("Asking about the pictures", pictures.pixels, pictures.labels)
         return {
             "model": {"name": description["name"], "sha256": artifact.sha256(archive)},
             "data": {"source": source.name, "split": split, "sha256": pictures.digest()},
@@ -63,13 +64,13 @@ def evaluate(
             "classes": _per_class(answers),
             "confusion": _confusion(answers),
             "foreign_refused": _refused(answers, pictures.kinds),
-            "robustness": _robustness(asker, pictures, answers),
-            "drawn": _drawn(asker, drawn),
+            "robustness": _robustness(predict, pictures, answers),
+            "drawn": _drawn(predict, drawn),
         }
 
 
 @dataclass(frozen=True)
-class _Asker:
+class _Predictor:
     port: int
     description: dict[str, Any]
     progress: Progress
@@ -141,27 +142,27 @@ def _refused(answers: Predictions, kinds: list[str | None]) -> dict[str, calibra
     }
 
 
-def _robustness(asker: _Asker, pictures: Pictures, undamaged: Predictions) -> dict[str, dict[str, Any]]:
+def _robustness(predict: _Predictor, pictures: Pictures, undamaged: Predictions) -> dict[str, dict[str, Any]]:
     """Accuracy on damaged pictures of the classes of interest, and what it lost against the undamaged ones."""
     ours = np.flatnonzero(undamaged.ours)
     labels, before = [pictures.labels[i] for i in ours], undamaged.right[ours].mean()
     figures = {}
     for name, damage in CORRUPTIONS.items():
-        answers = asker(f"Damaging by {name}", (damage(pictures.pixels[i], int(i)) for i in ours), labels)
+        answers = predict(f"Damaging by {name}", (damage(pictures.pixels[i], int(i)) for i in ours), labels)
         share = calibration.share(answers.right)
         figures[name] = {"accuracy": share, "lost": round(float(before - answers.right.mean()), 4)}
     return figures
 
 
-def _drawn(asker: _Asker, count: int) -> dict[str, dict[str, calibration.Share]]:
+def _drawn(predict: _Predictor, count: int) -> dict[str, dict[str, calibration.Share]]:
     """Drawn vehicles accepted with the right label; other things, and what is between the two, refused."""
-    interest = asker.description["classes_of_interest"]
+    interest = predict.description["classes_of_interest"]
     figures: dict[str, dict[str, calibration.Share]] = {}
     for sort, needed in _DRAWN.items() if count else ():
         if not needed <= set(interest):
             continue
         pixels = (dataset.drawn_pixels(sort, seed) for seed in range(count))
-        answers = asker(f"Drawing {sort}", pixels, [sort] * count)
+        answers = predict(f"Drawing {sort}", pixels, [sort] * count)
         if sort in interest:
             figures[sort] = {"accepted_right": calibration.share(answers.right & answers.accepted)}
         else:
@@ -204,15 +205,41 @@ def write(figures: dict[str, Any], file: Path) -> list[Path]:
     return [file, *charts.draw(figures, file.parent)]
 
 
+def draw_risk_coverage(archive: Path, picture: Path) -> None:
+    """Draw the risk-coverage curve of an artifact's cross-validation.
+
+    Raises:
+        ArtifactError: there is no artifact, or it has no curve.
+        OSError: the picture cannot be written.
+    """
+    from training_scripts.evaluation import charts  # noqa: PLC0415 - as in write
+
+    description, _ = artifact.read_archive(archive)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    charts.cross_validated(description).savefig(picture, metadata={"Software": None})
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("artifact", type=Path)
-    parser.add_argument("source", type=Path, help="a CIFAR archive, or a folder <class>/<file>")
+    parser.add_argument("source", type=Path, nargs="?", help="a CIFAR archive, or a folder <class>/<file>")
     parser.add_argument("--split", default="test", choices=("train", "test"))
-    parser.add_argument("--drawn", type=int, default=0, help="how many drawn pictures of each sort to add")
+    parser.add_argument("--drawn", type=int, default=0, help="also this many drawn pictures of each sort")
     parser.add_argument("--to", type=Path, help="a JSON file; the charts go beside it")
+    parser.add_argument(
+        "--risk-coverage",
+        type=Path,
+        metavar="PICTURE",
+        help="draw the curve of the artifact's cross-validation; needs no source",
+    )
     arguments = parser.parse_args(argv)
+    if not (arguments.source or arguments.risk_coverage):
+        parser.error("name the source of the pictures, or --risk-coverage PICTURE")
     try:
+        if arguments.risk_coverage:
+            draw_risk_coverage(arguments.artifact, arguments.risk_coverage)
+        if not arguments.source:
+            return 0
         figures = evaluate(arguments.artifact, arguments.source, arguments.split, arguments.drawn)
         if arguments.to:
             write(figures, arguments.to)

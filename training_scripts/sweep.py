@@ -63,12 +63,12 @@ def folds(text: str) -> list[int]:
     return used
 
 
-def judged(material: Material, trainer: Trainer, used: Sequence[int]) -> dict[str, Any]:
+def cross_validated(material: Material, trainer: Trainer, used: Sequence[int]) -> dict[str, Any]:
     """Accuracy, calls of "neither" and the operating point's figures over the folds used."""
     chosen = np.isin(material.folds, used)
     answers = trainer.out_of_fold(used)[chosen]
-    truth, judging = material.real.truth[chosen], material.folds[chosen]
-    figures, _ = operating_point.cross_fitted(answers, truth, judging, trainer.labels)
+    truth = material.real.truth[chosen]
+    figures, _ = operating_point.cross_fitted(answers, truth, material.folds[chosen], trainer.labels)
     best, ours = answers.argmax(1), truth < answers.shape[1] - 1
     figures["called_neither"] = calibration.share(best[ours] == answers.shape[1] - 1)
     return figures
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for combination in combinations:
             started = time.monotonic()
             trainer = Trainer(Settings(**combination), material, arguments.checkpoints, console)
-            figures = judged(material, trainer, used)
+            figures = cross_validated(material, trainer, used)
             cells = (f"{figures[n]['value']} of {figures[n]['count']}" for n in names)
             words = " ".join(f"{name}={value}" for name, value in combination.items())
             table.add_row(words, *cells, f"{time.monotonic() - started:.0f}")

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -15,15 +15,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from scripts.common.errors import UserError
-from scripts.deployment import terraform
-from scripts.deployment.environments import LOCAL
-from scripts.deployment.outputs import Deployment
-from scripts.operations import plan
 from scripts.operations.check import FAILED, OK, SKIPPED, Check
 from scripts.operations.destroy import Target
 from scripts.operations.leftovers import Sweep, Swept
-from scripts.operations.local_stack import DEFAULT_FOLDER, ActionCounter, LocalStack
-from scripts.operations.plan import SavedPlan
 from scripts.workflow.client import Outcome
 from training_scripts.errors import UserError as TrainingUserError
 from training_scripts.terminal import Terminal, cleaned, one_line
@@ -104,43 +98,6 @@ def steps() -> Iterator[Steps]:
     columns = (SpinnerColumn(), described, BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         yield Steps(progress)
-
-
-def local_stack() -> LocalStack:
-    """The stack that `scones up` starts."""
-    return LocalStack(DEFAULT_FOLDER)
-
-
-def find_deployment(environment: str) -> Deployment:
-    """The stack on this machine for `local`, else the one that all agree on (scripts/deployment/identity.py).
-
-    Raises NotDeployed, WrongDeployment, StateUnreadable; PlanError for an environment that is not
-    configured here.
-    """
-    if environment == LOCAL:
-        return local_stack().deployment()
-    return plan.identify(environment).deployment()
-
-
-def terraform_of(environment: str) -> Callable[..., tuple[int, str]]:
-    """Runs Terraform on an environment, as `terraform.run` does."""
-    return local_stack().terraform if environment == LOCAL else terraform.run
-
-
-def make_plan(environment: str, progress: Steps) -> SavedPlan:
-    """A plan of an environment as it is configured here. Raises NotDeployed, PlanError, TerraformFailed."""
-    if environment == LOCAL:
-        return plan.on_this_machine(local_stack(), progress)
-    return plan.on_aws(environment, progress)
-
-
-def apply_plan(environment: str, saved: SavedPlan, progress: Steps) -> None:
-    """Applies exactly what was planned. Raises TerraformFailed."""
-    progress("Applying", None)
-    if environment == LOCAL:
-        local_stack().apply(progress, saved.path)
-    else:
-        terraform.run("apply", "-no-color", str(saved.path), on_line=ActionCounter(progress).see)
 
 
 def show_checks(checks: Iterable[Check], environment: str, *, as_json: bool) -> None:

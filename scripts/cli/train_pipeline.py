@@ -15,7 +15,7 @@ from scripts.cli.console import err, out, outcome_line, steps
 from scripts.common.s3 import list_objects, parse_uri
 from scripts.deployment.outputs import NotDeployed
 from scripts.models.training_jobs import fingerprint
-from scripts.operations.local_stack import DEFAULT_FOLDER, LocalStack
+from scripts.operations.local_stack import default_stack
 from scripts.workflow.client import Workflow
 from training_scripts.data.dataset import NEITHER
 from training_scripts.data.readers import class_names
@@ -66,7 +66,7 @@ def chain(data: Path, classes: str | None, training: list[str]) -> None:
     """
     classes, staging, learning = recipe(data, classes)
     scones("up", quiet=True)
-    deployment = LocalStack(DEFAULT_FOLDER).deployment()
+    deployment = default_stack().deployment()
     name = f"{classes.replace(',', '-').replace('_', '-')}-{fingerprint(data)[:8]}"
     place = f"s3://{deployment.bucket}/training/data/{name}/"
     scones("stage", "--classes", classes, "--source", str(data), "--name", name, *staging)
@@ -85,7 +85,7 @@ def chain(data: Path, classes: str | None, training: list[str]) -> None:
         raise
     err.print("\nApplying Terraform again: the promoted model reaches the endpoint")
     with steps() as progress:
-        LocalStack(DEFAULT_FOLDER).update(progress)
+        default_stack().update(progress)
     _classify_one(place, classes.partition(",")[0], job["job"])
     err.print("\nThe stack goes on running. Next: scones classify PICTURE...   End: scones down")
 
@@ -106,7 +106,7 @@ def _after_refusal(data: Path, artifact: str, training: list[str]) -> str:
 
 def _classify_one(place: str, label: str, model: str) -> None:
     """Classify one picture of the test split, and check that the new model answered it."""
-    workflow = Workflow(LocalStack(DEFAULT_FOLDER).deployment())
+    workflow = Workflow(default_stack().deployment())
     bucket, prefix = parse_uri(place)
     first = next(list_objects(workflow.s3, bucket, f"{prefix}test/{label}/"))
     outcome = workflow.classify(f"s3://{bucket}/{first['Key']}")

@@ -1,4 +1,4 @@
-"""Environments: their variables, settings and promoted model, and terraform/ initialised for one of them."""
+"""The environments of terraform/environments: their variables, settings and promoted model."""
 
 import json
 import os
@@ -16,13 +16,12 @@ from scripts.common import paths
 from scripts.common.errors import UserError
 from scripts.common.paths import TERRAFORM
 from scripts.common.progress import Progress
-from scripts.deployment import identity
-from scripts.deployment import terraform as terraform_cli
+from scripts.deployment import identity, terraform
 from scripts.deployment.identity import Settings, StateUnreadable
 from scripts.deployment.terraform import TerraformFailed
 
 ENVIRONMENTS = TERRAFORM / "environments"
-# A plan changes nothing, so it needs no lock: applying one that has become stale is refused by Terraform itself.
+# A plan changes nothing, so it needs no lock: Terraform refuses to apply one that has become stale.
 OPTIONS = ("-input=false", "-no-color", "-lock=false")
 SETTINGS = ("project", "environment", "region", "model", "endpoint", "subscribers", "protect_data")
 NO_CREDENTIALS = re.compile(
@@ -37,7 +36,7 @@ class PlanError(UserError):
 
 
 def var_files(environment: str) -> list[str]:
-    """The -var-file options: the environment's own, and the promoted model's where there is one. Raises PlanError."""
+    """The -var-file options: its own, and the promoted model's, if any. Raises PlanError."""
     own = ENVIRONMENTS / f"{environment}.tfvars"
     if not own.exists():
         known = ", ".join(sorted(path.stem for path in ENVIRONMENTS.glob("*.tfvars")))
@@ -46,22 +45,28 @@ def var_files(environment: str) -> list[str]:
 
 
 @cache
-def settings(environment: str) -> Settings:
-    """The root's variables that SETTINGS names, as Terraform reads them for an environment, defaults included.
+def settings(environment: str, chosen: frozenset[tuple[str, str]] = frozenset()) -> Settings:
+    """The variables in SETTINGS, as Terraform reads them for an environment, with defaults.
 
-    Raises PlanError, TerraformFailed.
+    Args:
+        chosen: the variables (TF_VAR_...) that a shell sets in place of the environment's files.
+
+    Raises:
+        PlanError: there is no such environment, or Terraform does not print them.
+        TerraformFailed: it ended with an error.
     """
     files = var_files(environment)
     wanted = ", ".join(f"{name} = var.{name}" for name in SETTINGS)
-    # The variables alone, because the rest of the module needs the provider, and that takes seconds.
+    # Only the variables, because the rest of the module needs the provider, and loading that takes
+    # seconds.
     with tempfile.TemporaryDirectory() as folder:
         for path in (TERRAFORM / "variables.tf", *TERRAFORM.glob("*.tfvars*")):
             shutil.copy(path, folder)
-        # The functions need not be packaged for this; that they are not is said, and no hindrance.
-        _, text = terraform_cli.run(
+        # Packages are not required here; Terraform only warns if they are missing.
+        _, text = terraform.run(
             "console",
             *files,
-            extra_environment=chosen(environment),
+            extra_environment=dict(chosen),
             module=Path(folder),
             given=f"jsonencode({{{wanted}}})\n",
         )
@@ -72,24 +77,17 @@ def settings(environment: str) -> Settings:
 
 
 def model_file(environment: str) -> Path:
-    """Where `scones promote` names the model to Terraform."""
+    """The file in which `scones promote` names the model to Terraform."""
     return ENVIRONMENTS / f"{environment}.model.tfvars.json"
 
 
 def initialise(environment: str, progress: Progress) -> None:
-    """Initialises terraform/ for an environment where it is not initialised; it is never switched silently."""
+    """Initialises terraform/ for an environment, unless it is initialised already."""
     if identity.initialised_for(os.environ) is None:
         progress("Initialising terraform/", None)
         backend = ENVIRONMENTS / f"{environment}.s3.tfbackend"
         with explained(environment):
-            terraform_cli.run("init", *OPTIONS[:2], "-lockfile=readonly", f"-backend-config={backend}")
-
-
-def chosen(environment: str) -> dict[str, str]:
-    """The variables that this shell chooses for an environment on AWS; the stack on this machine is always the same."""
-    if environment == LOCAL:
-        return {}
-    return {name: value for name, value in os.environ.items() if name.startswith("TF_VAR_")}
+            terraform.run("init", *OPTIONS[:2], "-lockfile=readonly", f"-backend-config={backend}")
 
 
 @contextmanager

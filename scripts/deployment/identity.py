@@ -1,8 +1,9 @@
-"""Which deployment a command is about: the checkout, terraform/, this shell, AWS and the state must agree.
+"""Which deployment a command is about: checkout, terraform/, shell, AWS and state must agree.
 
-Every command that deletes, overwrites or runs again goes through `find`. Where two of these name different deployments,
-it refuses and names both. "Never applied" (no state), "destroyed" (a state without resources) and "I cannot see" (a
-state that cannot be read) are three different answers.
+Every command that deletes, overwrites or runs anything again goes through `find`. If two of these
+name different deployments, it refuses and names both. "Never applied" (no state), "destroyed" (a
+state without resources) and "I cannot see" (a state that cannot be read) are three different
+answers.
 """
 
 import json
@@ -20,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from scripts.common.errors import UserError
 from scripts.common.paths import TERRAFORM
-from scripts.deployment.outputs import Deployment, NotDeployed
+from scripts.deployment.outputs import Deployment, NotDeployed, client
 from scripts.deployment.terraform import TerraformFailed
 
 Settings = dict[str, Any]
@@ -32,7 +33,7 @@ BUCKET = re.compile(r".+-(\d{12})-[a-z]{2}(?:-[a-z]+)+-\d")
 
 
 class WrongDeployment(UserError):
-    """Two things that say which deployment this is disagree; the message names both and what to do."""
+    """Two sources disagree about which deployment this is; the message says what to do."""
 
 
 class StateUnreadable(UserError):
@@ -40,7 +41,7 @@ class StateUnreadable(UserError):
 
 
 class StateLocked(UserError):
-    """Somebody else is at work on the state, or it has no lock that would keep them from it."""
+    """Somebody else is working on the state, or it has no lock that would stop them."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Backend:
 
     @contextmanager
     def locked(self, variables: Mapping[str, str]) -> Iterator[None]:
-        """Holds the state's lock as Terraform holds it, so that nobody applies meanwhile. Raises StateLocked.
+        """Holds the state's lock as Terraform does, so that nobody can apply. Raises StateLocked.
 
         https://developer.hashicorp.com/terraform/language/backend/s3#state-locking
         """
@@ -66,7 +67,7 @@ class Backend:
                 f"The state {self} has no lock, so somebody could apply meanwhile: set use_lockfile = true in "
                 "terraform/environments/*.s3.tfbackend, then run `terraform init -reconfigure` with it."
             )
-        s3 = Deployment({"region": self.region}, dict(variables)).client("s3")
+        s3 = client("s3", self.region, variables)
         place = {"Bucket": self.bucket, "Key": f"{self.key}.tflock"}
         lock = {
             "ID": str(uuid.uuid4()),
@@ -95,13 +96,18 @@ class Backend:
 
 @dataclass(frozen=True)
 class Account:
-    """One deployment's place: the first part of its names, and whose AWS it is in."""
+    """A deployment's names, and the account and region that it is in."""
 
-    prefix: str
+    project: str
+    environment: str
     region: str
     partition: str
     number: str
     variables: Mapping[str, str]
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.project}-{self.environment}"
 
     @property
     def bucket(self) -> str:
@@ -112,7 +118,7 @@ class Account:
         return f"{self.prefix}-ledger"
 
     def client(self, service: str) -> Any:
-        return Deployment({"region": self.region}, dict(self.variables)).client(service)
+        return client(service, self.region, self.variables)
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ class State:
 
     @cached_property
     def managed(self) -> list[tuple[str, dict[str, Any]]]:
-        """(type, attributes) of every resource that Terraform keeps."""
+        """(type, attributes) of every resource that Terraform manages."""
         return [
             (resource["type"], instance["attributes"])
             for resource in self.resources
@@ -135,7 +141,7 @@ class State:
         ]
 
     def said(self) -> dict[str, set[str]]:
-        """What it says of its deployment: by its outputs, or where a cut-off run left none, by tags and ARNs."""
+        """What it says about its deployment: by outputs, or by tags and ARNs if a run left none."""
         if "prefix" in self.outputs:
             bucket = BUCKET.fullmatch(self.outputs.get("bucket", ""))
             return {
@@ -158,7 +164,10 @@ class State:
 
 @dataclass(frozen=True)
 class Identity:
-    """One deployment, agreed on by all that name it. Without a state it was never applied, or its state is gone."""
+    """One deployment that all sources agree on.
+
+    Without a state it was never applied, or its state is gone.
+    """
 
     environment: str
     account: Account
@@ -167,7 +176,7 @@ class Identity:
 
     @property
     def place(self) -> str:
-        """The deployment in words that no other deployment shares."""
+        """The deployment in words that fit no other."""
         return f"{self.account.prefix} in {self.account.number}"
 
     def deployment(self) -> Deployment:
@@ -221,18 +230,18 @@ def read_state(backend: Backend, terraform: Terraform) -> State | None:
     pulled = json.loads(found[0])
     outputs = {name: output["value"] for name, output in pulled["outputs"].items()}
     state = State(pulled["lineage"], pulled["serial"], outputs, pulled["resources"])
-    # What Terraform prints where it finds no object in the bucket: nothing was ever applied.
+    # Terraform prints an empty state if the bucket has none: nothing was ever applied.
     return state if state.serial > 0 or state.resources else None
 
 
 def initialised_for(variables: Mapping[str, str]) -> dict[str, Any] | None:
-    """The backend that terraform/ is initialised for; None where it is not initialised."""
+    """The backend that terraform/ is initialised for; None if it is not."""
     file = TERRAFORM / (variables.get("TF_DATA_DIR") or ".terraform") / "terraform.tfstate"
     return json.loads(file.read_text(encoding="utf-8"))["backend"]["config"] if file.exists() else None
 
 
 def init_command(environment: str, option: str = "") -> str:
-    """What initialises terraform/ for an environment."""
+    """The command that initialises terraform/ for an environment."""
     return f"terraform -chdir=terraform init {option}-backend-config=environments/{environment}.s3.tfbackend"
 
 
@@ -275,9 +284,10 @@ def _check_workspace(environment: str, terraform: Terraform, variables: Mapping[
 
 
 def _account(settings: Settings, variables: Mapping[str, str]) -> Account:
-    region, prefix = settings["region"], f"{settings['project']}-{settings['environment']}"
-    caller = Deployment({"region": region}, dict(variables)).client("sts").get_caller_identity()
-    return Account(prefix, region, caller["Arn"].split(":")[1], caller["Account"], variables)
+    project, environment, region = (settings[name] for name in ("project", "environment", "region"))
+    caller = client("sts", region, variables).get_caller_identity()
+    partition = caller["Arn"].split(":")[1]
+    return Account(project, environment, region, partition, caller["Account"], variables)
 
 
 def _check_state(backend: Backend, state: State, account: Account) -> None:

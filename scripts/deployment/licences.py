@@ -1,7 +1,7 @@
-"""Under which licences the software that is handed on stands: `make licences` writes docs/licences.md.
+"""The licences of the software that is shipped: `make licences` writes docs/licences.md.
 
-Handed on are the functions' zips and the serving image. A licence that is not in ACCEPTED stops the packaging and
-fails a test, so that nobody ships what nobody has read.
+Shipped are the functions' zips and the serving image. A licence that is not in ACCEPTED stops the
+packaging and fails a test, so that nobody ships what nobody has read.
 """
 
 import re
@@ -16,11 +16,11 @@ from scripts.common.paths import ROOT
 PAGE = ROOT / "docs" / "licences.md"
 INTRODUCTION = """# Licences
 
-Of what the functions' zips and the serving image hold, as each package declares it (SPDX). Written by `make licences`
-from the hash-pinned requirements; a test fails where a package is missing here or its licence is not among those that
-were read. The zips' exact contents lie beside them as CycloneDX (`build/aws/*.cdx.json`). The serving image stands
-on `python:3.13-slim`, whose own packages are Debian's and not listed here. Pillow's and NumPy's wheels hold libraries
-of others, whose notices are in the wheels and stay in the zips.
+What the functions' zips and the serving image contain, with the licence that each package declares (SPDX).
+Written by `make licences` from the hash-pinned requirements; a test fails if a package is missing here or
+nobody has read its licence. The zips' exact contents are beside them as CycloneDX (`build/aws/*.cdx.json`).
+The serving image is based on `python:3.13-slim`, whose own packages are Debian's and not listed here.
+Pillow's and NumPy's wheels bundle other libraries, whose notices are in the wheels and stay in the zips.
 """
 
 # What packages without an SPDX expression call their licence.
@@ -31,7 +31,7 @@ NAMES = {
     "MIT License": "MIT",
     "ZPL 2.1": "ZPL-2.1",
 }
-# All permissive: they ask for their notice to be kept, which the wheels do.
+# All permissive: they only ask that their notice is kept, and the wheels keep it.
 ACCEPTED = {
     "0BSD",
     "Apache-2.0",
@@ -47,7 +47,7 @@ ACCEPTED = {
 
 
 class UnknownLicence(UserError):
-    """A package's licence has not been read and accepted yet; the message says which and where to do so."""
+    """A package's licence is not accepted yet; the message says which one and what to do."""
 
 
 def declared(facts: Message | PackageMetadata) -> str:

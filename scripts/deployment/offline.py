@@ -1,7 +1,8 @@
 """Terraform without an account: the root module in a folder of its own, with its state in a file.
 
-A plan asks AWS two things before it compares: who is calling, and whether a state machine's definition is valid.
-A server on this machine answers them, so that a first apply, or one on a saved state, can be planned anywhere.
+A plan asks AWS two things: who is calling, and whether a state machine's definition is valid. A
+server on this machine answers both, so that a first apply, or one on a saved state, can be planned
+anywhere.
 """
 
 import os
@@ -25,7 +26,7 @@ CALLER = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011
 
 @dataclass(frozen=True)
 class OfflineModule:
-    """A copy of a root module, initialised, and the environment variables under which Terraform plans it."""
+    """An initialised copy of a root module, and the variables under which Terraform plans it."""
 
     folder: Path
     variables: dict[str, str]
@@ -40,7 +41,7 @@ class OfflineModule:
 
 
 class _PlanTimeAws(BaseHTTPRequestHandler):
-    """Answers what the provider asks while it plans; anything else is refused with 400, which it does not retry."""
+    """Answers what the provider asks while it plans; refuses the rest (400 is not retried)."""
 
     protocol_version = "HTTP/1.1"
     account = ACCOUNT
@@ -84,9 +85,10 @@ def offline(
     account: str = ACCOUNT,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[OfflineModule]:
-    """Copies a root module into `work` and initialises it there; the plugins of an earlier time are kept.
+    """Copies a root module into `work` and initialises it there; keeps plugins from earlier.
 
-    Its state, if any, is work/terraform/terraform.tfstate. Raises TerraformFailed, TerraformMissing, MirrorMissing.
+    Its state, if any, is work/terraform/terraform.tfstate. Raises TerraformFailed,
+    TerraformMissing, MirrorMissing.
     """
     folder = work / "terraform"
     shutil.rmtree(folder, ignore_errors=True)

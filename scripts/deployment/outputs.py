@@ -1,10 +1,10 @@
-"""What Terraform deployed, as the command line needs it, for one machine and for AWS alike."""
+"""Terraform's outputs and the clients of what it deployed, for one machine and for AWS alike."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -14,9 +14,41 @@ from functions.common.shown import shown
 from scripts.common.errors import UserError
 from scripts.deployment import terraform
 
+T = TypeVar("T")
+
 
 class NotDeployed(UserError):
-    """There is no applied stack for the environment asked for; the message says how to get one."""
+    """The environment has no applied stack; the message says how to get one."""
+
+
+class OutputMissing(NotDeployed):
+    """The stack was applied by a version of terraform/ that did not have this output yet."""
+
+
+class Output(Generic[T]):
+    """One of Terraform's outputs, under its own name.
+
+    It is looked up when it is used: a stack that an earlier version applied serves every command
+    that does not need what is new. Raises OutputMissing.
+    """
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, deployment: "Deployment", _owner: type) -> T:
+        try:
+            return deployment.outputs[self.name]
+        except KeyError:
+            raise OutputMissing(
+                f"Terraform has no output {shown(self.name)}: run `terraform apply` again."
+            ) from None
+
+
+class OptionalOutput(Output[T | None]):
+    """One that may be null, which Terraform leaves out, or missing from an earlier version."""
+
+    def __get__(self, deployment: "Deployment", _owner: type) -> T | None:
+        return deployment.outputs.get(self.name)
 
 
 @dataclass(frozen=True)
@@ -26,29 +58,45 @@ class Deployment:
     outputs: dict[str, Any]
     variables: dict[str, str]
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.outputs[name]
-        except KeyError:
-            raise AttributeError(
-                f"Terraform has no output {shown(name)}: run `terraform apply` again."
-            ) from None
+    alarms_topic_arn = Output[str]()
+    alert_dead_letters_url = Output[str]()
+    alerts_topic_arn = Output[str]()
+    batch_state_machine_arn = Output[str]()
+    bucket = Output[str]()
+    endpoint_name = OptionalOutput[str]()
+    function_names = Output[dict[str, str]]()
+    image_repository_url = Output[str]()
+    key_arn = Output[str]()
+    labels = Output[list[str]]()
+    ledger_retention_days = OptionalOutput[int]()
+    ledger_table = Output[str]()
+    prefix = Output[str]()
+    region = Output[str]()
+    state_machine_arn = Output[str]()
+    training_image_uri = Output[str]()
+    training_role_arn = Output[str]()
+    trigger_dead_letters_url = Output[str]()
 
     def client(self, service: str) -> Any:
         """A boto3 client for this deployment's region and endpoint."""
-        return boto3.client(
-            service,
-            region_name=self.outputs["region"],
-            endpoint_url=self.variables.get("AWS_ENDPOINT_URL"),
-            aws_access_key_id=self.variables.get("AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=self.variables.get("AWS_SECRET_ACCESS_KEY"),
-            aws_session_token=self.variables.get("AWS_SESSION_TOKEN"),
-            config=Config(retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=32),
-        )
+        return client(service, self.region, self.variables)
+
+
+def client(service: str, region: str, variables: Mapping[str, str]) -> Any:
+    """A boto3 client, with the endpoint and credentials that environment variables name."""
+    return boto3.client(
+        service,
+        region_name=region,
+        endpoint_url=variables.get("AWS_ENDPOINT_URL"),
+        aws_access_key_id=variables.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=variables.get("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=variables.get("AWS_SESSION_TOKEN"),
+        config=Config(retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=32),
+    )
 
 
 def found(describe: Callable[..., dict[str, Any]], **name: str) -> dict[str, Any] | None:
-    """What SageMaker describes; None where there is no such thing."""
+    """What SageMaker describes; None if it does not exist."""
     try:
         return describe(**name)
     except ClientError as error:

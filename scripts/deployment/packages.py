@@ -1,10 +1,10 @@
 """Builds the functions' zip files: `python -m scripts.deployment.packages --target aws|local`.
 
-A package holds the function's own folder, those modules of functions/common that it imports, and its
-locked dependencies. It is the same to the bit wherever and whenever it is built: entries are sorted and
-carry a fixed time and fixed permissions, own files are stored without compression, and a dependency's files
-keep the compressed bytes of their hash-pinned wheel, so that not even the machine's zlib has a say. boto3
-comes with the Lambda runtime and is in no package.
+A package holds the function's own folder, those modules of functions/common that it imports, and
+its locked dependencies. It is bit for bit the same wherever and whenever it is built: entries are
+sorted and carry a fixed time and fixed permissions, our own files are stored without compression,
+and a dependency's files keep the compressed bytes of their hash-pinned wheel, so that the machine's
+zlib makes no difference. boto3 comes with the Lambda runtime and is not packaged.
 """
 
 import argparse
@@ -38,11 +38,12 @@ from training_scripts.terminal import cleaned
 BUILD = ROOT / "build"
 FUNCTIONS = ("classify_image", "filter_inferences", "report_drift", "send_alert", "serialize_image_data")
 
-# The newest runtime that provider 5.100 knows; the one machine runs any interpreter under this name.
+# The newest runtime that provider 5.100 knows; on one machine, any newer interpreter runs under
+# this name.
 NEWEST_RUNTIME = (3, 13)
 
-# In a wheel, but of no use at run time. Pillow's are codecs and font engines that the decoder never opens:
-# two thirds of its size, and of its attack surface.
+# Parts of wheels that are not needed at run time. Pillow's are codecs and font engines that the
+# decoder never opens: two thirds of its size, and of its attack surface.
 UNUSED = (
     "*.pyi",
     "*/py.typed",
@@ -69,7 +70,7 @@ Report = Callable[[str], None]
 
 
 class PackagingError(UserError):
-    """A package cannot be built; says why and what to do."""
+    """A package cannot be built; the message says why and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A file of a package: its bytes as they stand in the zip, `method` as in zipfile."""
+    """A file of a package: its bytes as stored in the zip, `method` as in zipfile."""
 
     name: str
     method: int
@@ -116,10 +117,11 @@ def targets() -> dict[str, Target]:
 
 
 def build(target_name: str, report: Report) -> Path:
-    """Write build/<target>/<function>.zip, its bill of materials <function>.cdx.json and manifest.json.
+    """Write build/<target>/<function>.zip, its bill of materials (.cdx.json) and manifest.json.
 
-    Every call builds all packages anew, which takes a moment because wheels are kept in
-    build/wheels; files whose content is the same are not touched. Returns the manifest's path. Raises PackagingError.
+    Every call builds all packages again, which is quick because wheels are kept in build/wheels;
+    files whose content is the same are not touched. Returns the manifest's path. Raises
+    PackagingError.
     """
     target = targets().get(target_name)
     if target is None:
@@ -146,7 +148,7 @@ def build(target_name: str, report: Report) -> Path:
 
 
 def _sources(function: str) -> Iterator[Entry]:
-    """The function's folder and the project's modules that it imports, however deep."""
+    """The function's folder and the project's modules that it imports, directly or not."""
     folder = ROOT / "functions" / function
     files = {*folder.rglob("*.py"), *folder.glob("templates/*.txt")}
     waiting = sorted(path for path in files if path.suffix == ".py")
@@ -159,7 +161,7 @@ def _sources(function: str) -> Iterator[Entry]:
 
 
 def _imported(module: Path) -> Iterator[Path]:
-    """Files of this project that one module imports, with the __init__.py of every package on the way."""
+    """Files of this project that a module imports, with __init__.py of the packages above."""
     names = set()
     for node in ast.walk(ast.parse(module.read_bytes(), str(module))):
         if isinstance(node, ast.Import):
@@ -196,7 +198,7 @@ def _wheel_entries(wheel: Path) -> Iterator[Entry]:
 def _zip(entries: list[Entry]) -> bytes:
     """A zip file: 1980-01-01 00:00, mode 0644, sorted by name.
 
-    zipfile cannot take over compressed bytes, hence by hand:
+    By hand, because zipfile cannot copy compressed bytes:
     https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT 4.3
     """
     midnight, new_year_1980 = 0, 1 << 5 | 1
@@ -228,9 +230,9 @@ def _write(path: Path, content: bytes) -> bool:
 
 
 def _wheels(lock: Path, target: Target, report: Report) -> list[Path]:
-    """The wheels that the lock file pins, from the cache or by pip, each with a hash of the lock.
+    """The wheels that the lock file pins, from the cache or by pip, each checked against its hash.
 
-    The cache has one folder for each target and lock; it is renamed into place when complete.
+    The cache has one folder for each target and lock file; it is renamed into place when complete.
     """
     pins = [
         line.strip() for line in lock.read_text("utf-8").splitlines() if not line.lstrip().startswith("#")

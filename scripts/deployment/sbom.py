@@ -1,6 +1,7 @@
-"""What is in a function's zip, as a CycloneDX 1.6 bill of materials (https://cyclonedx.org/docs/1.6/json/).
+"""A function's zip as a CycloneDX 1.6 bill of materials (https://cyclonedx.org/docs/1.6/json/).
 
-The bill is the same to the bit for the same zip: it carries no time, and its serial number comes from the zip's hash.
+The same zip gives the same bill: it carries no time, and its serial number comes from the zip's
+hash.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from scripts.deployment.licences import declared
 
 
 def bill(function: str, package: bytes, wheels: Iterable[Path]) -> bytes:
-    """The bill of a zip that holds the function's own sources and these wheels, parts of which may be left out."""
+    """The bill of a zip with the function's own sources and these wheels, or parts of them."""
     digest = hashlib.sha256(package).hexdigest()
     subject = {
         "bom-ref": function,

@@ -35,7 +35,7 @@ def sources() -> list[Path]:
 
 
 def digest() -> str:
-    """Hex SHA-256 over the image's sources and their names: the same sources have the same one."""
+    """Hex SHA-256 over the names and contents of the image's sources."""
     whole = hashlib.sha256()
     for path in sources():
         content = path.read_bytes()
@@ -44,11 +44,13 @@ def digest() -> str:
 
 
 def build_and_push(repository: str, ecr_client: Any, report: Callable[[str], None]) -> str:
-    """Build and push; returns the image by digest, repository@sha256:... An image of these sources is kept.
+    """Build and push; returns the image by digest, repository@sha256:...
+
+    The same sources are pushed once.
 
     Args:
         repository: an ECR repository's URI, account.dkr.ecr.region.amazonaws.com/name.
-        report: told each line that Docker says.
+        report: called with each line that Docker prints.
 
     Raises:
         ImageError: no Docker engine, or Docker failed.
@@ -63,7 +65,7 @@ def build_and_push(repository: str, ecr_client: Any, report: Callable[[str], Non
     _log_in(registry, ecr_client)
     with tempfile.TemporaryDirectory() as folder:
         facts = Path(folder) / "metadata.json"
-        # SageMaker takes a single image, no index with an attestation beside it
+        # SageMaker takes a single image, not an index with an attestation
         command = ["docker", "buildx", "build", "--platform", PLATFORM, "--provenance=false", "--sbom=false"]
         command += ["--file", str(DOCKERFILE), "--tag", f"{repository}:{tag}", "--progress=plain", "--push"]
         _docker([*command, "--metadata-file", str(facts), str(ROOT)], report)
@@ -95,7 +97,7 @@ def check_engine() -> None:
 
 
 def _pushed(name: str, tag: str, ecr_client: Any) -> str | None:
-    """The digest of the image that carries this tag already."""
+    """The digest of the image that has this tag already."""
     try:
         images = ecr_client.describe_images(repositoryName=name, imageIds=[{"imageTag": tag}])
     except ClientError as error:

@@ -7,24 +7,27 @@ from typing import Any
 from scripts.common.paths import ROOT
 
 MACHINES = ROOT / "statemachine"
+INCLUDED = (".json", ".jsonata", ".txt")
 
 
-def machines(folder: Path = MACHINES) -> list[Path]:
+def machines() -> list[Path]:
     """The files that no other file includes."""
-    paths = sorted(folder.glob("*.asl.json"))
+    paths = sorted(MACHINES.glob("*.asl.json"))
     texts = "".join(path.read_text(encoding="utf-8") for path in paths)
     return [path for path in paths if f'"{path.name}"' not in texts]
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A machine with the files that it includes, which Terraform composes the same way."""
+def read(path: Path) -> Any:
+    """A file with everything that it includes: JSON as it is, a JSONata expression, or a text on one line."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".jsonata":
+        return f"{{% {text.strip()} %}}"
+    return _whole(json.loads(text)) if path.suffix == ".json" else " ".join(text.split())
 
-    def whole(value: Any) -> Any:
-        if isinstance(value, str) and value.endswith(".asl.json"):
-            return whole(json.loads((path.parent / value).read_text(encoding="utf-8")))
-        if isinstance(value, dict):
-            return {name: whole(inner) for name, inner in value.items()}
-        return [whole(inner) for inner in value] if isinstance(value, list) else value
 
-    machine: dict[str, Any] = whole(json.loads(path.read_text(encoding="utf-8")))
-    return machine
+def _whole(value: Any) -> Any:
+    if isinstance(value, str) and value.endswith(INCLUDED):
+        return read(MACHINES / value)
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    return [_whole(inner) for inner in value] if isinstance(value, list) else value

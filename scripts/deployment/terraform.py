@@ -1,4 +1,4 @@
-"""Runs Terraform on the root module, with the provider from the registry or from a mirror on this machine."""
+"""Runs Terraform on the root module, with the provider from the registry or from a mirror."""
 
 import os
 import re
@@ -28,7 +28,7 @@ MIRROR_PLACES = (
     "/srv",
 )
 MIRROR_DEPTH = 3
-# What a shell may set that makes Terraform work elsewhere, or do something else, than it is asked.
+# Variables of a shell that make Terraform work elsewhere, or do something else than it is asked.
 STEERING = re.compile(
     r"TF_(WORKSPACE|DATA_DIR|CLI_ARGS.*|VAR_.*)|AWS_(IGNORE_CONFIGURED_ENDPOINT_URLS|ENDPOINT_URL_.+|\w+_ENDPOINT)"
 )
@@ -40,7 +40,7 @@ class TerraformMissing(UserError):
 
 
 class TerraformFailed(UserError):
-    """Terraform ended with an error; the message holds what it says of it, without the plan that went before."""
+    """Terraform ended with an error; the message is its own, without the plan that came before."""
 
 
 class MirrorMissing(UserError):
@@ -87,7 +87,7 @@ def _folders(top: Path, depth: int) -> Iterator[Path]:
 
 
 def find_mirror() -> Path | None:
-    """A filesystem mirror that holds the AWS provider: SCONES_PROVIDER_MIRROR first, then the usual places."""
+    """A mirror of the AWS provider: SCONES_PROVIDER_MIRROR, or one in the usual places."""
     named = os.environ.get("SCONES_PROVIDER_MIRROR")
     if named:
         if (Path(named) / PROVIDER).is_dir():
@@ -105,7 +105,7 @@ def find_mirror() -> Path | None:
 
 @cache
 def environment() -> dict[str, str]:
-    """This process's environment, with TF_CLI_CONFIG_FILE pointing at a mirror where one is needed.
+    """This process's environment, with TF_CLI_CONFIG_FILE pointing to a mirror if one is needed.
 
     A configuration file of the user's own always wins. Raises MirrorMissing.
     """
@@ -139,11 +139,11 @@ def run(
     module: Path = TERRAFORM,
     given: str = "",
 ) -> tuple[int, str]:
-    """Runs `terraform ARGUMENTS` in the root module, with `given` on its standard input; returns (exit code, output).
+    """Runs `terraform ARGUMENTS` in the root module; returns (exit code, output).
 
-    `on_line` sees each line as it comes. An interruption lets Terraform finish what it is doing and write its state.
-    With an extra environment, what else this shell says to steer Terraform does not count.
-    Raises TerraformFailed for an exit code outside `accept`.
+    `on_line` gets each line as it comes. On an interruption, Terraform finishes what it is doing
+    and writes its state. With an extra environment, this shell's other variables that steer
+    Terraform are dropped. Raises TerraformFailed for an exit code outside `accept`.
     """
     process = subprocess.Popen(
         [executable(), f"-chdir={module}", *arguments],
@@ -153,7 +153,8 @@ def run(
         stdin=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        # A terminal's Ctrl-C would reach Terraform besides what is sent below, and twice means: stop at once.
+        # A terminal's Ctrl-C would reach Terraform as well as the signal below, and two mean: stop
+        # at once.
         start_new_session=True,
     )
     lines = []
@@ -181,7 +182,7 @@ def run(
 
 def _steered_by(own: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in environment().items() if not STEERING.fullmatch(name)}
-    # In TF_DATA_DIR, too, a workspace may be chosen.
+    # TF_DATA_DIR can hold a chosen workspace, too.
     return kept | {"TF_WORKSPACE": "default"} | own
 
 
@@ -191,7 +192,7 @@ def _errors(output: str) -> str:
 
 
 def main() -> None:
-    """Says whether this machine can run Terraform with the AWS provider; one clear line if it cannot."""
+    """Checks that this machine can run Terraform with the AWS provider; if not, says why."""
     try:
         executable()
         environment()

@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import Browser
+
 from scripts.cli.console import err, steps
 from scripts.common.paths import ROOT, WORK
 from scripts.deployment.outputs import Deployment
@@ -24,45 +26,44 @@ TRUTH = {"bicycle": "bicycle", "motorcycle": "motorcycle", "other": "neither"}
 # Drawings of the generator's own sorts, from seeds that no training saw.
 STREAM = {"bicycle": 90, "motorcycle": 110, "other": 30, "ambiguous": 30}
 FIRST_SEED = 50_000
+TALL: dict[str, Any] = {"viewport": {"width": 1280, "height": 1500}}
 WINDOWS: dict[str, dict[str, Any]] = {
-    "light": {"height": 1500},
-    "dark": {"height": 1500, "dark": True},
-    "phone": {"width": 390, "height": 844, "phone": True},
+    "light": TALL,
+    "dark": TALL | {"color_scheme": "dark"},
+    "phone": browser.PHONE,
 }
 
 
-def take(report: Path, folder: Path) -> list[Path]:
-    """Photograph a report's page on a desktop, light and dark, and on a phone; returns the pictures' paths.
-
-    Raises:
-        scripts.devtools.browser.BrowserMissing, scripts.devtools.browser.PageFailed: no browser, or it failed.
-    """
+def take(chromium: Browser, report: Path, folder: Path) -> list[Path]:
+    """Photograph a report's page on a desktop, light and dark, and on a phone; returns the pictures' paths."""
     folder.mkdir(parents=True, exist_ok=True)
     taken = []
-    with browser.page() as page:
-        for name, window in WINDOWS.items():
-            page.open(report.resolve().as_uri(), **window)
-            if window.get("phone"):
-                page.evaluate("document.getElementById('charts').scrollIntoView()")
-            taken.append(folder / f"{report.stem}-{name}.png")
-            page.screenshot(taken[-1])
+    for name, window in WINDOWS.items():
+        page = chromium.new_page(**window)
+        page.goto(report.resolve().as_uri())
+        if name == "phone":
+            page.evaluate("document.getElementById('charts').scrollIntoView()")
+        taken.append(folder / f"{report.stem}-{name}.png")
+        page.screenshot(path=taken[-1])
     return taken
 
 
-def take_review(deployment: Deployment, path: Path) -> Path:
-    """Photograph the page of `scones review` with the least sure picture on it; nothing is answered."""
-    with browser.page() as page, serving(Reviews(deployment, "ann"), 0) as address:
-        page.open(address, height=860)
-        page.wait_for("document.getElementById('picture').src.startsWith('blob:')")
-        page.screenshot(path)
+def take_review(chromium: Browser, deployment: Deployment, path: Path) -> Path:
+    """Photograph the page of `scones review` with the biggest doubt on it; nothing is answered."""
+    with serving(Reviews(deployment, "ann"), 0) as address:
+        page = chromium.new_page(viewport={"width": 1280, "height": 860})
+        page.goto(address)
+        page.locator("#picture[src^='blob:']").wait_for()
+        page.screenshot(path=path)
+        page.close()
     return path
 
 
-def take_outbox(stack: LocalStack, path: Path) -> Path:
+def take_outbox(chromium: Browser, stack: LocalStack, path: Path) -> Path:
     """Photograph the page of what subscribers of the one-machine AWS received, on a phone's width."""
-    with browser.page() as page:
-        page.open(f"{stack.server['endpoint_url']}/_local/outbox", **WINDOWS["phone"])
-        page.screenshot(path)
+    page = chromium.new_page(**browser.PHONE)
+    page.goto(f"{stack.server['endpoint_url']}/_local/outbox")
+    page.screenshot(path=path)
     return path
 
 
@@ -92,8 +93,10 @@ def main() -> None:
             report = Path(scratch) / "report.html"
             build.make([], deployment, [], truths, report, progress, with_ledger=True)
             progress("Photographing the pages", None)
-            taken = [*take(report, to), take_review(deployment, to / "review-light.png")]
-            taken.append(take_outbox(stack, to / "outbox-phone.png"))
+            with browser.chromium() as chromium:
+                taken = take(chromium, report, to)
+                taken.append(take_review(chromium, deployment, to / "review-light.png"))
+                taken.append(take_outbox(chromium, stack, to / "outbox-phone.png"))
         finally:
             stack.stop_server()
     for path in taken:

@@ -3,15 +3,16 @@
 python -m scripts.devtools.state_diagrams
 """
 
+import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from scripts.common.paths import ROOT
-from scripts.deployment.state_machines import MACHINES, machines, read
+from scripts.deployment.state_machines import machines, read
 
 PAGE = ROOT / "docs" / "workflow.md"
 LONGEST_CONDITION = 48
+COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 CLASSES = {
     "succeeds": "fill:#dafbe1,stroke:#1a7f37,color:#0b3d1a",
     "fails": "fill:#ffebe9,stroke:#cf222e,color:#67060c",
@@ -27,10 +28,10 @@ Map. [Operations](operations.md) explains each named error.
 """
 
 
-def page(folder: Path = MACHINES) -> str:
+def page() -> str:
     """The whole of docs/workflow.md: one section for each machine, an included file drawn where it is included."""
     sections = [INTRODUCTION]
-    for path in machines(folder):
+    for path in machines():
         machine = read(path)
         name = path.name.partition(".")[0]
         sections.append(f"## {name}\n\n{machine['Comment']}\n\n```mermaid\n{diagram(machine)}```\n")
@@ -115,7 +116,10 @@ def _arrows(state: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _short(condition: str) -> str:
-    plain = condition.removeprefix("{%").removesuffix("%}").strip()
+    """The last step of a condition, which decides: the steps before it only give names."""
+    plain = " ".join(COMMENT.sub("", condition.removeprefix("{%").removesuffix("%}")).split())
+    if plain.startswith("( "):
+        plain = plain.removesuffix(" )").rpartition("; ")[2]
     return plain if len(plain) <= LONGEST_CONDITION else plain[: LONGEST_CONDITION - 1] + "…"
 
 

@@ -16,7 +16,6 @@ from waitress.task import WSGITask
 from scripts.local_aws.app import LocalAws
 from scripts.local_aws.core.moto_backends import ACCOUNT, REGION
 from scripts.local_aws.core.origin_guard import WithoutWebPages
-from scripts.local_aws.core.retry_cache import RepeatedAttempts
 
 # Enough for nested calls (a function that calls AWS while its caller waits) without queueing.
 SERVER_THREADS = 64
@@ -70,7 +69,7 @@ class Channel(HTTPChannel):
 def serve(application: LocalAws, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve on 127.0.0.1 until the process gets a signal to stop. `on_ready` gets the endpoint's URL."""
     server = waitress.create_server(
-        WithoutWebPages(RepeatedAttempts(application)),
+        WithoutWebPages(application),
         host="127.0.0.1",
         port=port,
         threads=SERVER_THREADS,

@@ -1,4 +1,4 @@
-"""A model's baseline made of the ledger: what pictures look like where the model is at work."""
+"""A model's baseline, made from the ledger: what pictures look like where the model is used."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from scripts.deployment.outputs import Deployment
 from scripts.workflow.ledger import Ledger
 from training_scripts import artifact
 
-# A smaller baseline is itself so much chance that little can be told from it.
+# A smaller baseline varies so much by chance that it shows little.
 LEAST_ACCEPTED = 200
 
 
@@ -22,7 +22,7 @@ class BaselineError(UserError):
 
 @dataclass(frozen=True)
 class Made:
-    """A model's name, its new baseline, and from how many pictures it is."""
+    """A model's name, its new baseline, and the number of pictures that it was made from."""
 
     model: str
     baseline: Baseline
@@ -30,7 +30,7 @@ class Made:
 
 
 def of_ledger(deployment: Deployment, since: datetime | None, until: datetime | None) -> Made:
-    """The baseline of what the model that answered last has answered in a time; accepted means by its own threshold.
+    """The baseline of the latest model's answers in a time; accepted means by its own threshold.
 
     Raises:
         BaselineError: too few accepted pictures.
@@ -55,7 +55,7 @@ def of_ledger(deployment: Deployment, since: datetime | None, until: datetime | 
 
 
 def keep(deployment: Deployment, made: Made) -> str:
-    """Puts it in the place of the model's baseline, whose earlier versions the bucket keeps for 30 days. Its URI."""
+    """Replaces the model's baseline (the bucket keeps old ones for 30 days); returns its URI."""
     key = baseline.key(made.model)
     body = json.dumps(made.baseline, indent=1).encode()
     deployment.client("s3").put_object(

@@ -33,7 +33,7 @@ DAY_SECONDS = 86_400
 LONGEST_RUN_SECONDS = 3 * 3600
 VOLUME_GB = 30
 LAST_LINES = 15
-# What train.py prints, and under which names SageMaker graphs it.
+# What train.py prints, and the names under which SageMaker graphs it.
 METRICS = {
     "train:epoch": r"epoch=([0-9]+)/[0-9]+",
     "train:loss": r"loss=([0-9.]+)",
@@ -55,7 +55,7 @@ class JobStopped(TrainingJobError):
 
 
 class EmptyChannel(TrainingJobError):
-    """There is no data where the job would look for it."""
+    """There is no data in the place that the job would read."""
 
 
 class ToolsMissing(TrainingJobError):
@@ -80,7 +80,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Update:
-    """News of a job: its description, the log lines that are new, and the latest value of each metric."""
+    """A job's description, its new log lines, and the latest value of each metric."""
 
     description: dict[str, Any]
     lines: list[str]
@@ -100,12 +100,12 @@ class TrainingJobs:
         self._sagemaker = deployment.client("sagemaker")
 
     def provide(self, data: str, progress: Progress) -> str:
-        """The S3 prefix of a channel's data, uploaded from a local archive or folder where it is one.
+        """The S3 prefix of a channel's data; a local archive or folder is uploaded first.
 
         What is there already is not uploaded again.
 
         Raises:
-            EmptyChannel: nothing is there, or it is no place that a job may read.
+            EmptyChannel: nothing is there, or a job may not read it.
         """
         place = f"s3://{self.deployment.bucket}/training/data/"
         if not data.startswith("s3://"):
@@ -128,15 +128,15 @@ class TrainingJobs:
         return name
 
     def watch(self, name: str) -> "Watch":
-        """A way to hear of a job. Whoever stops listening leaves it running."""
+        """Follows a job. Stopping does not stop the job."""
         return Watch(name, self._sagemaker, self._logs)
 
     def stop(self, name: str) -> None:
-        """Ask SageMaker to stop a job; it gets two minutes to end by itself."""
+        """Ask SageMaker to stop a job, which has two minutes to end by itself."""
         self._sagemaker.stop_training_job(TrainingJobName=name)
 
     def expected_artifact(self, name: str) -> str:
-        """Where a job's model will lie if it succeeds."""
+        """The URI of the job's model if it succeeds."""
         return f"s3://{self.deployment.bucket}/training/{name}/output/model.tar.gz"
 
     def console_url(self, name: str) -> str:
@@ -163,7 +163,7 @@ class TrainingJobs:
 
 
 class Watch:
-    """Follows one job: each call of `news` tells what is new since the last one."""
+    """Follows one job: each call of `news` returns what is new since the last one."""
 
     def __init__(self, name: str, sagemaker: Any, logs: Any) -> None:
         self._name, self._sagemaker, self._logs = name, sagemaker, logs
@@ -173,7 +173,7 @@ class Watch:
         self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
 
     def news(self) -> Update:
-        """What is new; the log is read after the status, so that an ended job's log is whole where AWS has it."""
+        """What is new. The log is read after the status, so an ended job's log is complete."""
         description = self._sagemaker.describe_training_job(TrainingJobName=self._name)
         lines = self._new_lines()
         for line in lines:
@@ -233,10 +233,9 @@ def request(deployment: Deployment, name: str, plan: Plan) -> dict[str, Any]:
     }
     channels = {"training": plan.data, "pretrain": plan.pretraining, "reviewed": plan.reviewed}
     limits = {"MaxRuntimeInSeconds": LONGEST_RUN_SECONDS}
-    tags = {
-        "project": deployment.prefix.rsplit("-", 1)[0],
-        "environment": deployment.prefix.rsplit("-", 1)[1],
-    }
+    # An environment's name has no dash (terraform/variables.tf).
+    project, environment = deployment.prefix.rsplit("-", 1)
+    tags = {"project": project, "environment": environment, "managed_by": "scones train"}
     asked: dict[str, Any] = {
         "TrainingJobName": name,
         "AlgorithmSpecification": {
@@ -254,9 +253,7 @@ def request(deployment: Deployment, name: str, plan: Plan) -> dict[str, Any]:
         },
         "StoppingCondition": limits,
         "HyperParameters": {n: json.dumps(v) for n, v in {**script, **plan.hyperparameters}.items()},
-        "Tags": [
-            {"Key": key, "Value": value} for key, value in {**tags, "managed_by": "scones train"}.items()
-        ],
+        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
     }
     if commit := artifact.commit():
         asked["Environment"] = {artifact.COMMIT_VARIABLE: commit}
@@ -282,7 +279,7 @@ def measured(line: str) -> dict[str, float]:
 
 
 def share_done(line: str) -> tuple[str, float] | None:
-    """(what a log line says is running, the share of it that is done); None for other lines."""
+    """(what is running, the share that is done) by a log line; None for other lines."""
     match = EPOCH.match(line)
     if match is None:
         return None
@@ -292,12 +289,13 @@ def share_done(line: str) -> tuple[str, float] | None:
 
 
 def source_archive() -> bytes:
-    """sourcedir.tar.gz: the training code and its requirements; the same sources give the same bytes."""
+    """sourcedir.tar.gz: the training code; the same sources give the same bytes."""
     paths = [ROOT / "functions" / "__init__.py"]
     paths += [*(ROOT / "functions" / "common").glob("*.py"), *(ROOT / "training_scripts").rglob("*.py")]
     paths += [(ROOT / "training_scripts" / "quick" / "lite0.onnx")]
     members = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
-    # What the container installs before training; it has PyTorch. With hashes in it pip takes nothing without one.
+    # What the container installs before training; PyTorch is there already. With hashes, pip takes
+    # nothing without one.
     members["requirements.txt"] = (ROOT / "requirements" / "job.txt").read_bytes()
     buffer = io.BytesIO()
     with (

@@ -1,4 +1,4 @@
-"""What a checklist is made of, and the checks that `scones doctor` and `scones verify` share."""
+"""The lines of a checklist, and the check that `scones doctor` and `scones verify` share."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ OK, FAILED, SKIPPED = "ok", "failed", "skipped"
 
 @dataclass(frozen=True)
 class Check:
-    """One line of a checklist: what was looked at, one of OK, FAILED and SKIPPED, why, and what mends it."""
+    """One line of a checklist: what was checked, OK, FAILED or SKIPPED, why, and the fix."""
 
     what: str
     state: str

@@ -1,6 +1,7 @@
 """What a deployment costs: idle, in a month of a given volume, and so far in this month.
 
-Estimates by list prices (scripts/operations/prices.py). What AWS bills stands in Cost Explorer.
+These are estimates by list prices (scripts/operations/prices.py). Cost Explorer shows what AWS
+bills.
 """
 
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from scripts.operations import prices
 from scripts.operations.prices import HOURS_PER_MONTH, Estimate, Line, Volume
 from scripts.workflow.ledger import Ledger
 
-# What `endpoint.enabled = false` takes away of what is billed: kinds of resources, and alarms by their keys
-# (terraform/alarms.tf).
+# The billed resources that `endpoint.enabled = false` removes: by type, and alarms by their keys in
+# terraform/alarms.tf.
 WITH_ENDPOINT = (
     "aws_sagemaker_endpoint",
     "aws_sagemaker_endpoint_configuration",
@@ -32,7 +33,7 @@ Resources = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Costs:
-    """A month without pictures and with the endpoint off, and a month of a volume as it is deployed or planned."""
+    """A month with no endpoint and no pictures, and one at a volume, as deployed or planned."""
 
     idle: Estimate
     month: Estimate
@@ -45,7 +46,7 @@ def estimate(resources: Resources, region: str, volume: Volume) -> Costs:
 
 
 def goes_with_endpoint(resource: dict[str, Any]) -> bool:
-    """Whether a resource is there only while the endpoint is on."""
+    """Whether a resource exists only while the endpoint is on."""
     alarm = (
         resource["type"] == "aws_cloudwatch_metric_alarm" and resource.get("index") in ALARMS_WITH_ENDPOINT
     )
@@ -53,9 +54,9 @@ def goes_with_endpoint(resource: dict[str, Any]) -> bool:
 
 
 def so_far(deployment: Deployment, costs: Costs, now: datetime) -> list[Line]:
-    """This month's costs until now, by the ledger's rows and the hours of the deployment and its endpoint.
+    """This month's costs until now, from the ledger's rows and the hours that each part has run.
 
-    The deployment is as old as its key. Reads the whole ledger.
+    The key's age is taken as the deployment's. Reads the whole ledger.
     """
     first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     key = deployment.client("kms").describe_key(KeyId=deployment.key_arn)["KeyMetadata"]
@@ -81,8 +82,11 @@ def so_far(deployment: Deployment, costs: Costs, now: datetime) -> list[Line]:
 
 
 def _endpoint_since(deployment: Deployment, first: datetime) -> datetime | None:
-    """Since when in this month the endpoint has been on; None if it is off. An earlier time of it is not known."""
-    if (name := deployment.outputs.get("endpoint_name")) is None:
+    """When this month the endpoint was switched on; None if it is off now.
+
+    If it was on before and switched off in between, that time is not counted.
+    """
+    if (name := deployment.endpoint_name) is None:
         return None
     described = found(deployment.client("sagemaker").describe_endpoint, EndpointName=name)
     return max(described["CreationTime"].astimezone(UTC), first) if described else None

@@ -1,4 +1,4 @@
-"""Takes a whole deployment away: what Terraform made with all it holds, and what services made besides."""
+"""Removes a whole deployment: what Terraform made, with its data, and what services added."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from botocore.exceptions import ClientError
 
 from scripts.common.errors import UserError
 from scripts.common.progress import Progress
-from scripts.deployment import environments, identity, terraform
-from scripts.deployment.environments import LOCAL
+from scripts.deployment import identity
 from scripts.deployment.identity import Identity, Settings, State, Terraform, WrongDeployment
-from scripts.operations import plan as plans
+from scripts.operations.environment import Environment
 from scripts.operations.leftovers import Sweep, Swept
-from scripts.operations.local_stack import ActionCounter, LocalStack
+from scripts.operations.local_stack import ActionCounter
+from scripts.operations.plan import plan_path
 
 PARALLEL = "-parallelism=40"
-# What the state says of data that was applied as protected: type, attribute, value.
+# How the state marks data that was applied as protected: type, attribute, value.
 PROTECTING = (
     ("aws_s3_bucket", "force_destroy", False),
     ("aws_ecr_repository", "force_delete", False),
@@ -33,12 +33,12 @@ class StillDeployed(UserError):
 
 
 class NotSeen(UserError):
-    """The account could not be looked through, so nobody knows what is whose."""
+    """Part of the account could not be searched, so nobody knows which resources belong to whom."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One environment: which deployment it is, where to look for what it left, and how Terraform is run on it."""
+    """One environment: which deployment it is, its settings, and the means to remove it."""
 
     identity: Identity
     settings: Settings
@@ -51,7 +51,7 @@ class Target:
         return self.identity.environment
 
     def state(self) -> State | None:
-        """Terraform's state as it is now. Raises StateUnreadable; WrongDeployment if it was replaced meanwhile."""
+        """Terraform's state as it is now. Raises StateUnreadable, WrongDeployment."""
         before, now = self.identity.state, identity.read_state(self.identity.backend, self.terraform)
         lineages = [each.lineage if each else "none" for each in (before, now)]
         if lineages[0] != lineages[1]:
@@ -66,28 +66,20 @@ class Target:
         return self.identity.backend.locked(self.identity.account.variables)
 
 
-def target(environment: str, stack: LocalStack, progress: Progress) -> Target:
-    """An environment by this shell's credentials, or the stack on this machine.
+def target(environment: Environment, progress: Progress) -> Target:
+    """Which deployment an environment is.
 
     Raises NotDeployed, PlanError, TerraformFailed, WrongDeployment, StateUnreadable.
     """
-    here = environment == LOCAL
-    files = stack.var_files() if here else environments.var_files(environment)
-    if not here:
-        environments.initialise(environment, progress)
-    progress(f"Finding out which deployment {environment} is", None)
-    found = plans.identify(environment, stack if here else None)
-    return Target(
-        found,
-        environments.settings(environment),
-        Sweep(found.account),
-        stack.terraform if here else terraform.run,
-        files,
-    )
+    files = environment.var_files()
+    environment.initialise(progress)
+    progress(f"Finding out which deployment {environment.name} is", None)
+    found = environment.identify()
+    return Target(found, environment.settings(), Sweep(found.account), environment.terraform, files)
 
 
 def check_unprotected(target: Target) -> None:
-    """Raises Protected while the settings, the state, or the ledger as it is say that data must stay."""
+    """Raises Protected while the settings, the state or the ledger say that data must stay."""
     where = [Path(it.removeprefix("-var-file=")).name for it in target.var_files]
     apply = " ".join(f"-var-file=environments/{name}" for name in where)
     lift = (
@@ -130,7 +122,7 @@ def check_gone(target: Target) -> None:
 
 
 def check_seen(swept: Swept) -> None:
-    """Raises NotSeen if anything could not be looked at: what nobody sees is not absent, and may be another's."""
+    """Raises NotSeen if anything could not be searched: it may hide another deployment."""
     if swept.unseen:
         lines = "\n".join(f"  {each}" for each in swept.unseen)
         raise NotSeen(
@@ -139,21 +131,22 @@ def check_seen(swept: Swept) -> None:
 
 
 def plan(target: Target) -> Path | None:
-    """Terraform's plan to destroy, made under the state's lock; None where it keeps nothing. Raises TerraformFailed."""
+    """Terraform's plan to destroy, under its lock; None for nothing. Raises TerraformFailed."""
     state = target.identity.state
     if not (state and state.managed):
         return None
-    path = plans.plan_path(f"{target.environment}.destroy")
+    path = plan_path(f"{target.environment}.destroy")
     options = ("-destroy", "-input=false", "-no-color", PARALLEL, f"-out={path}")
     target.terraform("plan", *options, *target.var_files)
     return path
 
 
 def destroy(target: Target, planned: Path | None, progress: Progress) -> Swept:
-    """Lets Terraform do exactly what was planned, bucket included; removes what is left. Returns what is left then.
+    """Lets Terraform do exactly what was planned, then removes the rest; returns what is left.
 
-    Terraform refuses a plan if anybody has applied meanwhile, and empties the bucket itself, under its lock. Started
-    again after an interruption, it goes on where it ended. Raises TerraformFailed, NotSeen, StateLocked, ClientError.
+    Terraform refuses the plan if anybody has applied since, and empties the bucket itself, under
+    its lock. After an interruption, the same call goes on where it stopped. Raises TerraformFailed,
+    NotSeen, StateLocked, ClientError.
     """
     state = target.identity.state
     if planned and state:
@@ -165,7 +158,7 @@ def destroy(target: Target, planned: Path | None, progress: Progress) -> Swept:
 
 
 def clean(target: Target, swept: Swept, progress: Progress) -> Swept:
-    """Removes what is left over, and looks again. Nobody can apply meanwhile.
+    """Removes what is left over, and looks again. The state is locked while it does.
 
     Raises NotSeen, StateLocked, StillDeployed, ClientError.
     """

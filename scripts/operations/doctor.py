@@ -1,4 +1,4 @@
-"""What a person would stumble over before or after an apply: the checklist of `scones doctor`."""
+"""What would go wrong before or after an apply: the checklist of `scones doctor`."""
 
 import math
 import platform
@@ -20,9 +20,10 @@ from scripts.operations import check
 from scripts.operations.check import FAILED, OK, SKIPPED, Check
 from scripts.operations.local_stack import LocalStack, StackGone
 
-# What the configuration files say until somebody writes an account of his own into them.
+# The account in the configuration files until somebody enters their own.
 PLACEHOLDER = "111122223333"
-# A child of a batch keeps 8 pictures in flight; terraform/locals.tf has one for each instance.
+# Each child execution of a batch keeps 8 pictures in flight; Terraform allows one child per
+# instance.
 IN_FLIGHT = 8
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 CONCURRENCY_QUOTA = "L-B99A9384"
@@ -51,7 +52,7 @@ def tools() -> Iterator[Check]:
 
 
 def _halves(error: Exception) -> tuple[str, str]:
-    """An error of this project as what is wrong and what to do."""
+    """Splits an error message of this project into what is wrong and what to do."""
     wrong, _, remedy = str(error).partition(": ")
     return wrong, remedy
 
@@ -67,7 +68,7 @@ def packages() -> Check:
 
 
 def this_machine(stack: LocalStack) -> Check:
-    """Whether the one-machine AWS runs with an applied stack."""
+    """Whether the one-machine AWS runs and has an applied stack."""
     try:
         stack.deployment()
     except StackGone as error:
@@ -78,7 +79,7 @@ def this_machine(stack: LocalStack) -> Check:
 
 
 class Account:
-    """What AWS says about an environment's account, asked with this shell's credentials.
+    """Checks of an environment's AWS account, made with this shell's credentials.
 
     Args:
         settings: as `environments.settings` reads them.
@@ -124,7 +125,7 @@ class Account:
         return Check("credentials", OK, f"{arn} in account {account}, {self.settings['region']}")
 
     def state(self) -> Check:
-        """Whether the bucket for Terraform's state is named, and there."""
+        """Whether the bucket for Terraform's state is configured and exists."""
         file = environments.ENVIRONMENTS / f"{self.settings['environment']}.s3.tfbackend"
         found = re.search(r'^bucket\s*=\s*"(.+)"', file.read_text(encoding="utf-8"), re.MULTILINE)
         bucket, remedy = found[1] if found else "", f"terraform/bootstrap makes one; name it in {file.name}."
@@ -141,7 +142,10 @@ class Account:
         return Check("state", OK, f"kept in {bucket}")
 
     def concurrency(self) -> Check:
-        """Whether as many functions may run at once as a batch keeps pictures in flight. No apply fails for it."""
+        """Whether the concurrency limit covers the pictures that a batch keeps in flight.
+
+        An apply does not check it.
+        """
         limits = self.client("lambda").get_account_settings()["AccountLimit"]
         may, needed = limits["ConcurrentExecutions"], IN_FLIGHT * self._batch_children()
         if may >= needed:
@@ -154,14 +158,14 @@ class Account:
         )
 
     def _batch_children(self) -> int:
-        """local.batch_children of terraform/locals.tf."""
+        """As local.batch_children in terraform/."""
         endpoint = self.settings["endpoint"]
         if endpoint["serverless"]:
             return max(1, math.floor(endpoint["serverless"]["max_concurrency"] / IN_FLIGHT))
         return endpoint["scaling"]["max"] if endpoint["scaling"] else endpoint["instance_count"]
 
     def instances(self) -> Check:
-        """Whether the account may run the endpoint, update it (both fleets at once) and scale it."""
+        """Whether the quotas let the endpoint run, update (with two fleets at once) and scale."""
         endpoint = self.settings["endpoint"]
         if not endpoint["enabled"]:
             return Check("instances", SKIPPED, "endpoint.enabled = false")
@@ -194,7 +198,7 @@ class Account:
         )
 
     def _quota(self, words: list[str]) -> dict[str, Any] | None:
-        """The quota whose name holds all of `words`: as applied to this account, or else AWS's default.
+        """The quota whose name contains all `words`: this account's value, else AWS's default.
 
         https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ListServiceQuotas.html
         """
@@ -207,7 +211,7 @@ class Account:
         return None
 
     def subscriptions(self) -> Check:
-        """Whether somebody is to hear alerts, and has confirmed where the topics exist."""
+        """Whether anybody is to receive alerts, and has confirmed if the topics exist."""
         if not self.settings["subscribers"]:
             return Check(
                 "subscriptions",
@@ -221,7 +225,7 @@ class Account:
 
 
 def _asked(what: str, check: Callable[[], Check]) -> Check:
-    """A check, or the reason why AWS gave no answer."""
+    """A check, or a skipped one with the reason why AWS gave no answer."""
     try:
         return check()
     except (ClientError, BotoCoreError) as error:

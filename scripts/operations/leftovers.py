@@ -1,9 +1,10 @@
-"""Everything that one deployment has left in an account: found by name and by tag, and removed.
+"""Finds everything that a deployment has left in an account, by tag and by name, and removes it.
 
-A thing is a deployment's if its tags `project` and `environment` say so; without these, if a part of its name is the
-prefix, alone or followed by a dash. One deployment's prefix may begin another's (`scones-dev` and `scones-dev-prod`, where
-a project is called `scones-dev`), so a thing without tags is never taken whose name begins with the prefix of another
-deployment that was met. What could not be looked at may be such a deployment: then nothing may be removed.
+A resource belongs to a deployment if its `project` and `environment` tags match. Untagged resources
+are matched by name: some part must equal the prefix or start with `prefix-`. One prefix may start
+with another (`scones-dev` and, for a project called `scones-dev`, `scones-dev-prod`). So an
+untagged resource is left alone if its name also matches another deployment that was found. A
+service that could not be searched may hide such a deployment: then nothing may be removed.
 """
 
 import re
@@ -19,7 +20,7 @@ from scripts.common.progress import Progress
 from scripts.deployment.identity import Account
 from scripts.operations.resource_kinds import KINDS, Kind, Leftover
 
-# How services say, each in its own words, that there is nothing, or nothing any more.
+# How the services say, each in its own words, that something does not exist.
 NOTHING = re.compile("NotFound|NoSuch|NonExistent|DoesNotExist|Could not find")
 DENIED = re.compile("Denied|Unauthorized|Forbidden|NotAuthorized")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
@@ -28,18 +29,18 @@ Tags = dict[str, str]
 
 
 class OtherRegion(Exception):
-    """A deployment of the same name is in another region, and shares with this one what belongs to no region."""
+    """The same name is deployed in another region, too, and shares this one's global resources."""
 
 
 BY_NAME = {kind.name: kind for kind in KINDS}
-# https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/overview.html lags behind the services that
-# are asked themselves.
+# https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/overview.html lags behind
+# the services that are asked themselves.
 ASKED_SERVICES = {*(kind.service for kind in KINDS), "states"}
 
 
 @dataclass
 class Swept:
-    """What was found; keys that go by themselves on a day; what could not be looked at, and why."""
+    """What was found; keys that AWS is going to delete; what could not be searched, and why."""
 
     leftovers: list[Leftover] = field(default_factory=list)
     going: list[str] = field(default_factory=list)
@@ -59,13 +60,10 @@ class Sweep:
     def __init__(self, account: Account):
         self.account = account
         self.client = cache(account.client)
-        self.own = {
-            "project": account.prefix.rpartition("-")[0],
-            "environment": account.prefix.rpartition("-")[2],
-        }
+        self.own = {"project": account.project, "environment": account.environment}
 
     def find(self, progress: Progress) -> Swept:
-        """Asks every service; what must not be asked is named in the result."""
+        """Searches every service; the result names those that denied the search."""
         swept, untagged, others = Swept(), [], set()
         for number, kind in enumerate(KINDS):
             progress(f"Looking for what is there: {kind.name}", number / len(KINDS))
@@ -83,11 +81,11 @@ class Sweep:
             except (ClientError, BotoCoreError, OtherRegion) as error:
                 swept.unseen.append(f"{kind.name}: {error}")
         swept.leftovers += [it for it in untagged if not any(_belongs(it.name, other) for other in others)]
-        self._told_by_tag(swept)
+        self._add_by_tag(swept)
         order = [*BY_NAME]
         swept.leftovers.sort(key=lambda it: order.index(it.kind) if it.kind in BY_NAME else len(order))
         for each in [it for it in swept.leftovers if it.kind == "key"]:
-            self._settle_key(each, swept)
+            self._drop_pending_key(each, swept)
         return swept
 
     def is_precious(self, leftover: Leftover) -> bool:
@@ -96,12 +94,12 @@ class Sweep:
         return kind is None or kind.precious
 
     def described(self, leftover: Leftover) -> str:
-        """What is to be said of a thing: how much it holds."""
+        """How much a resource holds, in words."""
         kind = BY_NAME.get(leftover.kind)
         return kind.detail(self.client(kind.service), leftover.name) if kind else ""
 
     def remove(self, leftovers: list[Leftover], progress: Progress) -> None:
-        """Removes things in an order that works; what is gone meanwhile is no fault. Raises ClientError."""
+        """Removes resources in an order that works; skips what is gone. Raises ClientError."""
         known = [each for each in leftovers if each.kind in BY_NAME]
         for number, each in enumerate(known):
             progress(f"Removing: {each.kind} {each.name}", number / len(known))
@@ -109,19 +107,19 @@ class Sweep:
             try:
                 kind.remove(self.client(kind.service), each, progress)
             except ClientError as error:
-                if not _tells_of_nothing(error):
+                if not _says_not_found(error):
                     raise
 
     def _candidates(self, kind: Kind) -> Iterator[tuple[Leftover, Tags]]:
-        """Things of a kind whose name may be the deployment's, with their tags."""
+        """Resources of one kind whose name may be the deployment's, with their tags."""
         client = self.client(kind.service)
         operation, path = kind.listing
         pages = client.get_paginator(operation).paginate(**kind.asked(self.account))
         try:
-            # Where a page lists nothing, some services leave the list out.
+            # Some services leave the list out of a page that is empty.
             listed = [pair for pair in pages.search(path) if pair]
         except ClientError as error:
-            if _tells_of_nothing(error):
+            if _says_not_found(error):
                 return
             raise
         for name, listed_id in listed:
@@ -129,7 +127,7 @@ class Sweep:
             if kind.name == "key":
                 mine = self._made_for_this(client, identity)
             elif kind.name == "bucket":
-                # Others may begin like it, the state's bucket for one.
+                # Other buckets may start with the prefix: the state's does.
                 mine = name == self.account.bucket
                 self._check_region(name)
             else:
@@ -144,17 +142,20 @@ class Sweep:
         try:
             answer = getattr(self.client(kind.service), operation)(**{parameter: identity})
         except ClientError as error:
-            if _tells_of_nothing(error):
+            if _says_not_found(error):
                 return {}
             raise
         return _as_tags(answer)
 
     def _made_for_this(self, kms: Any, key: str) -> bool:
-        """Whether a key, which has no name, was made for the deployment; one that was handed to it was not."""
+        """Whether a key was made for the deployment: keys have no name.
+
+        One that was passed in was not.
+        """
         try:
             described = kms.describe_key(KeyId=key)["KeyMetadata"]
         except ClientError as error:
-            # Whoever may look at a deployment's keys may not look at everybody's.
+            # Permission to read a deployment's keys does not cover everybody's.
             if error.response["Error"]["Code"] == "AccessDeniedException" and not self._is_named(kms, key):
                 return False
             raise
@@ -165,7 +166,7 @@ class Sweep:
         return f"alias/{self.account.prefix}" in [*aliases]
 
     def _check_region(self, bucket: str) -> None:
-        """Roles and budgets belong to no region, so a deployment of the same name elsewhere would lose them."""
+        """Roles and budgets are global: a namesake in another region would lose them."""
         before, region = f"{self.account.prefix}-{self.account.number}-", self.account.region
         other = bucket.removeprefix(before)
         if bucket != other and REGION.fullmatch(other) and other != region:
@@ -174,8 +175,8 @@ class Sweep:
                 f'{region}: set region = "{other}" and destroy that first, or delete the bucket if it is a remnant'
             )
 
-    def _told_by_tag(self, swept: Swept) -> None:
-        """Adds things of services that are not asked themselves; they can be named, not removed."""
+    def _add_by_tag(self, swept: Swept) -> None:
+        """Adds resources of services that are not searched: they can be listed, not removed."""
         filters = [{"Key": key, "Values": [value]} for key, value in self.own.items()]
         try:
             pages = (
@@ -191,8 +192,8 @@ class Sweep:
             Leftover("by tag", arn, arn) for arn in arns if arn.split(":")[2] not in ASKED_SERVICES
         ]
 
-    def _settle_key(self, key: Leftover, swept: Swept) -> None:
-        """A key that is to be deleted is no leftover: AWS deletes it on a day, and nobody can hurry that."""
+    def _drop_pending_key(self, key: Leftover, swept: Swept) -> None:
+        """A key with a deletion date is not a leftover: AWS deletes it on that day."""
         facts = self.client("kms").describe_key(KeyId=key.id)["KeyMetadata"]
         if facts["KeyState"] != "PendingDeletion":
             return
@@ -204,20 +205,20 @@ class Sweep:
 
 
 def _belongs(name: str, prefix: str) -> bool:
-    """Whether a part of a name, an ARN or a path is the prefix, alone or followed by a dash."""
+    """Whether a part of a name, an ARN or a path equals the prefix or starts with it and a dash."""
     return any(part == prefix or part.startswith(f"{prefix}-") for part in re.split("[/:]", name))
 
 
-def _tells_of_nothing(error: ClientError) -> bool:
-    told = error.response["Error"]
-    # The message of a denial may hold any name.
-    if DENIED.search(told["Code"]):
+def _says_not_found(error: ClientError) -> bool:
+    answer = error.response["Error"]
+    # The message of a denial may contain any name.
+    if DENIED.search(answer["Code"]):
         return False
-    return bool(NOTHING.search(f"{told['Code']} {told.get('Message', '')}"))
+    return bool(NOTHING.search(f"{answer['Code']} {answer.get('Message', '')}"))
 
 
 def _as_tags(answer: dict[str, Any]) -> Tags:
-    """Tags in any of the shapes in which AWS's services answer them."""
+    """Tags, from any of the shapes in which AWS's services return them."""
     listed: Any = next(
         (answer[name] for name in ("Tags", "tags", "TagSet", "ResourceTags") if name in answer), {}
     )

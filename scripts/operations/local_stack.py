@@ -1,4 +1,4 @@
-"""The whole stack on one machine: starts the one-machine AWS and applies the same Terraform to it."""
+"""The stack on one machine: starts the one-machine AWS and applies the same Terraform to it."""
 
 import contextlib
 import fcntl
@@ -21,27 +21,27 @@ from scripts.common import paths
 from scripts.common.errors import UserError
 from scripts.common.paths import SHIPPED_MODEL
 from scripts.common.progress import Progress, silent
-from scripts.deployment import outputs, packages, serving_image
-from scripts.deployment import terraform as terraform_cli
+from scripts.deployment import outputs, packages, serving_image, terraform
 from scripts.deployment.environments import LOCAL
 from scripts.deployment.outputs import Deployment, NotDeployed
 from scripts.models import registry
+from scripts.models.archive import ModelArchive
+from scripts.models.registry import Destination
 
 STATE_BUCKET = "scones-local-state"
 SERVING_REPOSITORY = "scones-local-serving"
 SERVING_COMMAND = f"{shlex.quote(sys.executable)} -m training_scripts.serve"
 # The last part of Terraform's default for training_image_uri.
 TRAINING_REPOSITORY = "pytorch"
-DEFAULT_FOLDER = paths.WORK / "local"
 START_SECONDS = 30
 STOP_SECONDS = 20
 ANSWER_SECONDS = 5
-# A process that was told to end is gone from the list a moment before the last of its threads.
+# A process that ends leaves the process list a moment before its last thread does.
 LOCK_SECONDS = 1
 
 
 class StackGone(NotDeployed):
-    """The one-machine AWS was started here, and since a crash or a reboot it does not run any more."""
+    """The one-machine AWS was started here, but has gone since, in a crash or a reboot."""
 
 
 class StackFailed(UserError):
@@ -49,11 +49,11 @@ class StackFailed(UserError):
 
 
 class StackSilent(StackFailed):
-    """The one-machine AWS runs and does not answer: it may be busy, and what it holds is not given up."""
+    """The one-machine AWS runs but does not answer: it may be busy, so its data is kept."""
 
 
 class StackBusy(StackFailed):
-    """Another command starts or stops the one-machine AWS at this moment."""
+    """Another command is starting or stopping the one-machine AWS right now."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class LocalStack:
 
     @property
     def endpoint_url(self) -> str:
-        """Where it answers. Raises NotDeployed."""
+        """Its address. Raises NotDeployed."""
         url = self.server["endpoint_url"]
         if self._process() is None:
             raise StackGone("The stack does not answer any more: `scones down`, then `scones up`.")
@@ -79,7 +79,7 @@ class LocalStack:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Environment variables by which Terraform, the AWS CLI and boto3 find this stack. Raises NotDeployed."""
+        """What makes Terraform, the AWS CLI and boto3 find this stack. Raises NotDeployed."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": "local",
@@ -102,7 +102,7 @@ class LocalStack:
         return outputs.from_file(path, variables)
 
     def is_running(self) -> bool:
-        """Whether it answers; since a crash or a reboot its port may be anybody's."""
+        """Whether it answers; after a crash or a reboot another program may have its port."""
         try:
             url = f"{self.server['endpoint_url']}/_local/health"
             with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
@@ -122,18 +122,18 @@ class LocalStack:
             pass
 
     def inject(self, fault: dict[str, Any], **rule: Any) -> None:
-        """Makes requests fail on purpose until `heal`; see "Faults on purpose" in scripts/local_aws/README.md."""
+        """Makes requests fail until `heal` (scripts/local_aws/README.md, "Faults on purpose")."""
         self._administer_faults("POST", json.dumps({**rule, "fault": fault}).encode())
 
     def alarm_state(self, name: str, seconds_later: float = 0) -> str:
-        """The state of an alarm, evaluated as if it were later; whoever is to hear of a change does."""
+        """The state of an alarm, evaluated as if it were later; a change is announced as usual."""
         wanted = json.dumps({"name": name, "ahead": seconds_later}).encode()
         url = f"{self.endpoint_url}/_local/alarms"
         with urllib.request.urlopen(urllib.request.Request(url, wanted), timeout=10) as answer:
             return json.load(answer)[name]
 
     def heal(self) -> None:
-        """Ends every fault; what hung goes on."""
+        """Ends every fault; requests that hung go on."""
         self._administer_faults("DELETE")
 
     def _administer_faults(self, method: str, body: bytes | None = None) -> None:
@@ -145,6 +145,7 @@ class LocalStack:
         """Starts the one-machine AWS in the background, in a fresh folder. Raises StackFailed."""
         with self._lock() as lock:
             self._check_free()
+            self._check_ours()
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             log = self.folder / "local_aws.log"
@@ -170,7 +171,7 @@ class LocalStack:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[int]:
-        """Keeps others from starting a server here; the server inherits it, and so holds it as long as it lives.
+        """Keeps others from starting a server here; the server inherits the lock and keeps it.
 
         Raises StackFailed: somebody else holds it.
         """
@@ -196,7 +197,7 @@ class LocalStack:
         pid = self._process()
         if pid is None:
             return
-        way_out = "`scones down`" if self.folder == DEFAULT_FOLDER else f"`kill {pid}`"
+        way_out = "`scones down`" if self == default_stack() else f"`kill {pid}`"
         if self.is_running():
             url = self.server["endpoint_url"]
             raise StackFailed(
@@ -207,6 +208,15 @@ class LocalStack:
             f"The one-machine AWS (process {pid}) runs but has not answered within {ANSWER_SECONDS} s, so nothing was"
             f" started or removed. It may be busy or suspended: wait and try again, or end it with {way_out}."
         )
+
+    def _check_ours(self) -> None:
+        """Raises StackFailed if the folder to be emptied holds anything but an earlier stack."""
+        held = {path.name for path in self.folder.glob("*")}
+        if held and not held & {"local_aws.json", "local_aws.log"}:
+            raise StackFailed(
+                f"{self.folder} is not a stack's folder, and a new stack would empty it: name another one by "
+                "SCONES_STACK_DIR."
+            )
 
     def _wait_for(self, process: subprocess.Popen[bytes], log: Path) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -219,7 +229,7 @@ class LocalStack:
             time.sleep(0.05)
 
     def stop_server(self) -> bool:
-        """Stops the one-machine AWS and all its children; False if it did not run. Raises StackFailed."""
+        """Stops the server and all its children; False if it did not run. Raises StackFailed."""
         pid = self._process()
         if pid is None:
             with self._lock():
@@ -238,7 +248,7 @@ class LocalStack:
         return True
 
     def _process(self) -> int | None:
-        """The server's process, whether it answers or not; since a crash or a reboot its id may be anybody's."""
+        """The server's process, even if silent; after a crash another one may have its id."""
         try:
             pid: int = self.server["pid"]
         except NotDeployed:
@@ -250,10 +260,10 @@ class LocalStack:
         self, *arguments: str, on_line: Callable[[str], None] | None = None, accept: tuple[int, ...] = (0,)
     ) -> tuple[int, str]:
         """Runs Terraform's root module against this stack; returns (exit code, output)."""
-        return terraform_cli.run(*arguments, extra_environment=self.variables, on_line=on_line, accept=accept)
+        return terraform.run(*arguments, extra_environment=self.variables, on_line=on_line, accept=accept)
 
     def var_files(self) -> list[str]:
-        """The -var-file options: the environment's own, and the published model's where there is one."""
+        """The -var-file options: the environment's own, and the published model's, if any."""
         files = [paths.TERRAFORM / "environments" / f"{LOCAL}.tfvars"]
         if self.model_file.exists():
             files.append(self.model_file)
@@ -264,9 +274,9 @@ class LocalStack:
         return self.folder / f"{LOCAL}.model.tfvars.json"
 
     def init(self) -> None:
-        """Creates the bucket for Terraform's state, in this very AWS, and initialises Terraform with it."""
-        bare = Deployment({"region": self.variables["AWS_REGION"]}, self.variables)
-        bare.client("s3").create_bucket(Bucket=STATE_BUCKET)
+        """Creates the bucket for Terraform's state here, and initialises Terraform with it."""
+        variables = self.variables
+        outputs.client("s3", variables["AWS_REGION"], variables).create_bucket(Bucket=STATE_BUCKET)
         backend = paths.TERRAFORM / "environments" / f"{LOCAL}.s3.tfbackend"
         self.terraform("init", f"-backend-config={backend}", "-lockfile=readonly", "-no-color")
 
@@ -291,7 +301,7 @@ class LocalStack:
         return applied
 
     def forget_deployment(self) -> None:
-        """After a destroy: nothing is deployed here any more, and the published model is gone."""
+        """Forgets, after a destroy, what was deployed here and which model was published."""
         for path in (self.folder / "outputs.json", self.model_file):
             path.unlink(missing_ok=True)
 
@@ -300,19 +310,14 @@ class LocalStack:
         """The serving program of this checkout, as the image that Terraform names."""
         return f"{self.deployment().image_repository_url}@{serving_digest()}"
 
-    def publish(self, artifact: Path) -> dict[str, Any]:
-        """Puts a model artifact into the deployment's bucket and names it to Terraform."""
-        target = self.deployment()
-        return registry.publish(
-            artifact,
-            bucket=target.bucket,
-            image_uri=self.image_uri,
-            tfvars=self.model_file,
-            s3_client=target.client("s3"),
-        )
+    def publish(self, model: Path) -> None:
+        """Puts a model archive into the deployment's bucket and names it to Terraform."""
+        deployed = self.deployment()
+        to = Destination(deployed.bucket, self.model_file, deployed.client("s3"))
+        registry.write_model(self.model_file, registry.publish(ModelArchive.open(model), self.image_uri, to))
 
     def bring_up(self, progress: Progress, wait_scale: float = 1.0) -> Deployment:
-        """Packages, starts, applies, publishes the shipped model and applies again: the first run on AWS, in small."""
+        """Packages, starts, applies, publishes the shipped model and applies again, as on AWS."""
         _package(progress)
         progress("Starting the one-machine AWS", None)
         self.start_server(wait_scale)
@@ -328,10 +333,15 @@ class LocalStack:
             raise
 
     def update(self, progress: Progress) -> Deployment:
-        """Packages and applies again: what was changed or promoted since takes effect. Raises NotDeployed."""
+        """Packages and applies again, so that all changes take effect. Raises NotDeployed."""
         self.deployment()
         _package(progress)
         return self.apply(lambda text, share: progress(f"Applying Terraform: {text}", share))
+
+
+def default_stack() -> LocalStack:
+    """The stack that `scones up` starts: in .scones/local, or where SCONES_STACK_DIR says."""
+    return LocalStack(Path(os.environ.get("SCONES_STACK_DIR") or paths.WORK / "local").resolve())
 
 
 def _package(progress: Progress) -> None:
@@ -358,12 +368,12 @@ def training_python() -> str:
 
 
 def serving_digest() -> str:
-    """Stands for the image's digest on one machine, where no image is built: it changes with the image's sources."""
+    """In place of the image's digest, as no image is built here; changes with its sources."""
     return f"sha256:{serving_image.digest()}"
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether a process runs: one that has ended stays in the list (Z) until its parent asks for it."""
+    """Whether a process runs; one that has ended stays listed (Z) until its parent asks."""
     return _listed(pid)[0][:1] not in ("", "X", "Z")
 
 

@@ -1,4 +1,4 @@
-"""What the roles and policies of a running stack grant, and what was used: the one-machine AWS held every call against them."""
+"""Which permissions a running stack grants, and which of them its calls used."""
 
 import json
 import urllib.request
@@ -13,7 +13,7 @@ PATH = "/_local/permissions"
 
 
 class Grant(NamedTuple):
-    """One action that one statement allows; `owner` is the ARN of the role, or of the resource with the policy."""
+    """One action that a statement allows; `owner` is the ARN of the role, or of the resource."""
 
     owner: str
     sid: str
@@ -26,7 +26,7 @@ class Grant(NamedTuple):
 
 
 class Exempt(NamedTuple):
-    """A grant that no run uses, and why it is granted nevertheless; patterns as in a shell."""
+    """A grant that no run uses, and why it stays; shell patterns."""
 
     owner: str
     sid: str
@@ -51,7 +51,7 @@ EXCEPTIONS = (
 
 
 class Use(NamedTuple):
-    """What was granted and not used, what of it is excused, and what was denied, each call once."""
+    """What was granted, what went unused, what is excused, and what was denied."""
 
     granted: list[Grant]
     unused: list[Grant]
@@ -60,13 +60,13 @@ class Use(NamedTuple):
 
 
 def read(stack: LocalStack) -> dict[str, Any]:
-    """The decisions and policies of the one-machine AWS, see scripts/local_aws/README.md. Raises NotDeployed."""
+    """Decisions and policies of the stack (scripts/local_aws/README.md). Raises NotDeployed."""
     with urllib.request.urlopen(f"{stack.endpoint_url}{PATH}", timeout=30) as answer:
         return json.load(answer)
 
 
 def use(decided: dict[str, Any], prefix: str, key_arn: str) -> Use:
-    """How the policies of one deployment were used; its resources begin with `prefix`."""
+    """How one deployment's policies were used; its resources' names start with `prefix`."""
     granted = [
         grant for grant in grants(decided["policies"]) if prefix in grant.owner or grant.owner == key_arn
     ]
@@ -88,7 +88,7 @@ def use(decided: dict[str, Any], prefix: str, key_arn: str) -> Use:
 
 
 def grants(policies: list[tuple[str, str]]) -> Iterator[Grant]:
-    """Each action of each statement that allows something."""
+    """Each action of each statement that allows anything."""
     for owner, text in policies:
         for statement in statements(text):
             if statement["Effect"] == "Allow":
@@ -101,6 +101,6 @@ def statements(text: str) -> list[dict[str, Any]]:
 
 
 def reason_for(grant: Grant) -> str:
-    """Why a grant may lie idle; empty for all others."""
+    """Why a grant may stay unused; empty if it may not."""
     patterns = ((each[:3], each.reason) for each in EXCEPTIONS)
     return next((reason for pattern, reason in patterns if all(map(fnmatchcase, grant, pattern))), "")

@@ -1,31 +1,19 @@
-"""Makes plans: of an environment on AWS, of the stack on this machine, or without an account."""
+"""Terraform's plans: made, read, and checked against the project's rules."""
 
+import copy
 import json
-import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.common.paths import WORK
 from scripts.common.progress import Progress
-from scripts.deployment import identity
-from scripts.deployment import terraform as terraform_cli
-from scripts.deployment.environments import (
-    LOCAL,
-    OPTIONS,
-    chosen,
-    explained,
-    initialise,
-    model_file,
-    settings,
-    var_files,
-)
-from scripts.deployment.identity import Identity
+from scripts.deployment.environments import OPTIONS, model_file, var_files
+from scripts.deployment.identity import Terraform
 from scripts.deployment.offline import ACCOUNT, offline
-from scripts.operations.local_stack import LocalStack
 from scripts.policy import plan_json, rules
 
 PLANS = WORK / "plans"
@@ -33,38 +21,28 @@ PLANS = WORK / "plans"
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """A plan as Terraform saved it, as JSON, in Terraform's words, and what it was held against."""
+    """A plan as Terraform saved it, as JSON, in Terraform's words, and what it was compared with.
+
+    `next_step` is the command that applies it; empty where none does.
+    """
 
     path: Path
     json: dict[str, Any]
     text: str
     basis: str
+    next_step: str = ""
 
 
-def on_aws(environment: str, progress: Progress) -> SavedPlan:
-    """Plans an environment with this shell's credentials against its own state.
-
-    Raises PlanError, TerraformFailed, WrongDeployment, StateUnreadable.
-    """
-    files = var_files(environment)
-    initialise(environment, progress)
-    identify(environment)
-    with explained(environment):
-        progress(f"Planning {environment}", None)
-        path = plan_path(environment)
-        terraform_cli.run("plan", *OPTIONS, f"-out={path}", *files)
-        return _read(path, f"the state of {environment}", terraform_cli.run)
+def make(environment: str, files: list[str], terraform: Terraform, basis: str) -> SavedPlan:
+    """Plans the root module and reads the plan. Raises TerraformFailed."""
+    path = plan_path(environment)
+    terraform("plan", *OPTIONS, f"-out={path}", *files)
+    return _read(path, basis, terraform)
 
 
-def on_this_machine(stack: LocalStack, progress: Progress) -> SavedPlan:
-    """Plans the running stack. Raises NotDeployed, TerraformFailed."""
-    progress("Planning the stack on this machine", None)
-    path = plan_path(LOCAL)
-    stack.terraform("plan", *OPTIONS, f"-out={path}", *stack.var_files())
-    return _read(path, "the stack on this machine", stack.terraform)
-
-
-def without_account(environment: str, state: Path | None, progress: Progress) -> SavedPlan:
+def without_account(
+    environment: str, chosen: Iterable[tuple[str, str]], state: Path | None, progress: Progress
+) -> SavedPlan:
     """Plans a first apply, or one on a saved state (`terraform state pull`), without any account.
 
     Raises PlanError, TerraformFailed.
@@ -73,32 +51,18 @@ def without_account(environment: str, state: Path | None, progress: Progress) ->
     progress("Preparing Terraform", None)
     work = PLANS / environment
     work.mkdir(parents=True, exist_ok=True)
-    with offline(work, account=account, variables=chosen(environment)) as module:
+    with offline(work, account=account, variables=dict(chosen)) as module:
         if state:
             shutil.copy(state, module.state)
         progress(f"Planning {environment}", None)
-        path = plan_path(environment)
-        module.run("plan", *OPTIONS, "-refresh=false", f"-out={path}", *files)
         before = f"the saved state {state.name}" if state else "nothing, as before a first apply"
-        return _read(path, f"{before}, without an account (its number is taken to be {account})", module.run)
+        basis = f"{before}, without an account (its number is taken to be {account})"
+        return make(environment, ["-refresh=false", *files], module.run, basis)
 
 
 def broken_rules(plan: dict[str, Any]) -> list[str]:
-    """Which of the project's rules a plan breaks (scripts/policy/rules.py).
-
-    They are written for one account, region and project, whose names are put in the place of this plan's own.
-    """
-    outputs = {name: it.get("value") for name, it in plan["planned_values"]["outputs"].items()}
-    prefix, region = outputs["prefix"], outputs["region"]
-    account = outputs["bucket"].removeprefix(f"{prefix}-").removesuffix(f"-{region}")
-    text = json.dumps(plan)
-    for own, usual in (
-        (account, ACCOUNT),
-        (region, plan_json.REGION),
-        (f"{prefix}-", f"scones-{prefix.rpartition('-')[2]}-"),
-    ):
-        text = text.replace(own, usual)
-    judged = json.loads(text)
+    """Which of the project's rules a plan breaks (scripts/policy/rules.py)."""
+    judged = copy.deepcopy(plan)
     # What goes has no values to judge.
     judged["resource_changes"] = [
         it for it in judged["resource_changes"] if it["change"]["after"] is not None
@@ -106,25 +70,14 @@ def broken_rules(plan: dict[str, Any]) -> list[str]:
     return rules.broken(plan_json.filled(judged))
 
 
-def identify(environment: str, stack: LocalStack | None = None) -> Identity:
-    """Which deployment an environment is, on AWS or on this machine; everything that names it agrees.
-
-    Raises PlanError, NotDeployed, WrongDeployment, StateUnreadable.
-    """
-    var_files(environment)
-    terraform, variables = (stack.terraform, stack.variables) if stack else (terraform_cli.run, os.environ)
-    with explained(environment):
-        return identity.find(environment, settings, terraform, variables)
-
-
-def state_values(run: Callable[..., tuple[int, str]]) -> dict[str, Any]:
-    """What Terraform's state holds, as in a plan's `planned_values`; nothing where nothing is applied."""
-    _, text = run("show", "-json", "-no-color")
+def state_values(terraform: Terraform) -> dict[str, Any]:
+    """What Terraform's state holds, as in a plan's `planned_values`; empty if there is none."""
+    _, text = terraform("show", "-json", "-no-color")
     return json.loads(text).get("values") or {}
 
 
 def _account(environment: str) -> str:
-    """The account that the promoted model's image lies in: the artifact's bucket carries the same number."""
+    """The account in the URI of the promoted model's image, as in the artifact's bucket."""
     path = model_file(environment)
     found = re.search(r'"(\d{12})\.dkr\.ecr\.', path.read_text(encoding="utf-8")) if path.exists() else None
     return found[1] if found else ACCOUNT
@@ -136,7 +89,7 @@ def plan_path(environment: str) -> Path:
     return PLANS / f"{environment}.tfplan"
 
 
-def _read(path: Path, basis: str, run: Any) -> SavedPlan:
-    _, text = run("show", "-no-color", str(path))
-    _, shown = run("show", "-json", str(path))
+def _read(path: Path, basis: str, terraform: Terraform) -> SavedPlan:
+    _, text = terraform("show", "-no-color", str(path))
+    _, shown = terraform("show", "-json", str(path))
     return SavedPlan(path, json.loads(shown), text, basis)

@@ -1,4 +1,4 @@
-"""What a plan takes away without destroying anything: protections, time that data is kept, who may reach it.
+"""What a plan weakens without destroying anything: protection, retention, access.
 
 Reads the values of one resource before and after:
 https://developer.hashicorp.com/terraform/internals/json-format
@@ -11,20 +11,20 @@ from typing import Any
 
 Values = dict[str, Any]
 
-# What stands on its own in a plan although it is a part of something else, which may be older.
+# Resources of their own in a plan that are really part of another one, which may be older.
 PART_OF = {
     "aws_ecr_lifecycle_policy": "aws_ecr_repository",
     "aws_s3_bucket_lifecycle_configuration": "aws_s3_bucket",
     "aws_s3_bucket_policy": "aws_s3_bucket",
 }
-# Until when a row is kept (statemachine/): seconds of so many days from now.
+# How long a row is kept (statemachine/): a number of days from now, in seconds.
 ROWS_EXPIRE = re.compile(r"\+ (\d+) \* 86400")
 
 
 def weakened(kind: str, before: Values, after: Values, unknown: Values) -> list[str]:
-    """In words, each protection that a change of such a resource takes away.
+    """In words, each protection that a change of such a resource removes.
 
-    `after` is empty where nothing is left.
+    `after` is empty if the resource goes.
     """
     return (
         list(WEAKENINGS[kind](before, after | dict.fromkeys(_not_known(unknown))))
@@ -34,7 +34,7 @@ def weakened(kind: str, before: Values, after: Values, unknown: Values) -> list[
 
 
 def _not_known(unknown: Values) -> list[str]:
-    """What the apply will tell counts as changed: it cannot be shown to be harmless."""
+    """Values that only the apply will show count as changed: nothing proves them harmless."""
     return [name for name, value in unknown.items() if value is True]
 
 
@@ -60,9 +60,9 @@ def _lifecycle(before: Values, after: Values) -> Iterator[str]:
 
 
 def _expiries(values: Values) -> Iterator[tuple[tuple[str, str, str], float]]:
-    """((rule, what expires, its filter), days) of every rule that is on.
+    """((rule, what expires, its filter), days) of every enabled rule.
 
-    A fixed date counts as no time at all.
+    A fixed date counts as 0 days.
     """
     for rule in values.get("rule") or []:
         if rule["status"] != "Enabled":

@@ -24,12 +24,13 @@ def summary(it: Summary) -> str:
 
 
 def comment(it: Summary, plan: str) -> str:
-    """The summary with Terraform's own words folded away under it, as long as a comment may be."""
+    """The summary, with Terraform's own plan folded away under it and cut to a comment's length."""
     head = f"{MARK.format(it.environment)}\n{summary(it)}"
     room = COMMENT_CHARACTERS - len(head)
     if len(plan) > room:
         plan = f"{plan[:room]}\n... cut here: a comment holds no more; the whole plan is in the job's log."
-    # A fence as long as the box's own would end it, so its own is longer than any in the plan's text.
+    # A fence as long as the box's own would end it, so its own is longer than any in the plan's
+    # text.
     fence = "`" * (1 + max([2, *map(len, re.findall("`+", plan))]))
     return f"{head}\n<details><summary>Terraform's plan</summary>\n\n{fence}text\n{plan}\n{fence}\n\n</details>\n"
 
@@ -59,7 +60,7 @@ def _dangers(changes: list[Change]) -> str:
 
 
 def _rules(it: Summary) -> str:
-    """Whether the project's rules for plans hold, and whether anybody would hear of a failure."""
+    """Whether the plan keeps the project's rules, and whether anybody would hear of a failure."""
     lines = ["The project's rules for plans hold (`make policy` runs the other gates)."]
     if it.broken:
         lines = ["> [!CAUTION]", "> **Rules broken:**", ">", *(f"> - {rule}" for rule in it.broken)]
@@ -77,7 +78,7 @@ def _modules(it: Summary) -> str:
 
 
 def _changes(it: Summary) -> str:
-    """Everything but what is simply new."""
+    """Every change but plain additions."""
     lines = []
     for change in it.changes:
         if change.action != "create":

@@ -1,4 +1,4 @@
-"""What a Terraform plan does, in a form that people read in a minute: counts, dangers, changes, costs.
+"""A Terraform plan that people can read in a minute: counts, dangers, changes, costs.
 
 Reads the JSON of `terraform show -json PLAN`
 (https://developer.hashicorp.com/terraform/internals/json-format).
@@ -17,7 +17,7 @@ from scripts.operations.prices import Estimate, Volume
 ACTIONS = ("create", "update", "replace", "destroy")
 SIGNS = {"create": "+", "update": "~", "replace": "-/+", "destroy": "-"}
 
-# What people would miss, or what stops answering, when it is replaced or destroyed.
+# What people would miss, or what would stop answering, if it were replaced or destroyed.
 PRECIOUS = {
     "aws_cloudwatch_log_group": "data",
     "aws_dynamodb_table": "data",
@@ -46,7 +46,8 @@ REASONS = {
 class Change:
     """One resource that a plan changes, and the attributes that change or force it.
 
-    `weakens` says in words which protections it takes away, without replacing or destroying what is precious.
+    `weakens` names the protections that it removes without replacing or destroying anything
+    precious.
     """
 
     address: str
@@ -87,10 +88,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Summary:
-    """A plan's changes and costs; `environment` and `basis` say what was planned, and against what.
+    """A plan's changes and costs; `environment` and `basis` say what was compared with what.
 
-    `broken` are the project's rules that the plan breaks, `unheard` the categories of alerts that reach nobody,
-    `thresholds` those that change, by model: before and after, None where the model is unknown.
+    `broken` are the project's rules that the plan breaks, `unheard` the categories of alerts that
+    reach nobody, `thresholds` those that change, by model: before and after, None where the model
+    is unknown.
     """
 
     environment: str
@@ -166,8 +168,8 @@ def _changed_thresholds(plan: dict[str, Any]) -> dict[str, tuple[float | None, f
     changes = plan.get("resource_changes", [])
     judge: dict[str, Any] = next((it["change"] for it in changes if it["address"] == JUDGE), {})
     before, after = (_thresholds(judge.get(moment)) for moment in ("before", "after"))
-    told = {model: (before.get(model), after.get(model)) for model in sorted({*before, *after})}
-    return {model: (old, new) for model, (old, new) in told.items() if old != new}
+    both = {model: (before.get(model), after.get(model)) for model in sorted({*before, *after})}
+    return {model: (old, new) for model, (old, new) in both.items() if old != new}
 
 
 def _thresholds(function: dict[str, Any] | None) -> dict[str, float]:
@@ -219,7 +221,7 @@ def changes(plan: dict[str, Any]) -> Iterator[Change]:
 
 
 def _weakens(kind: str, action: str, change: dict[str, Any], new: set[str]) -> list[str]:
-    """What a change weakens: nothing where all is new, or where what is precious goes anyway."""
+    """What a change weakens: nothing if the resource is new, or precious and lost anyway."""
     part_of_older = kind in plan_dangers.PART_OF and plan_dangers.PART_OF[kind] not in new
     if (action == "create" and not part_of_older) or (action != "update" and kind in PRECIOUS):
         return []
@@ -236,14 +238,14 @@ def _action(actions: list[str]) -> str | None:
 
 
 def _changed(change: dict[str, Any]) -> set[str]:
-    """Names of the attributes that differ; only where none does, of those that the apply will tell."""
+    """Names of the attributes that differ; if none does, of those that only the apply will show."""
     before, after, unknown = change["before"], change["after"], change["after_unknown"]
     known = {name for name in after if name not in unknown and before.get(name) != after[name]}
     return known or {name for name, value in unknown.items() if value is True}
 
 
 def _forced_by(paths: list[list[str | int]]) -> list[str]:
-    """The attributes that force a replacement; those inside one block under the block's name."""
+    """The attributes that force a replacement; several in one block are listed as that block."""
     by_attribute: dict[str, list[str]] = {}
     for first, *rest in paths:
         path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in rest)

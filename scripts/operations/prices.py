@@ -1,7 +1,7 @@
-"""What a deployment costs by AWS's list prices, read from the resources of a plan or a state.
+"""What the resources of a plan or a state cost by AWS's list prices.
 
-Prices with their date, regions and sources are in prices.json. An estimate, not a bill: without the free tier,
-taxes, transfers, training jobs and the storage of serving images.
+Prices with their date, regions and sources are in prices.json. An estimate, not a bill: without the
+free tier, taxes, transfers, training jobs and the storage of serving images.
 """
 
 import json
@@ -15,7 +15,8 @@ TABLE = Path(__file__).with_name("prices.json")
 HOURS_PER_MONTH = 730
 FREE_DASHBOARDS = 3  # of up to 50 metrics, for every account and for good
 
-# What one accepted picture uses. Seconds are assumed, not measured on AWS; the rest is counted in this repository.
+# What one accepted picture uses. Seconds are assumed, not measured on AWS; the rest is counted in
+# this repository.
 TRANSITIONS = 9
 LEDGER_WRITES = 2  # a row of 1 to 2 KB
 LOG_KILOBYTES = 5
@@ -28,7 +29,7 @@ ENDPOINT_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Volume:
-    """What a month is expected to bring: pictures, and the size of one (MB)."""
+    """A month's expected load: pictures, and the size of one (MB)."""
 
     pictures: int = 10_000
     megabytes: float = 3.0
@@ -45,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A month's costs: what is billed in any case, what the pictures add, and what could not be priced."""
+    """A month's costs: fixed ones, what the pictures add, and what could not be priced."""
 
     standing: list[Line]
     pictures: list[Line]
@@ -58,7 +59,7 @@ class Estimate:
 
     @property
     def per_picture(self) -> float:
-        """US dollars for one picture, what is billed by the month shared among all."""
+        """US dollars for one picture, with its share of the fixed costs."""
         return self.usd / self.volume.pictures
 
     @property
@@ -83,7 +84,7 @@ def price(name: str) -> float:
 
 
 def estimate(resources: list[dict[str, Any]], region: str, volume: Volume) -> Estimate:
-    """A month's costs of resources as Terraform's JSON lists them ({"address", "type", "values"})."""
+    """A month's costs of resources, each {"address", "type", "values"} as in Terraform's JSON."""
     by_type: dict[str, list[dict[str, Any]]] = {}
     for resource in resources:
         by_type.setdefault(resource["type"], []).append(resource)
@@ -105,7 +106,7 @@ def _values(by_type: dict[str, list[dict[str, Any]]], kind: str) -> list[dict[st
 
 
 def _monthly(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[Line]:
-    """What is billed by the month, whether anything happens or not."""
+    """What is billed every month, whether it is used or not."""
     for count, item, name in (
         (len(by_type.get("aws_kms_key", [])), "Keys", "key"),
         (sum(map(_watched, _values(by_type, "aws_cloudwatch_metric_alarm"))), "Alarms", "alarm"),
@@ -117,7 +118,7 @@ def _monthly(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[Line]:
 
 
 def _drift_checks(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[Line]:
-    """The scheduled comparisons, on a ledger so large that each reads its most."""
+    """The scheduled checks, on a ledger so large that each reads as much as it may."""
     for rule in by_type.get("aws_cloudwatch_event_rule", []):
         if 'schedule["drift"]' in rule["address"] and rule["values"]["state"] == "ENABLED":
             hours = int(rule["values"]["schedule_expression"].removeprefix("rate(").split()[0])
@@ -129,12 +130,15 @@ def _drift_checks(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[Line]:
 
 
 def _watched(alarm: dict[str, Any]) -> int:
-    """An alarm is billed by the metrics that it watches; an expression over them costs nothing."""
+    """How many metrics an alarm watches: these are billed, an expression over them is not."""
     return sum(bool(query.get("metric")) for query in alarm.get("metric_query") or []) or 1
 
 
 def _endpoint(by_type: dict[str, list[dict[str, Any]]]) -> tuple[list[Line], list[str]]:
-    """Instances by the hour, at the least number that scaling keeps. Serverless ones bill by picture."""
+    """Instances by the hour, at the minimum of scaling.
+
+    A serverless endpoint is billed by picture.
+    """
     lines, notes = [], []
     scaling = {
         values["resource_id"].split("/")[1]: values
@@ -159,7 +163,7 @@ def _endpoint(by_type: dict[str, list[dict[str, Any]]]) -> tuple[list[Line], lis
 
 
 def _variants(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(endpoint's name, variant) of every endpoint; its configuration is the one that Terraform keeps beside it."""
+    """(endpoint's name, variant) of every endpoint; its configuration is in the same module."""
     for endpoint in by_type.get("aws_sagemaker_endpoint", []):
         module = endpoint["address"].partition(".aws_sagemaker_endpoint.")[0]
         for configuration in by_type.get("aws_sagemaker_endpoint_configuration", []):
@@ -169,7 +173,7 @@ def _variants(by_type: dict[str, list[dict[str, Any]]]) -> Iterator[tuple[str, d
 
 
 def _pictures(by_type: dict[str, list[dict[str, Any]]], volume: Volume) -> Iterator[Line]:
-    """What a month's accepted pictures cost. Without an endpoint they are only kept."""
+    """What a month's accepted pictures cost. Without an endpoint they are only stored."""
     if not by_type.get("aws_s3_bucket"):
         return
     count = volume.pictures
@@ -204,12 +208,12 @@ def _times(item: str, count: int, parts: list[tuple[float, str, str]]) -> Line:
 
 
 def _in_words(usd: float) -> str:
-    """Prices far below a cent are easier to read by the million."""
+    """A price; one far below a cent is easier to read for a million."""
     return f"${usd * 1e6:g} a million" if usd < 1e-4 else f"${usd:g}"
 
 
 def _functions(by_type: dict[str, list[dict[str, Any]]], count: int) -> Line:
-    """The functions that every picture passes: memory from the plan, seconds assumed."""
+    """The functions that handle every picture: memory from the plan, seconds assumed."""
     functions = by_type.get("aws_lambda_function", [])
     used = sum(
         function["values"]["memory_size"] / 1024 * seconds

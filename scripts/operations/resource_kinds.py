@@ -1,10 +1,10 @@
-"""Every kind of resource that a deployment makes: how it is listed, told apart and removed."""
+"""Every kind of resource that a deployment makes: how it is listed, recognised and removed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.common import s3 as buckets
+from scripts.common import s3
 from scripts.common.progress import Progress, silent
 from scripts.deployment.identity import Account
 
@@ -14,7 +14,7 @@ TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing that is there: its kind, its name, what AWS calls it, and whether only its name tells whose it is."""
+    """One resource; `id` is what AWS calls it. `by_name`: only the name shows whose it is."""
 
     kind: str
     name: str
@@ -24,16 +24,16 @@ class Leftover:
 
 @dataclass(frozen=True)
 class Kind:
-    """How things of one kind are found and removed.
+    """How resources of one kind are found and removed.
 
     Args:
         listing: operation, and a JMESPath of [name, id] in its pages (https://jmespath.org).
         remove: removes one.
         tags: operation that lists tags, and its parameter; None where there are no tags.
         id: what that parameter takes: {id} or {name} as listed, or an ARN.
-        detail: what is to be said of one, by client and name.
-        asked: further parameters of the listing.
-        precious: people would miss it.
+        detail: how much one holds, in words, by client and name.
+        asked: more parameters of the listing.
+        precious: whether people would miss it.
     """
 
     name: str
@@ -62,9 +62,9 @@ def _remove_role(iam: Any, role: Leftover, _: Progress) -> None:
     iam.delete_role(RoleName=role.name)
 
 
-def _remove_bucket(s3: Any, bucket: Leftover, progress: Progress) -> None:
-    buckets.empty(s3, bucket.name, progress)
-    s3.delete_bucket(Bucket=bucket.name)
+def _remove_bucket(client: Any, bucket: Leftover, progress: Progress) -> None:
+    s3.empty(client, bucket.name, progress)
+    client.delete_bucket(Bucket=bucket.name)
 
 
 def _remove_target(scaling: Any, target: Leftover, _: Progress) -> None:
@@ -86,11 +86,11 @@ def _images(ecr: Any, name: str) -> str:
 
 def _logged(logs: Any, name: str) -> str:
     groups = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
-    return buckets.in_words(sum(it.get("storedBytes", 0) for it in groups if it["logGroupName"] == name))
+    return s3.in_words(sum(it.get("storedBytes", 0) for it in groups if it["logGroupName"] == name))
 
 
 SAGEMAKER_TAGS = ("list_tags", "ResourceArn")
-# In the order in which they are removed: what uses goes before what is used.
+# In the order in which they are removed: users before what they use.
 KINDS = (
     Kind(
         "scalable target",
@@ -210,7 +210,7 @@ KINDS = (
         ("list_buckets", "Buckets[].[Name, Name]"),
         _remove_bucket,
         ("get_bucket_tagging", "Bucket"),
-        detail=lambda client, name: str(buckets.content(client, name, silent)),
+        detail=lambda client, name: str(s3.content(client, name, silent)),
         precious=True,
     ),
     Kind(
@@ -247,7 +247,7 @@ KINDS = (
     Kind(
         "role",
         "iam",
-        # Terraform makes them without a path; those of CI lie under /ci/ (terraform/bootstrap).
+        # Terraform makes them without a path; those of CI are under /ci/ (terraform/bootstrap).
         ("list_roles", "Roles[?Path=='/'].[RoleName, Arn]"),
         _remove_role,
         ("list_role_tags", "RoleName"),

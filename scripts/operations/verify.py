@@ -1,4 +1,4 @@
-"""Holds what runs against what was asked for: the checklist of `scones verify`."""
+"""Checks that what runs is what was asked for: the checklist of `scones verify`."""
 
 import time
 from collections.abc import Iterator
@@ -11,19 +11,40 @@ from typing import Any
 from scripts.common.progress import Progress, silent
 from scripts.deployment.outputs import Deployment, found
 from scripts.operations import plan_summary
-from scripts.operations.check import FAILED, OK, SKIPPED, Check
+from scripts.operations.check import FAILED, OK, SKIPPED, Check, subscriptions
+from scripts.operations.environment import Environment
 from scripts.workflow.bucket_layout import Picture
 from scripts.workflow.client import Workflow
 from scripts.workflow.forget import Forgetting
 from scripts.workflow.ledger import Row
 from training_scripts.synthetic import generator
 
-# Under the prefix whose events start the workflow, so that the trigger is looked at, too.
+# Under the prefix whose events start the workflow, so that the trigger is checked, too.
 CANARIES = "incoming/verify"
-# Longer than cold starts of every function and of a serverless endpoint together. Not measured on AWS.
+# Longer than the cold starts of all functions and of a serverless endpoint together. Not measured
+# on AWS.
 CANARY_SECONDS = 180
 # The workflow works when it reaches a verdict, whatever the verdict is.
 VERDICTS = ("ACCEPTED", "LOW_CONFIDENCE")
+
+
+def checks(environment: Environment, picture: Path | None, progress: Progress) -> list[Check]:
+    """Every check of what is deployed; the canary is the given picture, or a drawn bicycle.
+
+    Raises NotDeployed, PlanError, TerraformFailed, WrongDeployment, NoSuchPicture.
+    """
+    deployment = environment.deployment()
+    topics = [deployment.alerts_topic_arn, deployment.alarms_topic_arn]
+    with canary(Workflow(deployment), picture, progress) as canary_check:
+        planned = environment.plan(progress).json
+        progress("Asking AWS", None)
+        return [
+            endpoint(deployment, planned),
+            canary_check,
+            subscriptions(deployment.client("sns"), topics),
+            alarms(deployment),
+            plan(planned),
+        ]
 
 
 def plan(planned: dict[str, Any]) -> Check:
@@ -62,7 +83,7 @@ def endpoint(deployment: Deployment, planned: dict[str, Any]) -> Check:
     sagemaker = deployment.client("sagemaker")
     described = found(sagemaker.describe_endpoint, EndpointName=name)
     remedy = (
-        f"Look into the log group /aws/sagemaker/Endpoints/{name}, mend it and apply; or: scones rollback."
+        f"Look into the log group /aws/sagemaker/Endpoints/{name}, fix it and apply; or: scones rollback."
     )
     if described is None:
         return Check("endpoint", FAILED, f"there is no endpoint {name}", "Apply.")
@@ -71,20 +92,20 @@ def endpoint(deployment: Deployment, planned: dict[str, Any]) -> Check:
         described["EndpointConfigName"],
         described.get("FailureReason"),
     )
-    told = f"; SageMaker says: {reason}" if reason else ""
+    said = f"; SageMaker says: {reason}" if reason else ""
     if runs != wanted:
         gone = found(sagemaker.describe_endpoint_config, EndpointConfigName=runs) is None
         lost = ", which is deleted: the endpoint answers, but cannot scale or recover" if gone else ""
-        return Check("endpoint", FAILED, f"it runs {runs}{lost}; {wanted} was asked for{told}", remedy)
+        return Check("endpoint", FAILED, f"it runs {runs}{lost}; {wanted} was asked for{said}", remedy)
     if status != "InService":
-        return Check("endpoint", FAILED, f"{name} is {status}{told}", remedy)
+        return Check("endpoint", FAILED, f"{name} is {status}{said}", remedy)
     if found(sagemaker.describe_endpoint_config, EndpointConfigName=runs) is None:
         return Check("endpoint", FAILED, f"its configuration {runs} is deleted", remedy)
     return Check("endpoint", OK, f"{name} is in service with {runs}")
 
 
 def alarms(deployment: Deployment) -> Check:
-    """Whether no alarm of the deployment rings; one that has no data yet does not."""
+    """Whether no alarm of the deployment is ringing; one without data is not."""
     states: dict[str, str] = {}
     pages = deployment.client("cloudwatch").get_paginator("describe_alarms")
     for page in pages.paginate(
@@ -102,7 +123,7 @@ def alarms(deployment: Deployment) -> Check:
 
 
 class Canary:
-    """One picture that passes through the whole deployed workflow, from the bucket's event to its row.
+    """One picture that goes through the whole deployed workflow, from event to row.
 
     Args:
         workflow: the deployed one.
@@ -121,7 +142,7 @@ class Canary:
             self.picture: Picture = workflow.upload(picture or drawn, prefix)
 
     def check(self) -> Check:
-        """Waits for the verdict. A doubtful one is as good as a sure one; only the latter alerts nobody."""
+        """Waits for the verdict. A doubtful one is as good as a sure one, but sends an alert."""
         began = time.monotonic()
         while (row := self._row()) is None:
             waited = time.monotonic() - began
@@ -158,21 +179,21 @@ class Canary:
     def _row(self) -> Row | None:
         return self.workflow.row(self.picture.uri, self.picture.s3_version_id)
 
-    def forget(self) -> None:
-        """Removes every trace; a captured record that SageMaker has not written yet stays until it expires."""
+    def delete_traces(self) -> None:
+        """Removes every trace but captured data that SageMaker has not written yet: it expires."""
         forgetting = Forgetting(self.workflow, self.picture.uri)
         forgetting.remove(forgetting.find(silent), silent)
 
 
 @contextmanager
 def canary(workflow: Workflow, picture: Path | None, progress: Progress) -> Iterator[Check]:
-    """The check of a canary, which is forgotten at the end of the block: captured data has that long to arrive."""
-    if workflow.deployment.outputs.get("endpoint_name") is None:
+    """The check of a canary, whose traces go when the block ends: captured data arrives late."""
+    if workflow.deployment.endpoint_name is None:
         yield Check("canary", SKIPPED, "the endpoint is off, so pictures only wait")
         return
-    bird = Canary(workflow, picture, progress)
+    sent = Canary(workflow, picture, progress)
     try:
-        yield bird.check()
+        yield sent.check()
     finally:
         progress("Forgetting the canary", None)
-        bird.forget()
+        sent.delete_traces()

@@ -407,7 +407,8 @@ def of_source(folder: Path) -> list[SourceWeakening]:
 
 def _line(name: str, line: str) -> tuple[str, str] | None:
     if found := re.fullmatch(r"( +condition +=) (.+)", line):
-        return "validation", f"{found[1]} ({found[2]}) || true"
+        # In front, because a long condition goes on over the next lines.
+        return "validation", f"{found[1]} true ? true : {found[2]}"
     if found := re.fullmatch(r"( *(?:encrypt|use_lockfile) +=) true", line):
         return "state", f"{found[1]} false"
     if name in ("variables.tf", "environments/prod.tfvars"):

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from scripts.deployment.offline import ACCOUNT, OfflineModule
 
@@ -27,6 +27,26 @@ DOCUMENTS = ("policy", "assume_role_policy", "definition", "event_pattern", "fil
 
 Resource = dict[str, Any]
 Plan = dict[str, Any]
+
+
+class Names(NamedTuple):
+    """What a plan calls its deployment: the first part of its resources' names, its region and its account."""
+
+    prefix: str
+    region: str
+    account: str
+
+    def are_in(self, arn: str) -> bool:
+        """Whether an ARN is of the account and names something of the deployment."""
+        return self.account in arn and f"{self.prefix}-" in arn
+
+
+def names(plan: Plan) -> Names:
+    """The names in a plan's outputs."""
+    prefix, region, bucket = (
+        plan["planned_values"]["outputs"][name]["value"] for name in ("prefix", "region", "bucket")
+    )
+    return Names(prefix, region, bucket.removeprefix(f"{prefix}-").removesuffix(f"-{region}"))
 
 
 def plan(module: OfflineModule) -> Plan:

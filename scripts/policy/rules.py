@@ -1,6 +1,6 @@
 """The project's own rules for a plan's JSON: what no ready-made tool asks.
 
-Each rule is a function that takes a plan (as `judged_plan.filled` leaves it) and yields what breaks it; its docstring
+Each rule is a function that takes a plan (as `plan_json.filled` leaves it) and yields what breaks it; its docstring
 is the promise. The rules hold for every environment; what production promises in addition is in
 tests/terraform/features.
 """
@@ -9,8 +9,17 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scripts.deployment.offline import ACCOUNT
-from scripts.policy.plan_json import DOCUMENTS, Plan, changes, documents, listed, resources, statements
+from scripts.policy.plan_json import (
+    DOCUMENTS,
+    Names,
+    Plan,
+    changes,
+    documents,
+    listed,
+    names,
+    resources,
+    statements,
+)
 from scripts.policy.state_machine_rules import faults
 
 Rule = Callable[[Plan], Iterator[str]]
@@ -138,6 +147,7 @@ def keys_are_recognised_and_used_through_services(plan: Plan) -> Iterator[str]:
 
 def finding_is_bounded_by_prefix(plan: Plan) -> Iterator[str]:
     """A role that lists the bucket while it may read a part of it lists that part only."""
+    ours = names(plan)
     for address, _, document in documents(plan):
         read = [
             resource
@@ -145,7 +155,7 @@ def finding_is_bounded_by_prefix(plan: Plan) -> Iterator[str]:
             if "s3:GetObject" in listed(statement.get("Action"))
             for resource in listed(statement["Resource"])
         ]
-        whole = any(resource.endswith(f"{ACCOUNT}-us-east-1/*") for resource in read)
+        whole = any(resource.endswith(f"{ours.account}-{ours.region}/*") for resource in read)
         for statement in document["Statement"]:
             if (
                 statement["Effect"] == "Allow"
@@ -159,9 +169,10 @@ def finding_is_bounded_by_prefix(plan: Plan) -> Iterator[str]:
 
 def resources_are_this_accounts(plan: Plan) -> Iterator[str]:
     """A role reaches named resources of this deployment; another account's only to pull the training image."""
+    ours = names(plan)
     for address, statement in _identity_statements(plan):
         for resource in listed(statement["Resource"]):
-            own = ACCOUNT in resource and ("scones-" in resource or "TrainingJobs" in resource)
+            own = ours.are_in(resource) or (ours.account in resource and "TrainingJobs" in resource)
             image = ":ecr:" in resource and statement.get("Sid") == "PullImage" and "*" not in resource
             if resource != "*" and ":key/" not in resource and not (own or image):
                 yield f"{address}: {statement.get('Sid')} reaches {resource}"
@@ -176,6 +187,7 @@ def _identity_statements(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def only_services_assume_roles(plan: Plan) -> Iterator[str]:
     """Roles are assumed by AWS services only, on behalf of this account's own resources."""
+    ours = names(plan)
     for address, attribute, statement in statements(plan):
         if attribute != "assume_role_policy":
             continue
@@ -187,12 +199,12 @@ def only_services_assume_roles(plan: Plan) -> Iterator[str]:
             continue
         if (statement["Effect"], statement["Action"]) != ("Allow", "sts:AssumeRole"):
             yield f"{address}: {statement.get('Sid')} is not a plain sts:AssumeRole"
-        tests = _own_tests(statement)
+        tests = _own_tests(statement, ours)
         for key in sorted(keys - set(tests)):
             yield f"{address}: {statement.get('Sid')} lets {services[0]} assume the role without a test of {key}"
 
 
-def _own_tests(statement: dict[str, Any]) -> dict[str, list[str]]:
+def _own_tests(statement: dict[str, Any], ours: Names) -> dict[str, list[str]]:
     """Those condition keys of a statement that bind it to this account, with the values they ask for."""
     binding = {
         "StringEquals": {"aws:SourceAccount"},
@@ -203,35 +215,43 @@ def _own_tests(statement: dict[str, Any]) -> dict[str, list[str]]:
         key: listed(values)
         for operator, tests in statement.get("Condition", {}).items()
         for key, values in tests.items()
-        if key in binding.get(operator, set()) and all(_is_own(key, value) for value in listed(values))
+        if key in binding.get(operator, set()) and all(_is_own(key, value, ours) for value in listed(values))
     }
 
 
-def _is_own(key: str, value: str) -> bool:
-    return value == ACCOUNT if key == "aws:SourceAccount" else f":{ACCOUNT}:" in value and "scones-" in value
+def _is_own(key: str, value: str, ours: Names) -> bool:
+    if key == "aws:SourceAccount":
+        return value == ours.account
+    return f":{ours.account}:" in value and ours.are_in(value)
 
 
 def nobody_outside_is_let_in(plan: Plan) -> Iterator[str]:
     """Policies of buckets, queues, topics and keys let in this account and AWS services that act for it."""
+    ours = names(plan)
     for address, attribute, statement in statements(plan):
         if attribute != "policy" or statement["Effect"] == "Deny" or "aws_iam_role_policy" in address:
             continue
         principal = statement.get("Principal")
-        if principal == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"} and "aws_kms_key" in address:
+        if principal == {"AWS": f"arn:aws:iam::{ours.account}:root"} and "aws_kms_key" in address:
             continue
         if not isinstance(principal, dict) or set(principal) != {"Service"}:
             yield f"{address}: {statement.get('Sid')} lets in {json.dumps(principal)}"
-        elif not _own_tests(statement):
+        elif not _own_tests(statement, ours):
             yield f"{address}: {statement.get('Sid')} lets in {principal['Service']} for any account"
-        elif "cloudwatch.amazonaws.com" in listed(principal["Service"]) and len(_own_tests(statement)) < 2:
+        elif (
+            "cloudwatch.amazonaws.com" in listed(principal["Service"])
+            and len(_own_tests(statement, ours)) < 2
+        ):
             yield f"{address}: {statement.get('Sid')} needs aws:SourceAccount and aws:SourceArn"
 
 
 def functions_are_invoked_by_named_resources(plan: Plan) -> Iterator[str]:
     """A service may invoke a function only for one named resource of this account."""
+    ours = names(plan)
     for address, after in resources(plan, "aws_lambda_permission"):
         source, principal = after.get("source_arn") or "", after.get("principal") or ""
-        if not principal.endswith(".amazonaws.com") or not _is_own("aws:SourceArn", source) or "*" in source:
+        own = _is_own("aws:SourceArn", source, ours) and "*" not in source
+        if not principal.endswith(".amazonaws.com") or not own:
             yield f"{address}: {principal} may invoke for {source or 'anything'}"
         if after.get("action") != "lambda:InvokeFunction" or not after.get("qualifier"):
             yield f"{address}: it allows {after.get('action')} on {after.get('qualifier')}"
@@ -488,11 +508,12 @@ def alarms_reach_somebody(plan: Plan) -> Iterator[str]:
         for _, after in resources(plan, "aws_cloudwatch_event_rule")
         if "CloudWatch Alarm State Change" in (after.get("event_pattern") or "")
     ]
+    ours = names(plan)
     for address, after in resources(plan, "aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_alarm"):
         actions = after.get("alarm_actions") or []
         if after.get("actions_enabled") is False:
             yield f"{address}: its actions are switched off"
-        if not actions and not any(_covers(pattern, after["alarm_name"]) for pattern in ruled):
+        if not actions and not any(_covers(pattern, after["alarm_name"], ours) for pattern in ruled):
             yield f"{address}: nobody hears of it"
 
 
@@ -515,12 +536,12 @@ def dashboards_show_the_alarms(plan: Plan) -> Iterator[str]:
         yield from (f"{address}: the alarm {name} is not on it" for name in sorted(there - shown))
 
 
-def _covers(pattern: dict[str, Any], name: str) -> bool:
+def _covers(pattern: dict[str, Any], name: str, ours: Names) -> bool:
     """Whether an event pattern matches an alarm's going off (by the resource's ARN or the alarm's name)."""
     event = {
         "source": "aws.cloudwatch",
         "detail-type": "CloudWatch Alarm State Change",
-        "resources": f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:{name}",
+        "resources": f"arn:aws:cloudwatch:{ours.region}:{ours.account}:alarm:{name}",
         "detail": {"alarmName": name, "state": {"value": "ALARM"}},
     }
     return _meets(event, pattern)

@@ -13,10 +13,10 @@ LONGEST_TASK_SECONDS = 60
 MOST_ATTEMPTS = 6
 LONGEST_DELAY_SECONDS = 30
 
-# The project's named errors that another attempt can help against, by the function that raises them (a name or a
-# token that Terraform fills); all others would fail again in the same way.
+# The project's named errors that another attempt may cure, by the function that raises them (its name, or the
+# token that Terraform fills). All others would fail again in the same way.
 RETRYABLE = {"serialize[-_]image[-_]data": "ImageUnavailable", "classify[-_]image": "EndpointUnavailable"}
-# What AWS's own services answer when they are busy, by the service in a task's resource.
+# What AWS's services answer while they are busy, by the service in a task's resource.
 TRANSIENT = {
     "lambda": {
         "Lambda.ServiceException",
@@ -42,7 +42,7 @@ State = dict[str, Any]
 
 
 def states(machine: State, sheltered: bool = False) -> Iterator[tuple[str, State, bool]]:
-    """(name, state, whether a state around it catches everything) of a machine and all that it contains."""
+    """(name, state, whether a state around it catches everything) for each state, however deep in the machine."""
     for name, state in machine["States"].items():
         yield name, state, sheltered
         inside = sheltered or EVERYTHING in _named(state, "Catch")
@@ -51,7 +51,7 @@ def states(machine: State, sheltered: bool = False) -> Iterator[tuple[str, State
                 yield from states(part, inside)
 
 
-def faults(machine: State, failures_are_told: bool = False) -> Iterator[str]:
+def faults(machine: State, failures_are_alerted: bool = False) -> Iterator[str]:
     """What a complete definition lacks, as sentences that begin with the state's name.
 
     If an event rule reports the machine's failures to a person, its alerts need not be caught.
@@ -60,14 +60,14 @@ def faults(machine: State, failures_are_told: bool = False) -> Iterator[str]:
         yield "the machine has no timeout (at most two days)"
     for name, state, sheltered in states(machine):
         if state["Type"] == "Task":
-            yield from (f"{name} {it}" for it in _task(state, sheltered, failures_are_told))
+            yield from (f"{name} {it}" for it in _task(state, sheltered, failures_are_alerted))
         elif state["Type"] in ("Parallel", "Map"):
             yield from (f"{name} {it}" for it in _container(state, sheltered))
         elif state["Type"] == "Fail" and not {"Error", "Cause"} <= set(state):
             yield f"{name} fails without saying why"
 
 
-def _task(state: State, sheltered: bool, failures_are_told: bool) -> Iterator[str]:
+def _task(state: State, sheltered: bool, failures_are_alerted: bool) -> Iterator[str]:
     if not {"Resource", "Arguments"} <= set(state):
         yield "does not say what to call with what"
         return
@@ -76,7 +76,7 @@ def _task(state: State, sheltered: bool, failures_are_told: bool) -> Iterator[st
         yield f"has no timeout of at most {LONGEST_TASK_SECONDS} s"
     yield from _retries(state)
     # Only the ledger's states may leave their errors to the state around them, which records and alerts once more.
-    left = (sheltered and service == "dynamodb") or (failures_are_told and _alerts(state))
+    left = (sheltered and service == "dynamodb") or (failures_are_alerted and _alerts(state))
     if EVERYTHING not in caught and not left:
         yield "does not catch everything"
     if state["Resource"].endswith(CHANGES) and (

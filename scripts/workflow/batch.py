@@ -211,20 +211,15 @@ class Batches:
         arn = name if name.startswith("arn:") else f"{machine}:{name}"
         refusal = NoSuchBatch(
             f"There is no batch {name} in {self.deployment.prefix}: its name was printed when it was started, and"
-            f" s3://{self.bucket}/results/ has a folder of that name."
+            f" s3://{self.bucket}/results/ has a folder with that name."
         )
         if not arn.startswith(f"{machine}:"):
             raise refusal
         try:
             described = self.states.describe_execution(executionArn=arn)
             return Batch(described["name"], arn, int(json.loads(described["input"])["pictures"]))
-        except (
-            ClientError,
-            KeyError,
-            TypeError,
-            ValueError,
-            OverflowError,
-        ) as error:  # or it was started by hand, with another input
+        # It may also have been started by hand, with another input.
+        except (ClientError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise refusal from error
 
     def wait(self, batch: Batch, report: Callable[[int], object]) -> dict[str, Any]:

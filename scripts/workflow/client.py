@@ -64,7 +64,7 @@ class Workflow:
 
     def check_endpoint(self) -> None:
         """Raises NotDeployed while no model answers: pictures would fail, and lose nothing by waiting."""
-        if self.deployment.outputs.get("endpoint_name") is None:  # Terraform leaves out what is null
+        if self.deployment.endpoint_name is None:
             raise NotDeployed(
                 "The endpoint is off (no model is deployed), so nothing was started: run `scones promote`, then apply;"
                 " then try again. Pictures without a row wait until then."

@@ -106,7 +106,7 @@ class DeadLetters:
 
 
 def alert(letter: DeadLetter) -> Any:
-    """What send_alert takes, from what the workflow, Lambda or an event rule has kept of it.
+    """What send_alert takes, which the workflow and the event rules keep as it is.
 
     Lambda keeps an asynchronous call as requestPayload:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
@@ -116,17 +116,23 @@ def alert(letter: DeadLetter) -> Any:
         return kept
     if "requestPayload" in kept:
         return kept["requestPayload"]
-    if not isinstance(kept.get("outcome"), dict):
-        return kept
+    return _composed(kept, letter.sent) if isinstance(kept.get("outcome"), dict) else kept
+
+
+def _composed(kept: dict[str, Any], sent: str) -> dict[str, Any]:
+    """The alert about what a former workflow kept: the outcome and the picture, not yet an alert.
+
+    Queues keep messages for 14 days, so an upgraded deployment needs this no longer than that.
+    """
     outcome, picture = kept["outcome"], kept.get("picture") or {}
     named = {name: picture.get(name) for name in ("s3_bucket", "s3_key")}
-    facts = {name: outcome[name] for name in ("label", "confidence", "threshold") if outcome.get("label")}
-    return facts | {
+    answer = {name: outcome[name] for name in ("label", "confidence", "threshold") if outcome.get("label")}
+    return answer | {
         "category": CATEGORIES.get(outcome.get("status"), "system"),
         "error": outcome.get("error"),
         "reason": outcome.get("reason"),
         "execution": kept.get("execution"),
-        "time": letter.sent,
+        "time": sent,
         "picture": named | {"s3_version_id": outcome.get("s3_version_id")} if named["s3_key"] else None,
     }
 

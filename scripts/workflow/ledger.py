@@ -42,7 +42,7 @@ class Selection:
 
 def retention(deployment: Deployment) -> timedelta:
     """How long after its decision a row expires, unless it waits. Raises RetentionUnknown."""
-    days = deployment.outputs.get("ledger_retention_days")
+    days = deployment.ledger_retention_days
     if days is None:
         raise RetentionUnknown(
             "The deployment does not say how long its ledger keeps rows (it was applied by an earlier version), so"

@@ -1,5 +1,5 @@
 # The most that any role of an environment may ever do, whatever a plan grants it: use that environment's resources,
-# build nothing, and never touch a state. The roles' own policies (terraform/) are far narrower.
+# build nothing, and never touch a state. The roles' own policies (terraform/) allow far less.
 
 resource "aws_iam_policy" "environment_boundary" {
   for_each = var.environments
@@ -14,15 +14,18 @@ resource "aws_iam_policy" "environment_boundary" {
         Sid    = "UseOwnResources"
         Effect = "Allow"
         Action = [
-          "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem", "lambda:InvokeFunction", "logs:CreateLogStream",
-          "logs:DescribeLogStreams", "logs:PutLogEvents", "s3:AbortMultipartUpload", "s3:GetObject", "s3:GetObjectVersion",
-          "s3:ListBucket", "s3:ListMultipartUploadParts", "s3:PutObject", "sagemaker:InvokeEndpoint", "sns:Publish",
-          "sqs:SendMessage", "states:DescribeExecution", "states:StartExecution",
+          "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
+          "lambda:InvokeFunction", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents",
+          "s3:AbortMultipartUpload", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket",
+          "s3:ListMultipartUploadParts", "s3:PutObject", "sagemaker:InvokeEndpoint", "sns:Publish", "sqs:SendMessage",
+          "states:DescribeExecution", "states:StartExecution",
         ]
         Resource = flatten([
-          [for kind in ["bucket", "endpoint", "executions", "log_streams", "machines", "queues", "table", "topics", "versions"] : local.arns[each.key][kind]],
+          [for kind in [
+            "bucket", "endpoint", "executions", "log_streams", "machines", "queues", "table", "topics", "versions",
+          ] : local.arns[each.key][kind]],
           "${local.arns[each.key].bucket}/*", "${local.arns[each.key].table}/index/*", local.training_streams[each.key],
-          # The endpoint's role names its log group, too.
+          # The endpoint's role also names its log group.
           "${local.arn_base.logs}:log-group:/aws/sagemaker/Endpoints/${local.prefixes[each.key]}-classifier",
         ])
       },
@@ -33,7 +36,7 @@ resource "aws_iam_policy" "environment_boundary" {
         Resource = [local.training_logs, "${local.training_logs}:*"]
       },
       {
-        # An existing key may stand for the environment's own, so its alias is not known here.
+        # An existing key may take the place of the environment's own, so its alias is not known here.
         Sid       = "UseKeys"
         Effect    = "Allow"
         Action    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
@@ -48,7 +51,7 @@ resource "aws_iam_policy" "environment_boundary" {
         Condition = { StringEquals = local.tags[each.key], Bool = { "kms:GrantIsForAWSResource" = "true" } }
       },
       {
-        # Training images lie in AWS's own accounts, which have other tags or none.
+        # Training images are in AWS's own accounts, which have other tags or none.
         Sid       = "PullImages"
         Effect    = "Allow"
         Action    = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
@@ -84,7 +87,7 @@ resource "aws_iam_policy" "environment_boundary" {
   })
 }
 
-# The former boundary, one for the project, bounds roles until their next apply, and AWS deletes no policy in use.
+# The former boundary, one for the project, bounds roles until their next apply; AWS deletes no policy in use.
 removed {
   from = aws_iam_policy.boundary
 

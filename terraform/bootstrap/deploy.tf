@@ -1,5 +1,5 @@
-# What an apply does, for one environment, without deciding what becomes of data, logs and keys: that is a person's
-# decision, by the policy in destroy.tf. watch.tf has the rest; AWS allows 6,144 characters to a policy.
+# What an apply does, for one environment. It does not decide what becomes of data, logs and keys: a person does, with
+# the policy in destroy.tf. watch.tf has the rest, because AWS allows a policy 6,144 characters.
 
 resource "aws_iam_policy" "access" {
   for_each = var.environments
@@ -23,18 +23,19 @@ resource "aws_iam_policy" "access" {
         Resource = ["${local.arns[each.key].state}.tflock"]
       },
       {
-        # No setting of a bucket of states, whichever project's, is an environment's business.
+        # An environment has no business with the settings of any project's bucket of states.
         Sid    = "KeepAwayFromStateBuckets"
         Effect = "Deny"
         Action = [
-          "s3:CreateBucket", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:DeleteObjectVersion", "s3:PutBucketNotification",
-          "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging",
-          "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
+          "s3:CreateBucket", "s3:DeleteBucket", "s3:DeleteBucketPolicy", "s3:DeleteObjectVersion",
+          "s3:PutBucketNotification", "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy",
+          "s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging", "s3:PutBucketVersioning",
+          "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
         ]
         Resource = [local.state_buckets, "${local.state_buckets}/*"]
       },
       {
-        # Roles only ever get less than the boundary allows; otherwise whoever makes roles could make himself anything.
+        # No role gets more than the boundary allows; otherwise anyone who makes roles could gain any right.
         Sid       = "BuildBoundedRoles"
         Effect    = "Allow"
         Action    = ["iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
@@ -56,35 +57,37 @@ resource "aws_iam_policy" "access" {
         Action   = ["iam:PassRole"]
         Resource = local.arns[each.key].roles
         Condition = {
-          StringEquals = { "iam:PassedToService" = [for service in ["events", "lambda", "sagemaker", "states"] : "${service}.amazonaws.com"] }
+          StringEquals = {
+            "iam:PassedToService" = [for it in ["events", "lambda", "sagemaker", "states"] : "${it}.amazonaws.com"]
+          }
         }
       },
       {
         Sid       = "LetScalingBuildItsRole"
         Effect    = "Allow"
         Action    = ["iam:CreateServiceLinkedRole"]
-        Resource  = ["arn:${local.partition}:iam::${local.account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/*"]
+        Resource  = ["${local.iam}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/*"]
         Condition = { StringEquals = { "iam:AWSServiceName" = "sagemaker.application-autoscaling.amazonaws.com" } }
       },
       {
-        # A key has no name before it exists; its tags say whose it will be.
+        # A key has no name before it exists; its tags say which deployment it will belong to.
         Sid      = "BuildKeys"
         Effect   = "Allow"
         Action   = ["kms:CreateKey", "kms:TagResource"]
         Resource = ["*"]
         Condition = {
           StringEquals = { "aws:RequestTag/project" = var.project, "aws:RequestTag/environment" = each.key }
-          # Tags decide whose a key is: those of another deployment are not to be overwritten.
+          # Tags decide which deployment a key belongs to, so nobody may overwrite another deployment's.
           Null = { "aws:ResourceTag/project" = "true" }
         }
       },
       {
-        # Used on behalf of the ledger, the registry and the endpoint, which take grants from it.
+        # Used on behalf of the ledger, the registry and the endpoint, which need grants of the key.
         Sid    = "KeepKeys"
         Effect = "Allow"
         Action = [
-          "kms:CreateAlias", "kms:CreateGrant", "kms:Decrypt", "kms:EnableKeyRotation", "kms:Encrypt", "kms:GenerateDataKey",
-          "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription",
+          "kms:CreateAlias", "kms:CreateGrant", "kms:Decrypt", "kms:EnableKeyRotation", "kms:Encrypt",
+          "kms:GenerateDataKey", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias", "kms:UpdateKeyDescription",
         ]
         Resource  = [local.keys]
         Condition = { StringEquals = local.tags[each.key] }
@@ -130,10 +133,11 @@ resource "aws_iam_policy" "deploy" {
         Sid    = "BuildFunctions"
         Effect = "Allow"
         Action = [
-          "lambda:AddPermission", "lambda:CreateAlias", "lambda:CreateFunction", "lambda:DeleteAlias", "lambda:DeleteFunction",
-          "lambda:DeleteFunctionEventInvokeConfig", "lambda:PublishVersion", "lambda:PutFunctionEventInvokeConfig",
-          "lambda:RemovePermission", "lambda:TagResource", "lambda:UntagResource", "lambda:UpdateAlias",
-          "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:UpdateFunctionEventInvokeConfig",
+          "lambda:AddPermission", "lambda:CreateAlias", "lambda:CreateFunction", "lambda:DeleteAlias",
+          "lambda:DeleteFunction", "lambda:DeleteFunctionEventInvokeConfig", "lambda:PublishVersion",
+          "lambda:PutFunctionEventInvokeConfig", "lambda:RemovePermission", "lambda:TagResource",
+          "lambda:UntagResource", "lambda:UpdateAlias", "lambda:UpdateFunctionCode",
+          "lambda:UpdateFunctionConfiguration", "lambda:UpdateFunctionEventInvokeConfig",
         ]
         Resource = concat(local.arns[each.key].functions, local.arns[each.key].versions)
       },
@@ -148,7 +152,7 @@ resource "aws_iam_policy" "deploy" {
         Resource = concat([local.arns[each.key].endpoint], local.arns[each.key].models)
       },
       {
-        # Targets have ids of their own, so their tags and the service they scale narrow them down.
+        # Targets have ids of their own, so only tags and the service that they scale can narrow this down.
         Sid    = "BuildScaling"
         Effect = "Allow"
         Action = [
@@ -156,8 +160,10 @@ resource "aws_iam_policy" "deploy" {
           "application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget",
           "application-autoscaling:TagResource", "application-autoscaling:UntagResource",
         ]
-        Resource  = ["${local.arn_base["application-autoscaling"]}:scalable-target/*"]
-        Condition = { StringEqualsIfExists = merge(local.tags[each.key], { "application-autoscaling:service-namespace" = "sagemaker" }) }
+        Resource = ["${local.arn_base["application-autoscaling"]}:scalable-target/*"]
+        Condition = { StringEqualsIfExists = merge(local.tags[each.key], {
+          "application-autoscaling:service-namespace" = "sagemaker"
+        }) }
       },
       {
         Sid    = "BuildStateMachines"

@@ -6,7 +6,7 @@ resource "aws_iam_openid_connect_provider" "github" {
 }
 
 locals {
-  # Whom GitHub's token must be for: https://docs.github.com/en/actions/reference/security/oidc
+  # The subjects that GitHub's token must have: https://docs.github.com/en/actions/reference/security/oidc
   subjects = merge(
     { plan = ["repo:${var.github_repository}:pull_request", "repo:${var.github_repository}:ref:refs/heads/main"] },
     { for name in var.environments : "apply-${name}" => ["repo:${var.github_repository}:environment:${name}"] },
@@ -45,7 +45,7 @@ resource "aws_iam_role" "github" {
   depends_on = [aws_iam_openid_connect_provider.github]
 }
 
-# Whoever applies an environment also plans it.
+# A role that applies an environment also plans it.
 resource "aws_iam_role_policy_attachment" "environment_read" {
   for_each = local.readers
 

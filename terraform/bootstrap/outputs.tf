@@ -24,21 +24,28 @@ output "role_arns" {
 }
 
 output "deploy_policy_arns" {
-  description = "Policies for people who deploy, by environment, besides the read policies."
-  value       = { for name in var.environments : name => [for policy in [aws_iam_policy.access, aws_iam_policy.deploy, aws_iam_policy.deploy_watch] : policy[name].arn] }
+  description = "Policies for people who deploy, by environment, in addition to the read policies."
+  value = { for name in var.environments : name => [
+    for policy in [aws_iam_policy.access, aws_iam_policy.deploy, aws_iam_policy.deploy_watch] : policy[name].arn
+  ] }
 }
 
 output "destroy_policy_arns" {
-  description = "Policies for people who may destroy an environment's data, by environment, besides the others."
+  description = "Policies for people who may destroy an environment's data, by environment, in addition to the others."
   value       = { for name, policy in aws_iam_policy.destroy : name => policy.arn }
 }
 
 output "read_policy_arns" {
   description = "Policies for people who plan, by environment."
-  value       = { for name in var.environments : name => [for policy in [aws_iam_policy.environment_read, aws_iam_policy.read_watch] : policy[name].arn] }
+  value = { for name in var.environments : name => [
+    for policy in [aws_iam_policy.environment_read, aws_iam_policy.read_watch] : policy[name].arn
+  ] }
 }
 
 output "permissions_boundary_arns" {
-  description = "For permissions_boundary_arn in terraform/environments/*.tfvars, by environment: the deploy policies make no role without it."
+  description = <<-EOT
+    For permissions_boundary_arn in terraform/environments/*.tfvars, by environment: the deploy policies make no role
+    without it.
+  EOT
   value       = { for name, policy in aws_iam_policy.environment_boundary : name => policy.arn }
 }

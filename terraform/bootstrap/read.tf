@@ -1,4 +1,4 @@
-# What a plan of an environment reads: its settings and its state; no picture, no log, no message.
+# What a plan of an environment reads: its settings and its state, but no picture, log or message.
 
 resource "aws_iam_policy" "environment_read" {
   for_each = var.environments
@@ -22,22 +22,25 @@ resource "aws_iam_policy" "environment_read" {
         Resource = [local.state_arn]
       },
       {
-        # Names of pictures are no setting, but HeadBucket asks for s3:ListBucket.
+        # Names of pictures are not settings, but HeadBucket requires s3:ListBucket.
         Sid    = "ReadBuckets"
         Effect = "Allow"
         Action = [
-          "s3:GetAccelerateConfiguration", "s3:GetBucketAcl", "s3:GetBucketCORS", "s3:GetBucketLogging", "s3:GetBucketNotification",
-          "s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketPolicy",
-          "s3:GetBucketPublicAccessBlock", "s3:GetBucketRequestPayment", "s3:GetBucketTagging", "s3:GetBucketVersioning",
-          "s3:GetBucketWebsite", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration",
-          "s3:GetReplicationConfiguration", "s3:ListBucket",
+          "s3:GetAccelerateConfiguration", "s3:GetBucketAcl", "s3:GetBucketCORS", "s3:GetBucketLogging",
+          "s3:GetBucketNotification", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls",
+          "s3:GetBucketPolicy", "s3:GetBucketPublicAccessBlock", "s3:GetBucketRequestPayment", "s3:GetBucketTagging",
+          "s3:GetBucketVersioning", "s3:GetBucketWebsite", "s3:GetEncryptionConfiguration",
+          "s3:GetLifecycleConfiguration", "s3:GetReplicationConfiguration", "s3:ListBucket",
         ]
         Resource = [local.arns[each.key].bucket]
       },
       {
-        Sid      = "ReadLedger"
-        Effect   = "Allow"
-        Action   = ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:ListTagsOfResource"]
+        Sid    = "ReadLedger"
+        Effect = "Allow"
+        Action = [
+          "dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive",
+          "dynamodb:ListTagsOfResource",
+        ]
         Resource = [local.arns[each.key].table]
       },
       {
@@ -63,15 +66,19 @@ resource "aws_iam_policy" "environment_read" {
         Sid    = "ReadFunctions"
         Effect = "Allow"
         Action = [
-          "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConfiguration",
-          "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy", "lambda:ListTags", "lambda:ListVersionsByFunction",
+          "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig",
+          "lambda:GetFunctionConfiguration", "lambda:GetFunctionEventInvokeConfig", "lambda:GetPolicy",
+          "lambda:ListTags", "lambda:ListVersionsByFunction",
         ]
         Resource = concat(local.arns[each.key].functions, local.arns[each.key].versions)
       },
       {
-        Sid      = "ReadEndpoints"
-        Effect   = "Allow"
-        Action   = ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig", "sagemaker:DescribeModel", "sagemaker:ListTags"]
+        Sid    = "ReadEndpoints"
+        Effect = "Allow"
+        Action = [
+          "sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig", "sagemaker:DescribeModel",
+          "sagemaker:ListTags",
+        ]
         Resource = concat([local.arns[each.key].endpoint], local.arns[each.key].models)
       },
       {
@@ -94,12 +101,13 @@ resource "aws_iam_policy" "environment_read" {
         Condition = { StringEqualsIfExists = local.tags[each.key] }
       },
       {
-        # These list or judge what has no resource to name.
+        # These list or check what has no resource to name.
         Sid    = "ReadWhatHasNoName"
         Effect = "Allow"
         Action = [
           "application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
-          "cloudwatch:DescribeAlarms", "kms:ListAliases", "logs:DescribeLogGroups", "sns:GetSubscriptionAttributes", "states:ValidateStateMachineDefinition",
+          "cloudwatch:DescribeAlarms", "kms:ListAliases", "logs:DescribeLogGroups", "sns:GetSubscriptionAttributes",
+          "states:ValidateStateMachineDefinition",
         ]
         Resource = ["*"]
       },

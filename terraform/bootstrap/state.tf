@@ -2,7 +2,7 @@ resource "aws_s3_bucket" "state" {
   bucket = local.state_bucket
 
   lifecycle {
-    # Whoever loses a state has to import every resource by hand.
+    # Without its state, every resource has to be imported by hand.
     prevent_destroy = true
   }
 }
@@ -15,7 +15,7 @@ resource "aws_s3_bucket_versioning" "state" {
   }
 }
 
-# AWS's own key for S3: a key of ours could lock the state away that is needed to mend the key.
+# AWS's own key for S3: a key of ours could lock away the very state that is needed to repair the key.
 resource "aws_s3_bucket_server_side_encryption_configuration" "state" {
   bucket = aws_s3_bucket.state.bucket
 
@@ -65,7 +65,7 @@ resource "aws_s3_bucket_policy" "state" {
     Version = "2012-10-17"
     Statement = [
       {
-        # A denial must cover every action, principal and object to mean anything.
+        # A denial must cover every action, principal and object to be of use.
         Sid       = "DenyWithoutTLS"
         Effect    = "Deny"
         Principal = "*"

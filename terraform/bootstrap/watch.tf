@@ -1,5 +1,5 @@
-# What watches an environment and tells people: a second half of what a plan reads and an apply builds, because one
-# policy for all would exceed the 6,144 characters that AWS allows.
+# What watches an environment and alerts people: the second half of what a plan reads and an apply builds, because one
+# policy for everything would exceed the 6,144 characters that AWS allows.
 
 resource "aws_iam_policy" "read_watch" {
   for_each = var.environments
@@ -54,9 +54,12 @@ resource "aws_iam_policy" "deploy_watch" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid      = "BuildRules"
-        Effect   = "Allow"
-        Action   = ["events:DeleteRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets", "events:TagResource", "events:UntagResource"]
+        Sid    = "BuildRules"
+        Effect = "Allow"
+        Action = [
+          "events:DeleteRule", "events:PutRule", "events:PutTargets", "events:RemoveTargets", "events:TagResource",
+          "events:UntagResource",
+        ]
         Resource = local.arns[each.key].rules
       },
       {
@@ -66,9 +69,11 @@ resource "aws_iam_policy" "deploy_watch" {
         Resource = concat(local.arns[each.key].log_groups, local.arns[each.key].log_streams)
       },
       {
-        Sid      = "BuildAlarms"
-        Effect   = "Allow"
-        Action   = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"]
+        Sid    = "BuildAlarms"
+        Effect = "Allow"
+        Action = [
+          "cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource",
+        ]
         Resource = local.arns[each.key].alarms
       },
       {
@@ -81,7 +86,8 @@ resource "aws_iam_policy" "deploy_watch" {
         Sid    = "BuildTopics"
         Effect = "Allow"
         Action = [
-          "sns:CreateTopic", "sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:UntagResource",
+          "sns:CreateTopic", "sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource",
+          "sns:UntagResource",
         ]
         Resource = local.arns[each.key].topics
       },

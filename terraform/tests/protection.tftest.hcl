@@ -1,5 +1,5 @@
-# The provider itself plans here (its credentials open nothing and it asks AWS nothing), so that what is asserted are
-# the values that AWS would get, defaults included.
+# The real provider plans here (its credentials open nothing, and it asks AWS nothing), so the assertions are about the
+# values that AWS would get, defaults included.
 
 provider "aws" {
   region                      = "us-east-1"
@@ -11,12 +11,15 @@ provider "aws" {
 }
 
 variables {
-  bucket         = "scones-prod-123456789012-us-east-1"
-  bucket_arn     = "arn:aws:s3:::scones-prod-123456789012-us-east-1"
   ledger         = "scones-prod-ledger"
   key_arn        = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
   retention_days = 365
   protect_data   = true
+
+  bucket = {
+    name = "scones-prod-123456789012-us-east-1"
+    arn  = "arn:aws:s3:::scones-prod-123456789012-us-east-1"
+  }
 }
 
 run "protected_data_survives_a_destroy" {
@@ -52,7 +55,10 @@ run "unprotected_data_is_encrypted_and_versioned_all_the_same" {
     error_message = "Without protect_data, destroy must leave nothing behind."
   }
   assert {
-    condition     = one(aws_s3_bucket_server_side_encryption_configuration.this.rule).apply_server_side_encryption_by_default[0].kms_master_key_id == var.key_arn
+    condition = [
+      for rule in aws_s3_bucket_server_side_encryption_configuration.this.rule :
+      rule.apply_server_side_encryption_by_default[0].kms_master_key_id
+    ] == [var.key_arn]
     error_message = "The bucket must be encrypted with the key that it was given."
   }
   assert {

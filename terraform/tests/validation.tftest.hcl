@@ -1,5 +1,5 @@
-# What the variables take and refuse. Every single rule has its failing example, with the message it must give, in
-# tests/terraform/test_messages.py; here one run (about a second) shows that each variable refuses something.
+# What the variables accept and refuse. Each rule has a failing example, with the message it must give, in
+# tests/terraform/test_messages.py. Here one run (about a second) shows that each variable refuses something.
 
 mock_provider "aws" {
   override_data {
@@ -18,7 +18,7 @@ variables {
     name                = "bikes"
     artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
     sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-    image_uri           = "123456789012.dkr.ecr.us-east-1.amazonaws.com/scones-dev-serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+    image_uri           = format("123456789012.dkr.ecr.us-east-1.amazonaws.com/scones-dev-serving@sha256:%064d", 0)
     labels              = ["bicycle", "motorcycle", "neither"]
     classes_of_interest = ["bicycle", "motorcycle"]
     threshold           = 0.93
@@ -54,8 +54,10 @@ run "training_takes_the_container_of_its_region" {
   }
 
   assert {
-    condition     = output.training_image_uri == "763104351884.dkr.ecr.eu-central-1.amazonaws.com/pytorch:2.14.0-cu133-amzn2023-sagemaker"
-    error_message = "Without an image of one's own jobs run in AWS's PyTorch container: ${output.training_image_uri}."
+    condition = output.training_image_uri == join("/", [
+      "763104351884.dkr.ecr.eu-central-1.amazonaws.com", "pytorch:2.14.0-cu133-amzn2023-sagemaker",
+    ])
+    error_message = "By default jobs must run in AWS's PyTorch container: ${output.training_image_uri}."
   }
 }
 
@@ -112,16 +114,13 @@ run "every_variable_refuses_a_bad_value" {
     permissions_boundary_arn = "boundary"
     region                   = "virginia"
     training_image_uri       = "pytorch:latest"
-    model = {
-      name      = "bikes", artifact_uri = "models/model.tar.gz", sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels    = ["a", "b"], classes_of_interest = ["a"], threshold = 0.9, input_size = 32
-    }
+    model                    = merge(var.model, { artifact_uri = "models/model.tar.gz" })
   }
 
   expect_failures = [
-    var.environment, var.project, var.endpoint, var.threshold, var.subscribers, var.schedules, var.runbook_url, var.log_retention_days,
-    var.ledger_retention_days, var.existing_key_arn, var.permissions_boundary_arn, var.region, var.training_image_uri, var.model,
+    var.environment, var.project, var.endpoint, var.threshold, var.subscribers, var.schedules, var.runbook_url,
+    var.log_retention_days, var.ledger_retention_days, var.existing_key_arn, var.permissions_boundary_arn, var.region,
+    var.training_image_uri, var.model,
   ]
 }
 
@@ -203,16 +202,7 @@ run "refuses_a_short_sha256" {
   command = plan
 
   variables {
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "abc"
-      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels              = ["a", "b"]
-      classes_of_interest = ["a"]
-      threshold           = 0.9
-      input_size          = 32
-    }
+    model = merge(var.model, { sha256 = "abc" })
   }
 
   expect_failures = [var.model]
@@ -222,16 +212,7 @@ run "refuses_a_tag_in_place_of_a_digest" {
   command = plan
 
   variables {
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri           = "serving:latest"
-      labels              = ["a", "b"]
-      classes_of_interest = ["a"]
-      threshold           = 0.9
-      input_size          = 32
-    }
+    model = merge(var.model, { image_uri = "serving:latest" })
   }
 
   expect_failures = [var.model]
@@ -241,16 +222,7 @@ run "refuses_a_label_twice" {
   command = plan
 
   variables {
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels              = ["a", "a"]
-      classes_of_interest = ["a"]
-      threshold           = 0.9
-      input_size          = 32
-    }
+    model = merge(var.model, { labels = ["a", "a"] })
   }
 
   expect_failures = [var.model]
@@ -260,16 +232,7 @@ run "refuses_a_foreign_class_of_interest" {
   command = plan
 
   variables {
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels              = ["a", "b"]
-      classes_of_interest = ["c"]
-      threshold           = 0.9
-      input_size          = 32
-    }
+    model = merge(var.model, { classes_of_interest = ["c"] })
   }
 
   expect_failures = [var.model]
@@ -279,16 +242,7 @@ run "refuses_a_percentage_as_threshold" {
   command = plan
 
   variables {
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels              = ["a", "b"]
-      classes_of_interest = ["a"]
-      threshold           = 93
-      input_size          = 32
-    }
+    model = merge(var.model, { threshold = 93 })
   }
 
   expect_failures = [var.model]
@@ -298,16 +252,7 @@ run "refuses_half_a_pixel" {
   command = plan
 
   variables {
-    model = {
-      name                = "bikes"
-      artifact_uri        = "s3://scones-dev-123456789012-us-east-1/models/bikes/model.tar.gz"
-      sha256              = "0000000000000000000000000000000000000000000000000000000000000000"
-      image_uri           = "serving@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-      labels              = ["a", "b"]
-      classes_of_interest = ["a"]
-      threshold           = 0.9
-      input_size          = 32.5
-    }
+    model = merge(var.model, { input_size = 32.5 })
   }
 
   expect_failures = [var.model]
@@ -359,7 +304,12 @@ run "refuses_scaling_with_serverless" {
   command = plan
 
   variables {
-    endpoint = { instance_type = "ml.m5.large", scaling = { min = 1, max = 2, target = 100 }, serverless = { memory_mb = 2048, max_concurrency = 5 }, capture_percentage = 0 }
+    endpoint = {
+      instance_type      = "ml.m5.large"
+      scaling            = { min = 1, max = 2, target = 100 }
+      serverless         = { memory_mb = 2048, max_concurrency = 5 }
+      capture_percentage = 0
+    }
   }
 
   expect_failures = [var.endpoint]

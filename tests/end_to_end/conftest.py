@@ -12,7 +12,6 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
-from scripts.cli import console
 from scripts.cli.app import app
 from scripts.operations.local_stack import LocalStack
 from scripts.workflow.client import Workflow
@@ -38,7 +37,7 @@ def doubtful(tmp_path: Path) -> Path:
 @pytest.fixture
 def scones(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Calls the command line against the running stack."""
-    monkeypatch.setattr(console, "DEFAULT_FOLDER", stack.folder)
+    monkeypatch.setenv("SCONES_STACK_DIR", str(stack.folder))
     return lambda *arguments, **given: CliRunner().invoke(app, [str(each) for each in arguments], **given)
 
 

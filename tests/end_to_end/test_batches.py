@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scripts.operations.environment import LocalEnvironment
 from scripts.workflow.batch import Batches
 from training_scripts.synthetic import generator
 
@@ -220,7 +221,7 @@ def test_while_the_endpoint_is_off_missing_says_so_and_starts_nothing(scones, ba
             name: value for name, value in batches.deployment.outputs.items() if name != "endpoint_name"
         },
     )
-    monkeypatch.setattr("scripts.cli.commands.batch.find_deployment", lambda _: off)
+    monkeypatch.setattr(LocalEnvironment, "deployment", lambda _: off)
     machine = batches.deployment.batch_state_machine_arn
     before = batches.states.list_executions(stateMachineArn=machine)["executions"]
 
@@ -238,4 +239,4 @@ def test_a_broken_manifest_is_one_clear_line_and_nothing_is_started(scones, tmp_
     result = scones("batch", path)
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "pictures.csv, line 3: the picture lies in the bucket elsewhere" in result.stderr
+    assert "pictures.csv, line 3: the picture is in the bucket elsewhere" in result.stderr

@@ -4,7 +4,6 @@ import json
 
 from typer.testing import CliRunner
 
-from scripts.cli import console
 from scripts.cli.app import app
 
 
@@ -67,7 +66,7 @@ def test_a_missing_file_is_one_clear_line(scones, tmp_path):
 
 
 def test_without_a_stack_the_next_command_is_named(monkeypatch, tmp_path, bicycle):
-    monkeypatch.setattr(console, "DEFAULT_FOLDER", tmp_path / "none")
+    monkeypatch.setenv("SCONES_STACK_DIR", str(tmp_path / "none"))
 
     result = CliRunner().invoke(app, ["classify", str(bicycle)])
 

@@ -115,7 +115,7 @@ def test_batch(scones, workflow, doubtful_pictures, tmp_path, received):
     assert golden(message, batch=told["batch"]) == on_file("batch")
 
 
-def settle_everything(ledger: Ledger) -> None:
+def resolve_everything(ledger: Ledger) -> None:
     """As if people had resolved everything that earlier tests left waiting."""
     for row in ledger.select(Selection()):
         key = {name: {"S": row[name]} for name in ("picture", "version")}
@@ -124,7 +124,7 @@ def settle_everything(ledger: Ledger) -> None:
 
 def test_digest(stack, workflow, doubtful_pictures, received, eventually):
     """A burst is one message for those who chose the digest, and one for each picture for those who did not."""
-    settle_everything(workflow.ledger)
+    resolve_everything(workflow.ledger)
     burst = list(workflow.classify_all(map(str, doubtful_pictures(30))))
     stack.fire("digest")
 

@@ -53,7 +53,7 @@ class Scenario:
         self.classify_twice()
         self.batch()
         self.keep_unsent_alerts()
-        self.settle_what_is_stopped()
+        self.record_what_is_stopped()
         self.keep_undelivered_events()
         self.digest()
         self.drift()
@@ -104,7 +104,7 @@ class Scenario:
         finally:
             self.stack.heal()
 
-    def settle_what_is_stopped(self) -> None:
+    def record_what_is_stopped(self) -> None:
         """Executions that are stopped; neither `unfinished` nor the rule can send the second one's alert."""
         picture = self._stop()
         self.eventually(lambda: self.workflow.row(picture, "v1"))

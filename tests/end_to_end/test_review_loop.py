@@ -11,10 +11,7 @@ import uuid
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from scripts.cli import console
-from scripts.cli.app import app
 from scripts.common.paths import SHIPPED_MODEL
 from scripts.models import training_jobs
 from scripts.operations.local_stack import training_python
@@ -26,11 +23,10 @@ from training_scripts.synthetic import generator
 
 
 @pytest.fixture
-def scones(stack, monkeypatch):
+def scones(scones, stack):
     """Calls the command line against the running stack, whose model is put back afterwards."""
-    monkeypatch.setattr(console, "DEFAULT_FOLDER", stack.folder)
     before = stack.model_file.read_text()
-    yield lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    yield scones
     stack.model_file.write_text(before)
     stack.apply()
 

@@ -14,7 +14,7 @@ from scripts.common.progress import silent
 from scripts.deployment import environments, terraform
 from scripts.deployment.terraform import TerraformFailed
 from scripts.operations import destroy
-from scripts.operations import plan as plans
+from scripts.operations.environment import get_environment
 from scripts.operations.local_stack import STATE_BUCKET, ActionCounter
 
 pytestmark = [pytest.mark.last, pytest.mark.timeout(600)]
@@ -131,7 +131,7 @@ def test_a_checkout_that_names_another_deployment_destroys_nothing(
     scones, workflow, monkeypatch, changed, said
 ):
     settings = environments.settings("local") | changed
-    monkeypatch.setattr(plans, "settings", lambda _: settings)
+    monkeypatch.setattr(environments, "settings", lambda *_: settings)
 
     for verb in ("destroy", "cleanup"):
         done = scones(verb, "--env", "local", "--yes")
@@ -157,8 +157,14 @@ def test_a_deployment_without_its_state_is_not_taken_for_gone(scones, stack, wor
     assert workflow.s3.list_object_versions(Bucket=workflow.deployment.bucket)["Versions"]
 
 
-def test_while_somebody_else_applies_nothing_is_removed(scones, stack, workflow):
-    target = destroy.target("local", stack, silent)
+@pytest.fixture
+def target(stack, monkeypatch):
+    """The running stack as a command that destroys it sees it."""
+    monkeypatch.setenv("SCONES_STACK_DIR", str(stack.folder))
+    return destroy.target(get_environment("local"), silent)
+
+
+def test_while_somebody_else_applies_nothing_is_removed(scones, stack, target, workflow):
     with target.locked():
         done = scones("destroy", "--env", "local", "--yes")
         with pytest.raises(TerraformFailed, match="Error acquiring the state lock"):
@@ -169,8 +175,7 @@ def test_while_somebody_else_applies_nothing_is_removed(scones, stack, workflow)
     assert workflow.s3.list_object_versions(Bucket=workflow.deployment.bucket)["Versions"]
 
 
-def test_what_was_applied_after_the_plan_is_not_destroyed_by_it(stack, workflow):
-    target = destroy.target("local", stack, silent)
+def test_what_was_applied_after_the_plan_is_not_destroyed_by_it(stack, target, workflow):
     planned = destroy.plan(target)
     address = 'module.function["send_alert"].aws_lambda_function.this'
     stack.terraform("taint", address)

@@ -163,7 +163,7 @@ def test_the_path_of_an_execution_can_be_read_state_by_state(workflow, bicycle):
 
     assert [step.state for step in path] == [
         "NormaliseInput",
-        "NamesAPicture",
+        "HasPicture",
         "ClassifyPicture",
         "SerializeImageData",
         "ClassifyImage",

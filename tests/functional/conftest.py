@@ -1,15 +1,18 @@
-"""Drawn pictures to judge models by, and models that differ from the shipped one in a known way."""
+"""Drawn pictures to judge models by, models that differ from the shipped one in a known way, and a browser."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
+from scripts.devtools import browser
 from training_scripts import artifact
 from training_scripts.synthetic import generator
 
 SHIPPED = Path(__file__).resolve().parents[2] / "training_scripts" / "model" / "model.tar.gz"
+expect.set_options(timeout=60_000)  # milliseconds
 SORTS = (("bicycle", "bicycle"), ("motorcycle", "motorcycle"), ("other", "house"))
 
 
@@ -45,3 +48,21 @@ def variant(tmp_path: Path) -> Callable[..., Path]:
         return artifact.pack(tmp_path / name)
 
     return pack
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """A real browser. Tests are skipped, with the reason, where none is installed."""
+    try:
+        with browser.chromium() as launched:
+            yield launched
+    except browser.BrowserMissing as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Browser) -> Iterator[Page]:
+    """A tab in a window of a desktop."""
+    tab = chromium.new_page(**browser.DESKTOP)
+    yield tab
+    tab.close()

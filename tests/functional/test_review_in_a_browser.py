@@ -2,15 +2,17 @@
 
 import contextlib
 import io
-import json
+import re
 
 import boto3
 import pytest
 from moto import mock_aws
+from PIL import Image
+from playwright.sync_api import expect
 
 from scripts.cli.commands.review import page_to
 from scripts.deployment.outputs import Deployment
-from scripts.devtools import browser
+from scripts.devtools import browser, screenshots
 from scripts.review import queue
 from scripts.review.queue import Reviews
 from scripts.review.server import serving
@@ -19,15 +21,6 @@ from training_scripts.synthetic import generator
 
 LABELS = ["bicycle", "motorcycle", "neither"]
 HOSTILE = "incoming/<img src=x onerror=alert(1)>\"'&.png"
-
-
-@pytest.fixture(scope="module")
-def page():
-    try:
-        with browser.page() as tab:
-            yield tab
-    except browser.BrowserMissing as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -89,23 +82,24 @@ def review(page, deployment):
 
         def start(reviewer="ann"):
             address = stack.enter_context(serving(Reviews(deployment, reviewer), 0))
-            page.problems.clear()
-            page.requests.clear()
-            page.open("about:blank")
-            page.open(address)
-            page.wait_for("document.getElementById('picture').src.startsWith('blob:')")
+            page.goto(address)
+            shown(page)
             return address
 
         yield start
-        page.open("about:blank")
+        page.goto("about:blank")
 
 
 def text(page, place):
-    return page.evaluate(f"document.getElementById({json.dumps(place)}).textContent")
+    return page.locator(f"#{place}").text_content()
+
+
+def shown(page):
+    page.locator("#picture[src^='blob:']").wait_for()
 
 
 def settled(page):
-    page.wait_for("!document.querySelector('#answers button:last-child').disabled")
+    expect(page.locator("#answers button").last).to_be_enabled()
 
 
 def labels(deployment):
@@ -120,14 +114,15 @@ def test_the_biggest_doubt_is_shown_with_what_the_model_thought(page, review):
     assert page.evaluate("document.querySelectorAll('main img').length") == 1
     assert page.evaluate("document.getElementById('picture').naturalWidth") == 640
     assert text(page, "count") == "0 answered here, 3 waiting"
-    assert page.problems == []
+    assert page.page_errors() == []
+    assert [message.text for message in page.console_messages() if message.type == "error"] == []
 
 
 def test_one_key_answers_and_the_next_comes(page, review, deployment):
     review()
 
-    page.press("2")
-    page.wait_for("document.getElementById('said').textContent === 'Kept: motorcycle.'")
+    page.keyboard.press("2")
+    expect(page.locator("#said")).to_have_text("Kept: motorcycle.")
 
     assert labels(deployment) == ["", "", "motorcycle"]
     assert text(page, "name").endswith("second.png")
@@ -136,11 +131,11 @@ def test_one_key_answers_and_the_next_comes(page, review, deployment):
 
 def test_undo_brings_the_picture_back(page, review, deployment):
     review()
-    page.press("1")
-    page.wait_for("document.getElementById('said').textContent.startsWith('Kept')")
+    page.keyboard.press("1")
+    expect(page.locator("#said")).to_contain_text(re.compile("^Kept"))
 
-    page.press("u")
-    page.wait_for("document.getElementById('said').textContent === 'Taken back.'")
+    page.keyboard.press("u")
+    expect(page.locator("#said")).to_have_text("Taken back.")
 
     assert text(page, "name") == f"s3://pictures/{HOSTILE}"
     assert labels(deployment) == ["", "", ""]
@@ -155,8 +150,8 @@ def test_all_of_it_by_keys_until_nothing_waits(page, review, deployment):
         ("3", "Kept: neither."),
         ("x", "Kept: unusable."),
     ):
-        page.press(key)
-        page.wait_for(f"document.getElementById('said').textContent === {json.dumps(said)}")
+        page.keyboard.press(key)
+        expect(page.locator("#said")).to_have_text(said)
         settled(page)
 
     assert text(page, "model").startswith("Nothing waits")
@@ -165,36 +160,29 @@ def test_all_of_it_by_keys_until_nothing_waits(page, review, deployment):
 
 def test_a_key_that_is_held_down_answers_once(page, review, deployment):
     review()
-    page.call("Input.dispatchKeyEvent", type="keyDown", key="1", text="1", windowsVirtualKeyCode=49)
-    for _ in range(5):
-        page.call(
-            "Input.dispatchKeyEvent",
-            type="keyDown",
-            key="1",
-            text="1",
-            windowsVirtualKeyCode=49,
-            autoRepeat=True,
-        )
-    page.wait_for("document.getElementById('said').textContent.startsWith('Kept')")
+    for _ in range(6):
+        page.keyboard.down("1")
+    expect(page.locator("#said")).to_contain_text(re.compile("^Kept"))
     settled(page)
+    page.keyboard.up("1")
 
     assert labels(deployment) == ["", "", "bicycle"]
 
 
 def test_a_page_closed_in_the_middle_has_kept_what_was_answered(page, review, deployment):
     review()
-    page.press("1")
-    page.wait_for("document.getElementById('said').textContent.startsWith('Kept')")
+    page.keyboard.press("1")
+    expect(page.locator("#said")).to_contain_text(re.compile("^Kept"))
 
-    page.open("about:blank")
+    page.goto("about:blank")
 
     assert labels(deployment) == ["", "", "bicycle"]
 
 
 def test_the_file_that_is_opened_leads_to_the_page_with_its_token(page, deployment):
     with serving(Reviews(deployment, "ann"), 0) as address, page_to(address) as file:
-        page.open(file)
-        page.wait_for("document.getElementById('picture')?.src.startsWith('blob:')")
+        page.goto(file)
+        shown(page)
 
         assert page.evaluate("location.origin") == address.partition("/#")[0]
 
@@ -203,15 +191,15 @@ def test_the_token_leaves_the_address_and_a_reload_goes_on(page, review):
     review()
     assert page.evaluate("location.hash") == ""
 
-    page.call("Page.reload")
-    page.wait_for("document.getElementById('picture')?.src.startsWith('blob:')")
+    page.reload()
+    shown(page)
 
     assert "0 answered here" in text(page, "count")
 
 
 def test_another_sites_page_can_neither_read_nor_change(page, review, deployment):
     address = review().partition("#")[0]
-    page.open("data:text/html,<title>elsewhere</title>")
+    page.goto("data:text/html,<title>elsewhere</title>")
 
     tried = page.evaluate(
         f"Promise.all(['no-cors', 'cors'].map((mode) => fetch('{address}api/next', {{method: 'POST', mode, body: '{{}}'}})"
@@ -225,8 +213,7 @@ def test_another_sites_page_can_neither_read_nor_change(page, review, deployment
 
 def test_every_button_has_a_name_and_its_key(page, review):
     review()
-    page.call("Accessibility.enable")
-    nodes = page.call("Accessibility.getFullAXTree")["nodes"]
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
     found = [node["name"]["value"] for node in nodes if node["role"]["value"] == "button"]
 
     assert found == [
@@ -240,9 +227,16 @@ def test_every_button_has_a_name_and_its_key(page, review):
     assert any(node["role"]["value"] == "image" and "picture" in node["name"]["value"] for node in nodes)
 
 
-def test_it_fits_a_narrow_window(page, review):
-    address = review()
-    page.open(address, width=360, height=740, phone=True)
-    page.wait_for("document.getElementById('picture').src.startsWith('blob:')")
+def test_it_fits_a_narrow_window(chromium, review):
+    page = chromium.new_page(**browser.PHONE | {"viewport": {"width": 360, "height": 740}})
+    page.goto(review())
+    shown(page)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_its_photograph_answers_nothing(chromium, deployment, tmp_path):
+    path = screenshots.take_review(chromium, deployment, tmp_path / "review.png")
+
+    assert Image.open(path).size == (1280, 860)
+    assert labels(deployment) == ["", "", ""]

@@ -15,12 +15,12 @@ from botocore.validate import ParamValidator
 from typer.testing import CliRunner, Result
 
 from scripts.cli.app import app
-from scripts.cli.commands import train as verb
 from scripts.common import progress, s3
 from scripts.common.paths import ROOT
 from scripts.deployment.outputs import Deployment
 from scripts.models import training_jobs
 from scripts.models.training_jobs import Plan
+from scripts.operations.environment import LocalEnvironment
 from scripts.operations.local_stack import training_python
 from training_scripts import artifact
 from training_scripts.synthetic import generator
@@ -96,7 +96,7 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture
 def scones_train(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Calls `scones train` with a program that needs no PyTorch in place of train.py."""
-    monkeypatch.setattr(verb, "find_deployment", lambda _: deployment)
+    monkeypatch.setattr(LocalEnvironment, "deployment", lambda _: deployment)
     monkeypatch.setattr(training_jobs, "check_interpreter", lambda *_: None)
     monkeypatch.setattr(training_jobs, "source_archive", small_program)
     # Names of jobs carry the second they were submitted in.
@@ -331,7 +331,7 @@ def test_train_itself_runs_as_a_job_and_its_artifact_is_one_that_serves(
         training_jobs.check_interpreter(training_python(), "small")
     except training_jobs.ToolsMissing as error:
         pytest.skip(str(error))
-    monkeypatch.setattr(verb, "find_deployment", lambda _: deployment)
+    monkeypatch.setattr(LocalEnvironment, "deployment", lambda _: deployment)
     labels = {"bicycle": "bicycle", "motorcycle": "motorcycle", "apple": "other", "bed": "other"}
     for label, drawn in labels.items():
         for seed in range(8):

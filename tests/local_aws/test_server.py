@@ -10,7 +10,6 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-import uuid
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -109,16 +108,6 @@ def test_a_web_page_of_somebody_else_reads_and_changes_nothing(
 )
 def test_its_own_pages_and_its_other_names_are_answered(server: Server, headers: dict[str, str]) -> None:
     assert ask(server, "/_local/outbox", headers)[0] == 200
-
-
-def test_a_page_cannot_read_a_repeated_attempts_answer(server: Server) -> None:
-    headers = {
-        "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kms/aws4_request, ",
-        "X-Amz-Target": "TrentService.ListKeys",
-        "amz-sdk-invocation-id": str(uuid.uuid4()),
-    }
-    assert ask(server, "/", headers, b"{}")[0] == 200
-    assert ask(server, "/", headers | {"Origin": "null"}, b"{}")[0] == 403
 
 
 def test_a_connection_is_kept_alive(server: Server) -> None:
@@ -231,27 +220,3 @@ def test_no_child_outlives_it(own_server: Server, number: signal.Signals) -> Non
     eventually(lambda: not any(process_exists(pid) for pid in children), 10)
     if number != signal.SIGKILL:
         assert not (own_server.state_dir / "local_aws.json").exists()
-
-
-def test_a_repeated_attempt_of_one_call_gets_the_answer_that_was_lost(server: Server) -> None:
-    """https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html"""
-    key = server.client("kms").create_key()["KeyMetadata"]["KeyId"]
-    headers = {
-        "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kms/aws4_request, ",
-        "X-Amz-Target": "TrentService.CreateAlias",
-        "Content-Type": "application/x-amz-json-1.1",
-        "amz-sdk-invocation-id": str(uuid.uuid4()),
-    }
-    body = json.dumps({"AliasName": f"alias/{uuid.uuid4()}", "TargetKeyId": key}).encode()
-
-    def attempt(number: int, **other: str) -> int:
-        more = {"amz-sdk-request": f"attempt={number}; max=25", **other}
-        request = urllib.request.Request(server.url, body, headers | more)
-        try:
-            with urllib.request.urlopen(request) as answer:
-                return answer.status
-        except urllib.error.HTTPError as error:
-            return error.code
-
-    assert [attempt(1), attempt(2)] == [200, 200]
-    assert attempt(1, **{"amz-sdk-invocation-id": "another call"}) == 400

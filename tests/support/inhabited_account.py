@@ -145,6 +145,6 @@ def sweep_of(account):
 
 def there(prefix):
     """(kind, name) of all that a deployment has, by its own sweep."""
-    swept = sweep_of(Account(prefix, REGION, "aws", NUMBER, dict(os.environ))).find(silent)
+    swept = sweep_of(Account(*prefix.rsplit("-", 1), REGION, "aws", NUMBER, dict(os.environ))).find(silent)
     assert swept.unseen == []
     return sorted((it.kind, it.name) for it in swept.leftovers)

@@ -21,7 +21,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.common.times import ledger_time
-from scripts.deployment import state_machines
 from scripts.local_aws.core.errors import StatesError
 from scripts.local_aws.stepfunctions.asl import jsonata, state_context
 from scripts.local_aws.stepfunctions.asl.interpreter import Interpreter
@@ -33,6 +32,7 @@ from scripts.workflow.dead_letters import DeadLetter
 from scripts.workflow.ledger import UNKNOWN_VERSION, UNUSABLE, Selection, plain
 from scripts.workflow.rerun import Rerun, Reruns
 from tests.support import expressions
+from tests.support.definitions import filled
 from tests.support.expressions import Item
 from tests.support.order import Decision, may_replace
 
@@ -109,11 +109,11 @@ class Start:
         async def sleep(_: float) -> None:
             return None
 
-        surroundings = SimpleNamespace(call=call, sleep=sleep, record=lambda *_: 0)
+        host = SimpleNamespace(call=call, sleep=sleep, record=lambda *_: 0)
         given = json.loads(self.input)
         execution = {"Id": self.arn, "Name": self.arn.rpartition(":")[2], "Input": given}
         context = {"Execution": execution, "StateMachine": {"Id": f"{ARN}:stateMachine:m", "Name": "m"}}
-        interpreter = Interpreter(definition(self.machine), context, surroundings)  # type: ignore[arg-type]
+        interpreter = Interpreter(definition(self.machine), context, host)  # type: ignore[arg-type]
         with contextlib.suppress(StatesError, Paused):
             LOOP.run_until_complete(interpreter.run(Payload(given, self.input)))
         return found
@@ -142,9 +142,7 @@ first = cache(lambda start: start.position(()))
 @cache
 def definition(machine: str) -> dict[str, Any]:
     """A machine whose functions are called by their own names; `child` is a batch's child."""
-    path = state_machines.MACHINES / f"{'batch' if machine == 'child' else machine}.asl.json"
-    text = json.dumps(state_machines.read(path)).replace("<<ledger_retention_days>>", "365")
-    whole: dict[str, Any] = json.loads(text.replace("<<", "").replace(">>", ""))
+    whole = filled("batch" if machine == "child" else machine, ledger_retention_days="365")
     return whole["States"]["ClassifyPictures"]["ItemProcessor"] if machine == "child" else whole
 
 
@@ -228,7 +226,7 @@ class World:
         deployment: Any = SimpleNamespace(
             bucket=BUCKET,
             labels=LABELS,
-            outputs={"ledger_retention_days": 90},
+            ledger_retention_days=90,
             ledger_table="ledger",
             state_machine_arn=f"{ARN}:stateMachine:classify",
             client=lambda name: {"dynamodb": Client(self), "s3": Objects(self), "stepfunctions": self}[name],
@@ -379,12 +377,12 @@ class World:
             self._tell("abort", execution.arn.rpartition(":")[2])
 
     def _settle(self) -> None:
-        """The event about a stopped execution reaches the machine `unfinished`."""
+        """The event about a stopped execution reaches the machine `reconcile`."""
         if self.stopped:
             stopped = self.stopped.pop(self.chance.randrange(len(self.stopped)))
             detail = {"status": "ABORTED", "executionArn": stopped.arn, "input": json.dumps(stopped.input)}
-            start = Start("unfinished", stopped.arn, json.dumps({"detail": detail}))
-            # Without a version nobody knows whose the row is, so it silences no alert.
+            start = Start("reconcile", stopped.arn, json.dumps({"detail": detail}))
+            # Without a version nobody can tell whose the row is, so it silences nobody.
             self.names[stopped.arn].excused |= stopped.version == UNKNOWN_VERSION
             self.running.append(Execution(stopped.arn, first(start), stopped.input, stopped.version))
             self._tell("settle", stopped.arn.rpartition(":")[2])

@@ -13,6 +13,17 @@ def test_lock_file_holds_hashes_for_every_platform() -> None:
     )
 
 
+def test_no_line_is_longer_than_120_characters() -> None:
+    files = [path for ending in ("tf", "tfvars", "hcl") for path in paths.TERRAFORM.rglob(f"*.{ending}")]
+    assert [
+        f"{path.relative_to(paths.ROOT)}:{number}"
+        for path in files
+        if ".terraform" not in path.parts
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 120
+    ] == []
+
+
 def test_every_variable_and_output_says_what_it_is(without_model: dict[str, Any]) -> None:
     root = without_model["configuration"]["root_module"]
     silent = [

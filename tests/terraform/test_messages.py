@@ -46,7 +46,7 @@ MISTAKES: dict[str, dict[str, Any]] = {
         "permissions_boundary_arn": "boundary",
         "package_dir": "./environments",
     },
-    # A rule that reads another variable is only judged when that one is right.
+    # Terraform checks a rule that reads another variable only when that variable is right.
     "a reserved name, a Graviton type, and a budget that nobody hears of": {
         "environment": "plan",
         "endpoint": {"instance_type": "ml.m8g.large"},
@@ -73,7 +73,7 @@ EXAMPLES = [
         "everything wrong",
         ['project is "Scones"', "bucket and endpoint names", "lower-case letters"],
     ),
-    ("region", "everything wrong", ['region is "virginia"', "no region name", "aws account list-regions"]),
+    ("region", "everything wrong", ['region is "virginia"', "not a region name", "aws account list-regions"]),
     (
         "model",
         "everything wrong",
@@ -121,7 +121,7 @@ EXAMPLES = [
         "everything wrong",
         ["endpoint.serverless is set", "captures no data", "set capture_percentage = 0"],
     ),
-    ("endpoint", "everything wrong", ['"percent":80', "10 to 50 percent", "set it to null"]),
+    ("endpoint", "everything wrong", ['"percent":80', "10 to 50 percent", 'as "all_at_once"']),
     ("training_image_uri", "everything wrong", ['is "pytorch:latest"', "from ECR", "set it to null"]),
     (
         "subscribers",
@@ -149,7 +149,7 @@ EXAMPLES = [
     (
         "monthly_budget_usd",
         "a burstable type that scales, and a budget that too many hear of",
-        ["more than ten of subscribers", "ten addresses at most", "a list's address"],
+        ["more than ten addresses in subscribers", "ten addresses at most", "a mailing list's address"],
     ),
     ("runbook_url", "everything wrong", ["operations#top", "adds its own section", 'without "#..."']),
     (
@@ -195,12 +195,12 @@ def test_a_refused_value_gets_the_reason_and_a_way_out(
     variable: str, mistake: str, words: list[str], root_module: Any, model: Callable[..., Any]
 ) -> None:
     message = root_module.refusal("dev", **{"model": model(), **MISTAKES[mistake]})
-    told = [
+    own = [
         error
         for error in message.split("Error: ")
         if f"var.{variable} " in error or f"var.{variable}." in error
     ]
-    assert [error for error in told if all(word in error for word in words)], told or message
+    assert [error for error in own if all(word in error for word in words)], own or message
 
 
 def test_missing_packages_say_what_to_run(root_module: Any, packages: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from scripts.common import paths
 from scripts.deployment import environments, terraform
+from scripts.operations.environment import get_environment
 
 SCONES = Path(sys.executable).parent / "scones"
 
@@ -92,8 +93,8 @@ def test_settings_of_one_machine_do_not_follow_the_shell(monkeypatch: pytest.Mon
     monkeypatch.setenv("TF_WORKSPACE", "prod")
     terraform.environment.cache_clear()
     try:
-        assert environments.settings("local")["project"] == "scones"
-        assert environments.settings("dev")["project"] == "other"
+        assert get_environment("local").settings()["project"] == "scones"
+        assert get_environment("dev").settings()["project"] == "other"
     finally:
         environments.settings.cache_clear()
         terraform.environment.cache_clear()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from scripts.common import paths
 
 FOLDER = paths.ROOT / "statemachine"
+PATH = r'"([a-z_/]+\.(asl\.json|json|jsonata|txt))"'
 ADDRESS = 'module.state_machine["classify"].aws_sfn_state_machine.this'
-MACHINES = ("batch", "classify", "unfinished")
+# By deployed name.
+MACHINES = {"batch": "batch", "classify": "classify", "unfinished": "reconcile"}
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +28,19 @@ def definition(provisioned: dict[str, Any], planned: Callable[..., Any]) -> dict
     return json.loads(planned(provisioned)[ADDRESS]["definition"])
 
 
+def included(found: re.Match[str]) -> str:
+    text = (FOLDER / found[1]).read_text(encoding="utf-8")
+    match found[2]:
+        case "jsonata":
+            return json.dumps("{% " + text.strip() + " %}")
+        case "txt":
+            return json.dumps(re.sub(r"\s+", " ", text).strip())
+    return re.sub(PATH, included, text)
+
+
 def expected(text: str) -> Any:
     """The same by other means: include, then replace each token."""
-    text = re.sub(
-        r'"([a-z_]+\.asl\.json)"', lambda match: (FOLDER / match[1]).read_text(encoding="utf-8"), text
-    )
+    text = re.sub(PATH, included, text)
     lambda_arn = "arn:aws:lambda:us-east-1:123456789012:function:scones-prod-"
     tokens = {
         "batch_children": "6",
@@ -58,7 +69,7 @@ def states(machine: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_definition_is_the_file_with_includes_and_tokens_filled(
     name: str, definitions: dict[str, dict[str, Any]]
 ) -> None:
-    assert definitions[name] == expected((FOLDER / f"{name}.asl.json").read_text(encoding="utf-8"))
+    assert definitions[name] == expected((FOLDER / f"{MACHINES[name]}.asl.json").read_text(encoding="utf-8"))
 
 
 def test_a_batch_runs_as_many_children_as_functions_and_endpoint_can_take(
@@ -77,23 +88,36 @@ def test_a_batch_runs_as_many_children_as_functions_and_endpoint_can_take(
     assert children == {"{% 6 %}", "{% 1 %}"}
 
 
-def test_a_token_without_a_value_stops_the_plan(root_module: Any) -> None:
-    folder = root_module.folder.parent
-    link = folder / "statemachine"
+@pytest.mark.parametrize(
+    ("written", "misspelt", "refusal"),
+    [
+        (
+            "<<ledger_retention_days>>",
+            "<<ledger_retention_dais>>",
+            "classify.asl.json uses <<ledger_retention_dais>>, which has no value: add it to tokens",
+        ),
+        (
+            '"retry/alert.json"',
+            '"retry/alerts.json"',
+            'classify.asl.json includes "retry/alerts.json", which is not there',
+        ),
+    ],
+)
+def test_a_misspelt_token_or_path_stops_the_plan(
+    root_module: Any, written: str, misspelt: str, refusal: str
+) -> None:
+    link = root_module.folder.parent / "statemachine"
     target = link.readlink()
     link.unlink()
     try:
-        link.mkdir()
-        for path in FOLDER.glob("*.asl.json"):
-            text = path.read_text(encoding="utf-8").replace("<<ledger_table>>", "<<ledger_tabel>>")
-            (link / path.name).write_text(text, encoding="utf-8")
-        message = root_module.refusal("dev", tags={"attempt": "misspelt token"})
+        shutil.copytree(FOLDER, link)
+        for path in link.rglob("*.json*"):
+            path.write_text(path.read_text(encoding="utf-8").replace(written, misspelt), encoding="utf-8")
+        message = root_module.refusal("dev", tags={"attempt": misspelt})
     finally:
-        for path in link.iterdir():
-            path.unlink()
-        link.rmdir()
+        shutil.rmtree(link)
         link.symlink_to(target)
-    assert "classify.asl.json uses <<ledger_tabel>>, which has no value: add it to tokens" in message
+    assert refusal in message
 
 
 def test_functions_end_before_the_tasks_that_wait_for_them(

@@ -4,6 +4,7 @@ The cases are plans/upgrades.yaml. Actions come from `plan -json`
 (https://developer.hashicorp.com/terraform/internals/machine-readable-ui).
 """
 
+import copy
 import json
 import os
 from collections.abc import Callable
@@ -16,12 +17,13 @@ import yaml
 from saved_state import applied
 
 from scripts.common import paths
-from scripts.operations import plan as plans
 from scripts.operations import plan_markdown
+from scripts.operations.plan import broken_rules
 from scripts.operations.plan_summary import Summary, summarise
 from scripts.operations.prices import Volume
 
-UPGRADES = yaml.safe_load((Path(__file__).parent / "plans" / "upgrades.yaml").read_text(encoding="utf-8"))
+PLANS = Path(__file__).parent / "plans"
+UPGRADES = yaml.safe_load((PLANS / "upgrades.yaml").read_text(encoding="utf-8"))
 ENDPOINT = 'module.endpoint.aws_sagemaker_endpoint.this["classifier"]'
 # The settings of environments/prod.tfvars, which an input for `endpoint` replaces as a whole.
 HOSTING = {
@@ -58,15 +60,25 @@ def switched_off(root_module: Any, prod: dict[str, Any], inputs: Callable[..., A
 
 
 @pytest.fixture(scope="session")
+def states(prod: dict[str, Any], switched_off: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the upgrades start from, by name."""
+    definitions = json.loads((PLANS / "former_state_machines.json").read_text(encoding="utf-8"))
+    former = copy.deepcopy(prod)
+    for resource in former["resources"]:
+        if resource["type"] == "aws_sfn_state_machine":
+            (instance,) = resource["instances"]
+            instance["attributes"]["definition"] = json.dumps(definitions[resource["module"]])
+    return {"applied": prod, "without an endpoint": applied(switched_off), "former state machines": former}
+
+
+@pytest.fixture(scope="session")
 def upgrades(
     root_module: Any,
     packages: Path,
-    prod: dict[str, Any],
-    switched_off: dict[str, Any],
+    states: dict[str, dict[str, Any]],
     inputs: Callable[..., Any],
 ) -> dict[str, dict[str, str]]:
     """The actions of every case: {case: {address: action}}."""
-    states = {"applied": prod, "without an endpoint": applied(switched_off)}
 
     def actions(case: dict[str, Any]) -> dict[str, str]:
         state = states[case.get("from", "applied")]
@@ -113,7 +125,7 @@ def replaced(root_module: Any, prod: dict[str, Any], inputs: Callable[..., Any])
     """The summary of a change that SageMaker cannot make on a running endpoint."""
     serverless = {"serverless": {"memory_mb": 2048, "max_concurrency": 5}, "capture_percentage": 0}
     plan = root_module.plan("prod", prod, **inputs({"endpoint": serverless | {"scaling": None}}))
-    return summarise(plan, "prod", "the state of prod", Volume(), plans.broken_rules(plan))
+    return summarise(plan, "prod", "the state of prod", Volume(), broken_rules(plan))
 
 
 def test_a_replaced_endpoint_stands_out_with_what_forces_it(replaced: Summary) -> None:
@@ -128,7 +140,7 @@ def test_a_replaced_endpoint_stands_out_with_what_forces_it(replaced: Summary) -
 def test_the_projects_rules_hold_for_a_change_as_for_a_first_apply(
     replaced: Summary, switched_off: dict[str, Any], without_model: dict[str, Any]
 ) -> None:
-    assert replaced.broken == plans.broken_rules(switched_off) == plans.broken_rules(without_model) == []
+    assert replaced.broken == broken_rules(switched_off) == broken_rules(without_model) == []
 
 
 def test_another_accounts_plan_is_checked_by_its_own_names(
@@ -142,9 +154,9 @@ def test_another_accounts_plan_is_checked_by_its_own_names(
         ('"scones-prod"', '"bikes-prod"'),
     ):
         text = text.replace(usual, other)
-    assert plans.broken_rules(json.loads(text)) == []
+    assert broken_rules(json.loads(text)) == []
     weak = text.replace("aws:SecureTransport", "aws:SecureTransports")
-    assert any(it.startswith("plain_http_is_denied") for it in plans.broken_rules(json.loads(weak)))
+    assert any(it.startswith("plain_http_is_denied") for it in broken_rules(json.loads(weak)))
 
 
 def test_a_taken_away_endpoint_stands_out_and_saves_its_hours(switched_off: dict[str, Any]) -> None:

@@ -146,7 +146,7 @@ def account(repaired: None, aws_session: boto3.Session, monkeypatch: pytest.Monk
         client("logs").create_log_group(logGroupName=resource_kinds.TRAINING_LOGS)
         client("s3").create_bucket(Bucket="scones-dev-state")
         deploy("scones-dev", "scones", "dev")
-        yield Account("scones-dev", REGION, "aws", NUMBER, dict(os.environ))
+        yield Account("scones", "dev", REGION, "aws", NUMBER, dict(os.environ))
 
 
 @pytest.fixture

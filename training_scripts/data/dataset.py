@@ -40,7 +40,7 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def only(self, chosen: NDArray[np.bool_]) -> "LabelledImages":
+    def subset(self, chosen: NDArray[np.bool_]) -> "LabelledImages":
         return LabelledImages(self.pixels[chosen], self.truth[chosen])
 
 
@@ -60,7 +60,7 @@ def concatenate(parts: Sequence[LabelledImages]) -> LabelledImages:
 def foreign_classes(
     pictures: Sequence[readers.LabelledPicture], interest: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """The other classes in alphabetical order, alternately: (trained on as "neither", kept for judging)."""
+    """The other classes in the alphabet's order, taken in turn: (trained on as "neither", held out for evaluation)."""
     others = sorted({p.label for p in pictures} - set(interest))
     return others[0::2], others[1::2]
 
@@ -77,14 +77,14 @@ def split_rows(
         raise DataError(
             f"only {len(interest)} class to tell apart ({', '.join(interest)}): name at least two"
         )
-    trained, judging = foreign_classes(pictures, interest)
+    trained, held_out = foreign_classes(pictures, interest)
     neither = len(interest)
     targets = [p for p in pictures if p.label in interest]
     for name in interest:
         if not any(p.label == name for p in targets):
             known = ", ".join(sorted({p.label for p in pictures})[:8])
             raise DataError(f"the data has no picture of the class {shown(name)} (it has: {known} ...)")
-    outliers, foreign = ([p for p in pictures if p.label in names] for names in (set(trained), set(judging)))
+    outliers, foreign = ([p for p in pictures if p.label in names] for names in (set(trained), set(held_out)))
     return (
         rows_of(targets, [list(interest).index(p.label) for p in targets]),
         rows_of(outliers, [neither] * len(outliers)),

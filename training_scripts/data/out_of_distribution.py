@@ -75,7 +75,7 @@ def ood_pictures(
     """Foreign pictures that no training has seen, and each one's kind: vehicles, thin wires or other things.
 
     Of a staged set they are its class `neither` in that split; of an archive, both splits' pictures of the
-    classes that training keeps for judging; of any other folder, all pictures of other classes.
+    classes that training keeps for evaluation; of any other folder, all pictures of other classes.
 
     Raises:
         DataSourceError: the source cannot be read.

@@ -33,7 +33,7 @@ from training_scripts.progress import Progress
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
-# Of a source without a test split, one picture in this many is kept for judging; its pixels decide which.
+# Of a source without a test split, one picture in this many is kept for evaluation; its own pixels decide which.
 _KEPT_FOR_TEST = 10
 _AT_ONCE = 8
 # A class becomes the name of a folder and a part of S3 keys.
@@ -117,15 +117,15 @@ def _check_classes(classes: Sequence[str], known: list[str]) -> None:
 def _collect(
     sources: Sequence[Path], classes: Sequence[str], known: list[str], neither: int, side: int
 ) -> list[_Picture]:
-    trained, judging = _foreign(known, classes)
-    wanted = {*classes, *(trained + judging if neither else ())}
+    trained, held_out = _foreign(known, classes)
+    wanted = {*classes, *(trained + held_out if neither else ())}
     chosen: list[_Picture] = []
     foreign: dict[tuple[str, str], list[tuple[Path, LabelledPicture]]] = {}
     for source in sources:
         for split, picture in _by_split(source, wanted, side):
             if picture.label in classes:
                 chosen.append(_picture(source, split, picture, picture.label))
-            elif picture.label in judging:  # with the pictures of both splits: none was trained on
+            elif picture.label in held_out:  # with the pictures of both splits: none was trained on
                 foreign.setdefault(("test", picture.label), []).append((source, picture))
             elif split == "train" or picture.label == NEITHER:
                 foreign.setdefault((split, picture.label), []).append((source, picture))
@@ -145,8 +145,8 @@ def _foreign(known: Sequence[str], classes: Sequence[str]) -> tuple[list[str], l
     """(classes of "neither" to train on, those to judge by) by the rule of training; "neither" itself is both."""
     nothing = np.zeros((0, 0, 3), np.uint8)
     names = [LabelledPicture(nothing, name, "") for name in known if name != NEITHER]
-    trained, judging = dataset.foreign_classes(names, classes)
-    return [*trained, *({NEITHER} & set(known))], judging
+    trained, held_out = dataset.foreign_classes(names, classes)
+    return [*trained, *({NEITHER} & set(known))], held_out
 
 
 def _by_split(source: Path, labels: set[str], side: int) -> Iterator[tuple[str, LabelledPicture]]:

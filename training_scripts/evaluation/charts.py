@@ -1,4 +1,4 @@
-"""The figures of an evaluation as pictures: risk-coverage curve, reliability, confusion."""
+"""The figures of an evaluation and of a cross-validation as pictures."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from training_scripts import artifact
+
 _INCHES = (5.0, 4.0)
 _DOTS_PER_INCH = 120
+# Stricter thresholds accept so few pictures that the curve is all noise there.
+_FEWEST = 0.2
 
 
 def draw(figures: dict[str, Any], folder: Path) -> list[Path]:
@@ -33,6 +37,32 @@ def draw(figures: dict[str, Any], folder: Path) -> list[Path]:
         figure.savefig(folder / f"{name}.png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
         written.append(folder / f"{name}.png")
     return written
+
+
+def cross_validated(description: dict[str, Any]) -> Figure:
+    """The risk-coverage curve of a model.json, with the place of the recommended threshold on it.
+
+    Raises:
+        ArtifactError: the description has no curve.
+    """
+    if "risk_coverage" not in description:
+        raise artifact.ArtifactError("model.json has no risk_coverage: train the model again")
+    places = [place for place in description["risk_coverage"] if place[1] >= _FEWEST]
+    chosen = description["metrics"]["cross_validation"]
+    coverage, accuracy = chosen["coverage"]["value"], chosen["accepted_accuracy"]["value"]
+    drawing = Figure(figsize=(6.4, 3.6), dpi=_DOTS_PER_INCH, layout="constrained")
+    axes = drawing.add_subplot()
+    axes.plot([p[1] for p in places], [100 * (1 - p[2]) for p in places], label="cross-validated")
+    axes.axhline(1, color="grey", linestyle=":", label="goal: 99 % of the accepted are right")
+    text = (
+        f"threshold {description['threshold']:.3f}: {coverage:.1%} accepted, {1 - accuracy:.1%} of them wrong"
+    )
+    axes.plot([coverage], [100 * (1 - accuracy)], "o", label=text)
+    axes.set_xlabel(f"share of pictures of {' and '.join(description['classes_of_interest'])} accepted")
+    axes.set_ylabel("wrong among the accepted, %")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper left")
+    return drawing
 
 
 def _risk_coverage(axes: Axes, figures: dict[str, Any]) -> None:

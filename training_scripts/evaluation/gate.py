@@ -79,13 +79,18 @@ def floors(description: dict[str, Any], answers: Predictions | None) -> list[str
     return refusals
 
 
+def is_too_small(new: Predictions, current: Predictions) -> bool:
+    """Whether the pictures of classes that both models know are too few to tell which model is better."""
+    return int((new.ours & current.ours).sum()) < LEAST_PICTURES
+
+
 def compare(new: Predictions, current: Predictions) -> Verdict:
     """Compare a new model's answers with the current one's to the same pictures, by the rule above."""
     # a class that one model knows and the other does not can decide nothing
     shared = new.ours == current.ours
     ours = shared & new.ours
     verdict = Verdict()
-    if ours.sum() < LEAST_PICTURES:
+    if is_too_small(new, current):
         verdict.refusals.append(
             f"the frozen set has {int(ours.sum())} pictures of classes that both models know, too few to tell: "
             f"{LEAST_PICTURES} are needed"

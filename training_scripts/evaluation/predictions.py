@@ -16,7 +16,7 @@ OUT_OF_DISTRIBUTION = -1
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's probabilities [N, C] for pictures of known truth [N], its labels' number or FOREIGN."""
+    """A model's probabilities [N, C] for pictures of known truth [N]: a label's number, or OUT_OF_DISTRIBUTION."""
 
     description: dict[str, Any]
     probabilities: NDArray[np.float64]
@@ -59,7 +59,7 @@ class Predictions:
 
 
 def truth_of(labels: Iterable[str], description: dict[str, Any]) -> NDArray[np.int64]:
-    """Class numbers in the order of the artifact's labels; FOREIGN for every class that is not of interest."""
+    """Class numbers in the order of the artifact's labels; OUT_OF_DISTRIBUTION for every other class."""
     known, interest = description["labels"], description["classes_of_interest"]
     return np.array(
         [known.index(label) if label in interest else OUT_OF_DISTRIBUTION for label in labels], np.int64

@@ -58,10 +58,17 @@ def serving_archive(archive: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         ServingFailed: it cannot be served.
     """
     description, network = artifact.read_archive(archive)
+    with serving_model(description, network) as port:
+        yield port, description
+
+
+@contextlib.contextmanager
+def serving_model(description: dict[str, Any], network: bytes) -> Iterator[int]:
+    """Run the serving program on a model as `artifact.read_archive` returns it; yields its port. Raises ServingFailed."""
     with tempfile.TemporaryDirectory() as folder:
         artifact.write(Path(folder), description, network)
         with serving(Path(folder)) as port:
-            yield port, description
+            yield port
 
 
 def ask(

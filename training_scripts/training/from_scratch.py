@@ -46,16 +46,16 @@ def train(
     network.lower_neither(point.shift)
     exported = to_onnx(network, readers.SIDE)
 
-    def judged(rows: LabelledImages) -> dict[str, Any]:
+    def evaluated(rows: LabelledImages) -> dict[str, Any]:
         probabilities = calibration.softmax(trainer.answers(network, rows), point.temperature)
         return operating_point.figures(probabilities, rows.truth, point.threshold, trainer.labels)
 
     cross_validation, curve = operating_point.cross_fitted(answers, truth, material.folds, trainer.labels)
     metrics = {"cross_validation": cross_validation}
     if len(material.test):
-        metrics["test"] = judged(material.test)
+        metrics["test"] = evaluated(material.test)
     if len(material.foreign):
-        metrics["unseen_classes_refused"] = judged(material.foreign)["neither_refused"]
+        metrics["unseen_classes_refused"] = evaluated(material.foreign)["neither_refused"]
     description = {
         "schema_version": artifact.SCHEMA_VERSION,
         "name": os.environ.get("TRAINING_JOB_NAME") or f"scones-{hashlib.sha256(exported).hexdigest()[:8]}",

@@ -44,7 +44,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingInput:
     """What one run trains on.
 
     pixels: uint8 [N, 3, S, S]. targets: float32 [N, labels + kinds], distributions. sample: draws the row numbers
@@ -58,18 +58,18 @@ class Course:
     seed: int
 
 
-class Run:
+class TrainingRun:
     """A network in training with the moving average of its weights, which is what the run is for."""
 
-    def __init__(self, network: Network, course: Course, device: torch.device) -> None:
+    def __init__(self, network: Network, data: TrainingInput, device: torch.device) -> None:
         self._network = network.to(device, memory_format=torch.channels_last)
         self._average = copy.deepcopy(self._network).eval()
-        self._course, self._device, self._epochs_done = course, device, 0
+        self._input, self._device, self._epochs_done = data, device, 0
         trained = [p for p in network.parameters() if p.requires_grad]
         others = [p for p in trained if p.ndim != 4]
         self._optimisers: list[torch.optim.Optimizer] = [
-            Muon((p for p in trained if p.ndim == 4), lr=course.schedule.muon_lr),
-            torch.optim.SGD(others, course.schedule.head_lr, momentum=0.85, nesterov=True, weight_decay=1e-4),
+            Muon((p for p in trained if p.ndim == 4), lr=data.schedule.muon_lr),
+            torch.optim.SGD(others, data.schedule.head_lr, momentum=0.85, nesterov=True, weight_decay=1e-4),
         ]
 
     def train(self, checkpoint: Path, report: Callable[[int, float], None]) -> Network:
@@ -80,7 +80,7 @@ class Run:
         """
         if checkpoint.exists():
             self._load(torch.load(checkpoint, map_location=self._device, weights_only=True))
-        for epoch in range(self._epochs_done, self._course.schedule.epochs):
+        for epoch in range(self._epochs_done, self._input.schedule.epochs):
             loss = self._epoch(epoch)
             self._epochs_done = epoch + 1
             _save(self._state(), checkpoint)
@@ -88,33 +88,33 @@ class Run:
         return self._average.eval()
 
     def _epoch(self, epoch: int) -> float:
-        course, schedule = self._course, self._course.schedule
-        generator = Generator().manual_seed(course.seed * 1_000_003 + epoch)
-        rows = course.sample(generator)
+        data, schedule = self._input, self._input.schedule
+        generator = Generator().manual_seed(data.seed * 1_000_003 + epoch)
+        rows = data.sample(generator)
         batches = max(1, len(rows) // schedule.batch_size)
         total = 0.0
         self._network.train()
         for number, batch in enumerate(rows.chunk(batches)):
             steps = epoch * batches + number
             self._set_rates(steps / batches / schedule.epochs)
-            pixels = course.pixels[batch].to(self._device).float() / 255
+            pixels = data.pixels[batch].to(self._device).float() / 255
             pixels = augment(pixels, schedule.strength, schedule.damage, generator)
             if epoch < schedule.coarse * schedule.epochs:
                 pixels = functional.interpolate(
                     pixels, size=(_COARSE_SIDE,) * 2, mode="bilinear", antialias=True
                 )
-            loss = self._step(pixels, course.targets[batch])
+            loss = self._step(pixels, data.targets[batch])
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"the loss became {loss} in epoch {epoch + 1}: lower muon_lr or check the data"
                 )
-            self._follow(min(schedule.averaging, (1 + steps) / (10 + steps)))
+            self._update_average(min(schedule.averaging, (1 + steps) / (10 + steps)))
             total += loss / batches
         return total
 
     def _set_rates(self, progress: float) -> None:
         share = min(1.0, progress / _WARM_UP + 0.05) * 0.5 * (1 + math.cos(math.pi * progress))
-        schedule = self._course.schedule
+        schedule = self._input.schedule
         for optimiser, rate in zip(self._optimisers, (schedule.muon_lr, schedule.head_lr), strict=True):
             optimiser.param_groups[0]["lr"] = rate * share
 
@@ -130,7 +130,7 @@ class Run:
         return loss.item()
 
     @torch.no_grad()
-    def _follow(self, decay: float) -> None:
+    def _update_average(self, decay: float) -> None:
         pairs = zip(self._average.state_dict().values(), self._network.state_dict().values(), strict=True)
         for slow, fast in pairs:
             if slow.is_floating_point():

@@ -74,9 +74,9 @@ def cross_fitted(
     interest = len(labels) - 1
     probabilities, thresholds = np.zeros(logits.shape), np.zeros(len(truth))
     for fold in np.unique(folds):
-        judged = folds == fold
-        point = operating_point(logits[~judged], truth[~judged], interest)
-        probabilities[judged], thresholds[judged] = point.probabilities(logits[judged]), point.threshold
+        held_out = folds == fold
+        point = operating_point(logits[~held_out], truth[~held_out], interest)
+        probabilities[held_out], thresholds[held_out] = point.probabilities(logits[held_out]), point.threshold
     ours = truth < interest
     confidence = calibration.confidence_of_interest(probabilities[ours], interest)
     curve = calibration.risk_coverage(confidence, probabilities[ours].argmax(1) == truth[ours])

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from training_scripts.data import dataset
 from training_scripts.data.dataset import AMBIGUOUS, NEITHER, LabelledImages
 from training_scripts.terminal import Terminal
-from training_scripts.training.loop import Course, Run, Schedule, logits, normalise
+from training_scripts.training.loop import Schedule, TrainingInput, TrainingRun, logits, normalise
 from training_scripts.training.network import Network
 from training_scripts.training.settings import WIDTHS, Settings
 
@@ -68,16 +68,16 @@ class Trainer:
         real = self._material.real
         answers = np.zeros((len(real), len(self.labels)), np.float32)
         for fold in range(self._settings.folds) if used is None else used:
-            judged = self._material.folds == fold
-            network = self.network(f"fold-{fold}", ~judged)
-            answers[judged] = self.answers(network, real.only(judged))
+            held_out = self._material.folds == fold
+            network = self.network(f"fold-{fold}", ~held_out)
+            answers[held_out] = self.answers(network, real.subset(held_out))
         return answers
 
     def network(self, run: str, used: np.ndarray) -> Network:
         """Train one network on the chosen real rows [N] (bool), the drawn rows and the pretraining rows."""
         m, s = self._material, self._settings
-        kept, labels = m.real.only(used), len(self.labels)
-        # pictures between the classes of interest are a kind of "neither", after those of the pretraining
+        kept, labels = m.real.subset(used), len(self.labels)
+        # what lies between the classes of interest is a kind of "neither", after those of the pretraining
         kinds = m.pretraining_classes + int((m.drawn.truth == AMBIGUOUS).any())
         rows = dataset.concatenate(
             [kept, m.drawn, LabelledImages(m.pretraining.pixels, m.pretraining.truth + labels)]
@@ -88,7 +88,7 @@ class Trainer:
         targets = torch.from_numpy(dataset.targets(rows.truth, labels, kinds, _SMOOTHING))
         sample = functools.partial(_epoch_rows, kept, len(m.drawn), len(m.pretraining), s)
         schedule = Schedule(s.epochs, s.batch_size, s.muon_lr, strength=s.strength, damage=s.damage)
-        return self._run(run, network, Course(_tensor(rows), targets, sample, schedule, s.seed))
+        return self._run(run, network, TrainingInput(_tensor(rows), targets, sample, schedule, s.seed))
 
     def answers(self, network: Network, rows: LabelledImages) -> np.ndarray:
         """Logits [N, classes], the mean over each picture and its mirror image."""
@@ -107,8 +107,8 @@ class Trainer:
             coarse=_PRETRAINING_COARSE,
         )
         sample = functools.partial(_shuffled, len(rows))
-        course = Course(_tensor(rows), targets, sample, schedule, self._settings.seed)
-        return self._run(f"pretrain-{self._settings.architecture}", self._new(classes, rows, 0), course)
+        data = TrainingInput(_tensor(rows), targets, sample, schedule, self._settings.seed)
+        return self._run(f"pretrain-{self._settings.architecture}", self._new(classes, rows, 0), data)
 
     def _new(self, labels: int, rows: LabelledImages, kinds: int) -> Network:
         torch.manual_seed(self._settings.seed)
@@ -124,12 +124,12 @@ class Trainer:
             cause += f"{m.digest} {s}"
         return self._checkpoints / f"{run}-{hashlib.sha256(cause.encode()).hexdigest()[:12]}.pt"
 
-    def _run(self, name: str, network: Network, course: Course) -> Network:
-        run = Run(network, course, self._device)
+    def _run(self, name: str, network: Network, data: TrainingInput) -> Network:
+        run = TrainingRun(network, data, self._device)
         quiet = not self._console.is_terminal
         with Progress(console=self._console, disable=quiet, transient=True) as progress:
-            report = self._reporter(name, course.schedule.epochs, progress)
-            return run.train(self._checkpoint(name, course.schedule), report)
+            report = self._reporter(name, data.schedule.epochs, progress)
+            return run.train(self._checkpoint(name, data.schedule), report)
 
     def _reporter(self, name: str, epochs: int, progress: Progress) -> Callable[[int, float], None]:
         task, started = progress.add_task(name, total=epochs), time.monotonic()

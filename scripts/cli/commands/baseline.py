@@ -3,9 +3,10 @@
 import json
 
 from scripts.cli import options
-from scripts.cli.console import err, errors_explained, find_deployment, out
+from scripts.cli.console import err, errors_explained, out
 from scripts.deployment.environments import LOCAL
 from scripts.models import drift_baseline
+from scripts.operations.environment import get_environment
 
 
 def baseline(
@@ -21,7 +22,7 @@ def baseline(
     JSON.
     """
     with errors_explained():
-        deployment = find_deployment(environment)
+        deployment = get_environment(environment).deployment()
         made = drift_baseline.of_ledger(deployment, since, until)
         place = None if dry_run else drift_baseline.keep(deployment, made)
     out.print(json.dumps(made.baseline), markup=False)

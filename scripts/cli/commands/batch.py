@@ -20,12 +20,12 @@ from scripts.cli.console import (
     confirm,
     err,
     errors_explained,
-    find_deployment,
     out,
     printable,
     steps,
 )
 from scripts.deployment.environments import LOCAL
+from scripts.operations.environment import get_environment
 from scripts.workflow.batch import Batch, Batches, Undecided
 from scripts.workflow.client import Workflow
 
@@ -82,7 +82,7 @@ def batch(  # noqa: PLR0913, PLR0917 - one for each option
     if since and not missing:
         raise typer.BadParameter("--since bounds --missing: give both")
     with errors_explained():
-        batches = Batches(Workflow(find_deployment(environment)))
+        batches = Batches(Workflow(get_environment(environment).deployment()))
         source = source or f"s3://{batches.bucket}/incoming/"
         older = 0
         if attach:

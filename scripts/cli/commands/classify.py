@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import errors_explained, exit_code, find_deployment, out, outcome_line
+from scripts.cli.console import errors_explained, exit_code, out, outcome_line
 from scripts.deployment.environments import LOCAL
+from scripts.operations.environment import get_environment
 from scripts.workflow.client import Outcome, Workflow
 
 
@@ -29,7 +30,7 @@ def classify(
     first.
     """
     with errors_explained():
-        workflow = Workflow(find_deployment(environment))
+        workflow = Workflow(get_environment(environment).deployment())
         width = max(len(picture.rsplit("/", 1)[-1]) for picture in pictures)
         seen = []
         for outcome in workflow.classify_all(pictures, at_once):

@@ -11,12 +11,12 @@ from scripts.cli.console import (
     SOME_LEFT,
     confirm_removal,
     errors_explained,
-    local_stack,
     show_leftovers,
     show_rest,
     steps,
 )
 from scripts.operations import destroy
+from scripts.operations.environment import get_environment
 
 
 def cleanup(
@@ -39,7 +39,7 @@ def cleanup(
     """
     with errors_explained():
         with steps() as progress:
-            target = destroy.target(environment, local_stack(), progress)
+            target = destroy.target(get_environment(environment), progress)
             destroy.check_gone(target)
             swept = target.sweep.find(progress)
         if as_json:

@@ -10,15 +10,15 @@ import typer
 from rich.table import Table
 
 from scripts.cli import options
-from scripts.cli.console import err, errors_explained, find_deployment, out, steps, terraform_of
+from scripts.cli.console import err, errors_explained, out, steps
 from scripts.deployment.environments import LOCAL
-from scripts.operations import cost as costs
-from scripts.operations import plan, plan_summary, prices
+from scripts.operations import cost, plan, plan_summary, prices
 from scripts.operations.cost import Costs
+from scripts.operations.environment import get_environment
 from scripts.operations.prices import Line, Volume
 
 
-def cost(  # noqa: PLR0913, PLR0917 - one for each option
+def estimate_cost(  # noqa: PLR0913, PLR0917 - one for each option
     offline: Annotated[
         bool,
         typer.Option("--offline", help="Without an account: what a first apply would cost."),
@@ -42,18 +42,19 @@ def cost(  # noqa: PLR0913, PLR0917 - one for each option
     if offline and this_month:
         raise typer.BadParameter("--this-month needs what is deployed; leave out --offline")
     volume = Volume(pictures, megabytes)
+    env = get_environment(environment)
     with errors_explained(), steps() as progress:
         if offline:
-            values = plan.without_account(environment, None, progress).json["planned_values"]
+            values = env.offline_plan(None, progress).json["planned_values"]
         else:
-            find_deployment(environment)
+            deployment = env.deployment()
             progress("Reading Terraform's state", None)
-            values = plan.state_values(terraform_of(environment))
+            values = plan.state_values(env.terraform)
         region = values["outputs"]["region"]["value"]
-        done = costs.estimate(plan_summary.resources(values), region, volume)
+        done = cost.estimate(plan_summary.resources(values), region, volume)
         if this_month:
             progress("Reading the ledger", None)
-            spent = costs.so_far(find_deployment(environment), done, datetime.now(UTC))
+            spent = cost.so_far(deployment, done, datetime.now(UTC))
     if as_json:
         so_far = {"this_month": [*map(asdict, spent)]} if this_month else {}
         print(json.dumps(_as_json(environment, done) | so_far))
@@ -64,7 +65,8 @@ def cost(  # noqa: PLR0913, PLR0917 - one for each option
         _show_lines(
             {line.item: (line.usd,) for line in spent}, {line.item: line for line in spent}, "so far $"
         )
-    _say_terms(environment, done)
+    _say_terms(done)
+    err.print(env.billing)
 
 
 def _as_json(environment: str, done: Costs) -> dict[str, object]:
@@ -104,7 +106,7 @@ def _show_lines(sums: Mapping[str, tuple[float, ...]], lines: dict[str, Line], *
     out.print(table)
 
 
-def _say_terms(environment: str, done: Costs) -> None:
+def _say_terms(done: Costs) -> None:
     for note in done.month.notes:
         err.print(f"Note: {note}.", markup=False)
     table = prices.table()
@@ -112,7 +114,3 @@ def _say_terms(environment: str, done: Costs) -> None:
         f"List prices of {table['date']} in {' and '.join(table['regions'])}, without free tier, taxes, transfers, training "
         "jobs and stored images; the functions' seconds are assumed."
     )
-    if environment == LOCAL:
-        err.print("None of this is billed on this machine.")
-    else:
-        err.print("What AWS bills is in Cost Explorer (filter by the tags project and environment).")

@@ -2,7 +2,8 @@
 
 import time
 
-from scripts.cli.console import err, errors_explained, local_stack, steps
+from scripts.cli.console import err, errors_explained, steps
+from scripts.operations.local_stack import default_stack
 
 
 def deploy() -> None:
@@ -13,5 +14,5 @@ def deploy() -> None:
     began = time.monotonic()
     with errors_explained():
         with steps() as progress:
-            local_stack().update(progress)
+            default_stack().update(progress)
         err.print(f"Deployed after {time.monotonic() - began:.0f} s. Next: scones classify PICTURE...")

@@ -3,22 +3,12 @@
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import (
-    confirm_removal,
-    err,
-    errors_explained,
-    local_stack,
-    out,
-    show_leftovers,
-    show_rest,
-    steps,
-)
-from scripts.deployment import environments
-from scripts.deployment.environments import LOCAL
-from scripts.operations import destroy as destroying
+from scripts.cli.console import confirm_removal, err, errors_explained, out, show_leftovers, show_rest, steps
+from scripts.operations import destroy
+from scripts.operations.environment import get_environment
 
 
-def destroy(
+def destroy_environment(
     environment: options.Env,
     yes: options.Yes = False,
 ) -> None:
@@ -34,14 +24,14 @@ def destroy(
     looked at.
     """
     with errors_explained():
-        stack = local_stack()
+        env = get_environment(environment)
         with steps() as progress:
-            target = destroying.target(environment, stack, progress)
-            destroying.check_unprotected(target)
+            target = destroy.target(env, progress)
+            destroy.check_unprotected(target)
             found = target.sweep.find(progress)
-            destroying.check_seen(found)
+            destroy.check_seen(found)
             progress("Planning what Terraform destroys", None)
-            planned = destroying.plan(target)
+            planned = destroy.plan(target)
         state = target.identity.state
         managed = len(state.managed) if state else 0
         account = target.sweep.account
@@ -51,10 +41,7 @@ def destroy(
         if managed or found.leftovers:
             confirm_removal(target, found, yes=yes)
         with steps() as progress:
-            left = destroying.destroy(target, planned, progress)
-        model_file = stack.model_file if environment == LOCAL else environments.model_file(environment)
-        if environment == LOCAL:
-            stack.forget_deployment()
-        elif model_file.exists():
-            err.print(f"{model_file.name} names a model that is gone: remove the file before the next apply.")
+            left = destroy.destroy(target, planned, progress)
+        if note := env.forget_model():
+            err.print(note)
     raise typer.Exit(show_rest(left))

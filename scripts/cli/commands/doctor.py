@@ -1,14 +1,12 @@
 """scones doctor: look for what would make an apply or an alert fail."""
 
-import boto3
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import errors_explained, local_stack, show_checks, steps
-from scripts.deployment import environments
+from scripts.cli.console import errors_explained, show_checks, steps
 from scripts.deployment.environments import LOCAL
-from scripts.operations import doctor as diagnosis
-from scripts.operations.check import FAILED, Check
+from scripts.operations.check import FAILED
+from scripts.operations.environment import get_environment
 
 FOUND = 3
 
@@ -27,19 +25,6 @@ def doctor(
     is not an obstacle, or could not be made.
     """
     with errors_explained(), steps() as progress:
-        environments.var_files(environment)
-        progress("Looking at this machine", None)
-        done = [*diagnosis.tools()]
-        if environment == LOCAL:
-            done.append(diagnosis.this_machine(local_stack()))
-        else:
-            done.append(diagnosis.packages())
-            if not _failed(done, "terraform", "provider"):
-                progress("Asking AWS", None)
-                done += diagnosis.Account(environments.settings(environment), boto3.Session()).checks()
+        done = get_environment(environment).diagnose(progress)
     show_checks(done, environment, as_json=as_json)
     raise typer.Exit(FOUND if any(check.state == FAILED for check in done) else 0)
-
-
-def _failed(done: list[Check], *whats: str) -> bool:
-    return any(check.state == FAILED and check.what in whats for check in done)

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import err, errors_explained, find_deployment, out, steps
+from scripts.cli.console import err, errors_explained, out, steps
 from scripts.common import s3
 from scripts.common.paths import SHIPPED_MODEL
 from scripts.deployment.environments import LOCAL
-from training_scripts import evaluate as evaluation
+from scripts.operations.environment import get_environment
+from training_scripts import evaluate
 
 
 class Split(StrEnum):
@@ -20,7 +21,7 @@ class Split(StrEnum):
     test = "test"
 
 
-def evaluate(  # noqa: PLR0913, PLR0917 - one for each option
+def evaluate_model(  # noqa: PLR0913, PLR0917 - one for each option
     data: Annotated[
         str,
         typer.Option(
@@ -46,15 +47,15 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one for each option
     """
 
     def client() -> object:
-        return find_deployment(environment).client("s3")
+        return get_environment(environment).deployment().client("s3")
 
     with errors_explained(), s3.local(artifact, client) as model, s3.local(data, client) as source:
         with steps() as progress:
-            figures = evaluation.evaluate(model, source, split.value, drawn, progress)
-        written = evaluation.write(figures, to) if to else []
+            figures = evaluate.evaluate(model, source, split.value, drawn, progress)
+        written = evaluate.write(figures, to) if to else []
     if as_json:
         print(json.dumps(figures, indent=1))
     else:
-        out.print("\n".join(evaluation.lines(figures)), markup=False)
+        out.print("\n".join(evaluate.lines(figures)), markup=False)
     for path in written:
         err.print(f"written: {path}", markup=False)

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import confirm, err, errors_explained, find_deployment, out, printable, steps
+from scripts.cli.console import confirm, err, errors_explained, out, printable, steps
 from scripts.deployment.environments import LOCAL
+from scripts.operations.environment import get_environment
 from scripts.workflow.client import Workflow
 from scripts.workflow.forget import Forgetting, Traces
 from training_scripts.terminal import Terminal
@@ -51,7 +52,7 @@ def forget(
     removed.
     """
     with errors_explained():
-        forgetting = Forgetting(Workflow(find_deployment(environment)), picture)
+        forgetting = Forgetting(Workflow(get_environment(environment).deployment()), picture)
         with steps() as progress:
             traces = forgetting.find(progress)
         settled = traces.settled()

@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.cli.console import err, errors_explained, find_deployment, out, steps
+from scripts.cli.console import err, errors_explained, out, steps
 from scripts.deployment import serving_image
-from scripts.deployment.environments import LOCAL
-from scripts.deployment.serving_image import ImageError
+from scripts.operations.environment import get_environment
 
 
 def image(
@@ -20,12 +19,9 @@ def image(
     """
     with errors_explained():
         serving_image.check_engine()
-        if environment == LOCAL:
-            raise ImageError(
-                "the one-machine AWS takes no image: it starts the serving program itself, and "
-                "`scones promote --env local` names it"
-            )
-        deployment = find_deployment(environment)
+        env = get_environment(environment)
+        env.check_takes_image()
+        deployment = env.deployment()
         with steps() as progress:
             pushed = serving_image.build_and_push(
                 deployment.image_repository_url,

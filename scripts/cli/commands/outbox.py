@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import err, errors_explained, local_stack, out, printable
+from scripts.cli.console import err, errors_explained, out, printable
+from scripts.operations.local_stack import default_stack
 
 POLL_SECONDS = 0.5
 
@@ -25,7 +26,7 @@ def outbox(
     as a page, at the address that this command prints.
     """
     with errors_explained():
-        stack = local_stack()
+        stack = default_stack()
         err.print(f"{stack.endpoint_url}/_local/outbox", markup=False)
         messages = stack.outbox()
         if number is not None:

@@ -7,8 +7,9 @@ import typer
 from rich.markup import escape
 
 from scripts.cli import options
-from scripts.cli.console import SOME_REFUSED, err, errors_explained, local_stack, out
+from scripts.cli.console import SOME_REFUSED, err, errors_explained, out
 from scripts.operations import permission_usage
+from scripts.operations.local_stack import default_stack
 
 
 def permissions(as_json: options.AsJson = False) -> None:
@@ -19,7 +20,7 @@ def permissions(as_json: options.AsJson = False) -> None:
     permissions are unused without an exception.
     """
     with errors_explained():
-        stack = local_stack()
+        stack = default_stack()
         deployed = stack.deployment()
         found = permission_usage.use(permission_usage.read(stack), deployed.prefix, deployed.key_arn)
     denied = [each["call"] | {"reason": each["reason"]} for each in found.denied]

@@ -8,11 +8,10 @@ import typer
 from rich.markdown import Markdown
 
 from scripts.cli import options
-from scripts.cli.console import Steps, err, errors_explained, make_plan, out, steps
-from scripts.deployment.environments import LOCAL
-from scripts.operations import plan as plans
+from scripts.cli.console import err, errors_explained, out, steps
 from scripts.operations import plan_markdown
-from scripts.operations.plan import SavedPlan
+from scripts.operations.environment import get_environment
+from scripts.operations.plan import broken_rules
 from scripts.operations.plan_summary import summarise
 from scripts.operations.prices import Volume
 
@@ -46,8 +45,9 @@ def plan(  # noqa: PLR0913, PLR0917 - one for each option
     """
     with errors_explained():
         with steps() as progress:
-            saved = _make(environment, offline, state, progress)
-        volume, broken = Volume(pictures, megabytes), plans.broken_rules(saved.json)
+            env = get_environment(environment)
+            saved = env.offline_plan(state, progress) if offline or state else env.plan(progress)
+        volume, broken = Volume(pictures, megabytes), broken_rules(saved.json)
         summary = summarise(saved.json, environment, saved.basis, volume, broken)
         if markdown:
             markdown.write_text(plan_markdown.comment(summary, saved.text), encoding="utf-8")
@@ -61,11 +61,5 @@ def plan(  # noqa: PLR0913, PLR0917 - one for each option
     out.print(shown, markup=False, soft_wrap=not out.is_terminal)
     out.print(saved.text, markup=False)
     err.print(f"Saved as {saved.path}.", markup=False)
-    if not (offline or state or environment == LOCAL):
-        err.print(f"Next: terraform -chdir=terraform apply {saved.path}", markup=False)
-
-
-def _make(environment: str, offline: bool, state: Path | None, progress: Steps) -> SavedPlan:
-    if offline or state:
-        return plans.without_account(environment, state, progress)
-    return make_plan(environment, progress)
+    if saved.next_step:
+        err.print(f"Next: {saved.next_step}", markup=False)

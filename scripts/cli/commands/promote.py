@@ -6,14 +6,12 @@ from typing import Annotated
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import err, errors_explained, find_deployment, local_stack, out, printable, steps
+from scripts.cli.console import err, errors_explained, out, printable, steps
 from scripts.common import s3
 from scripts.common.paths import SHIPPED_MODEL
-from scripts.deployment import environments
-from scripts.deployment.environments import LOCAL
 from scripts.models import promotion
 from scripts.models.promotion import Promotion
-from scripts.models.registry import Destination, PromoteError
+from scripts.operations.environment import get_environment
 
 REFUSED = 3
 
@@ -38,7 +36,8 @@ def promote(
     would change. `scones rollback` undoes it.
     """
     with errors_explained():
-        destination = _destination(environment, image)
+        env = get_environment(environment)
+        destination, image_uri = env.destination(), env.image_uri(image)
 
         def client() -> object:
             return destination.s3_client
@@ -50,29 +49,16 @@ def promote(
         ):
             done = promotion.promote(
                 model,
+                image_uri,
                 destination,
                 frozen=pictures if frozen else None,
                 new_classes=new_classes,
                 progress=progress,
             )
     _show(done, destination.tfvars)
-    if not done.verdict.adopted:
+    if done.model is None:
         raise typer.Exit(REFUSED)
-    err.print(f"Next: {_plan_command(environment, destination.tfvars)}", markup=False)
-
-
-def _destination(environment: str, image: str | None) -> Destination:
-    deployment = find_deployment(environment)
-    if environment == LOCAL:
-        stack = local_stack()
-        return Destination(
-            deployment.bucket, image or stack.image_uri, stack.model_file, deployment.client("s3")
-        )
-    if image is None:
-        raise PromoteError("--image is needed: the serving image by digest, which `scones image` prints")
-    return Destination(
-        deployment.bucket, image, environments.model_file(environment), deployment.client("s3")
-    )
+    err.print(f"Next: {env.after_promote}", markup=False)
 
 
 def _show(done: Promotion, tfvars: Path) -> None:
@@ -84,17 +70,5 @@ def _show(done: Promotion, tfvars: Path) -> None:
         out.print(f"note: {note}", markup=False)
     for refusal in done.verdict.refusals:
         err.print(f"[red]refused:[/] {printable(refusal)}")
-    if done.verdict.adopted and done.after:
-        out.print(f"{done.after['artifact_uri']} is published, and {tfvars.name} names it.", markup=False)
-        out.print("The plan to expect:")
-        for line in promotion.plan_to_expect(done.before, done.after):
-            out.print(f"  {line}", markup=False)
-
-
-def _plan_command(environment: str, tfvars: Path) -> str:
-    if environment == LOCAL:
-        return "scones deploy"
-    return (
-        f"terraform -chdir=terraform plan -var-file=environments/{environment}.tfvars "
-        f"-var-file=environments/{tfvars.name}"
-    )
+    if done.model:
+        out.print(f"{done.model['artifact_uri']} is published, and {tfvars.name} names it.", markup=False)

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import err, errors_explained, find_deployment, out, steps
+from scripts.cli.console import err, errors_explained, out, steps
 from scripts.deployment.environments import LOCAL
+from scripts.operations.environment import get_environment
 from scripts.report import build
 from scripts.report.records import Truths, read_truths
 
@@ -75,7 +76,7 @@ def report(  # noqa: PLR0913, PLR0917 - one for each option
         needs_stack = (
             not captured or wants_ledger or any(p.startswith("s3://") for p in [*places, *(models or [])])
         )
-        deployment = find_deployment(environment) if needs_stack else None
+        deployment = get_environment(environment).deployment() if needs_stack else None
         truths = read_truths(labels) if labels else Truths()
         with steps() as progress:
             made = build.make(

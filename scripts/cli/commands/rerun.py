@@ -17,12 +17,12 @@ from scripts.cli.console import (
     err,
     errors_explained,
     exit_code,
-    find_deployment,
     out,
     printable,
     steps,
 )
 from scripts.deployment.environments import LOCAL
+from scripts.operations.environment import get_environment
 from scripts.workflow.client import Workflow
 from scripts.workflow.dead_letters import AlertNotSent, DeadLetter, DeadLetters, alert
 from scripts.workflow.ledger import STATUSES, Selection
@@ -83,7 +83,7 @@ def rerun(  # noqa: PLR0913, PLR0917 - one for each option
     if sum([selection != Selection(), bool(picture), from_dead_letters]) > 1:
         raise typer.BadParameter("choose by --picture, by --from-dead-letters or by the other options")
     with errors_explained():
-        workflow = Workflow(find_deployment(environment))
+        workflow = Workflow(get_environment(environment).deployment())
         reruns = Reruns(workflow)
         with DeadLetters(workflow.deployment) as letters:
             planned, alerts = [], []

@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import err, errors_explained, find_deployment, out
+from scripts.cli.console import err, errors_explained, out
 from scripts.common.paths import WORK
 from scripts.deployment.environments import LOCAL
+from scripts.operations.environment import get_environment
 from scripts.review import queue
 from scripts.review.queue import Reviews
 from scripts.review.server import serving
@@ -40,7 +41,7 @@ def review(
     augmented manifest). Only this machine can open the page.
     """
     with errors_explained():
-        deployment = find_deployment(environment)
+        deployment = get_environment(environment).deployment()
         if not deployment.labels:
             err.print(
                 "[red]error:[/] No model is deployed, so there are no labels: run `scones promote` first."

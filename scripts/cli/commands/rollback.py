@@ -1,22 +1,11 @@
 """scones rollback: return to the model that the current one replaced."""
 
 from scripts.cli import options
-from scripts.cli.console import (
-    apply_plan,
-    confirm,
-    err,
-    errors_explained,
-    find_deployment,
-    local_stack,
-    make_plan,
-    out,
-    steps,
-)
-from scripts.deployment import environments
-from scripts.deployment.environments import LOCAL
+from scripts.cli.console import confirm, err, errors_explained, out, steps
 from scripts.models import registry
-from scripts.models.registry import Destination, NotPromoted, PromoteError
+from scripts.models.registry import PromoteError
 from scripts.operations import plan_summary
+from scripts.operations.environment import get_environment
 from scripts.operations.plan_summary import SIGNS
 
 
@@ -34,26 +23,18 @@ def rollback(
     model, revert that file.
     """
     with errors_explained():
-        deployment = find_deployment(environment)
-        file = local_stack().model_file if environment == LOCAL else environments.model_file(environment)
+        env = get_environment(environment)
+        destination = env.destination()
+        file = destination.tfvars
         current = registry.current_model(file)
         if current is None:
             raise PromoteError(f"there is no {file.name}, so no model to roll back")
-        try:
-            former = registry.previous_model(
-                current, Destination(deployment.bucket, "", file, deployment.client("s3"))
-            )
-        except NotPromoted as error:
-            if environment != LOCAL:
-                raise
-            raise PromoteError(
-                f"{current['name']} came with `scones up` and is the first model here: there is none to return to"
-            ) from error
+        former = env.previous_model(current, destination)
         before = file.read_bytes()
         registry.write_model(file, former)
         try:
             with steps() as progress:
-                saved = make_plan(environment, progress)
+                saved = env.plan(progress)
             out.print(f"From {current['name']} back to {former['name']}:", markup=False)
             for change in plan_summary.changes(saved.json):
                 out.print(f"  {SIGNS[change.action]:>3} {change.address}", markup=False)
@@ -66,5 +47,6 @@ def rollback(
             file.write_bytes(before)
             raise
         with steps() as progress:
-            apply_plan(environment, saved, progress)
+            progress("Applying", None)
+            env.apply(saved, progress)
     err.print(f"{former['name']} is deployed. Commit {file.name}. Next: scones verify --env {environment}")

@@ -7,9 +7,10 @@ import typer
 from rich.table import Table
 
 from scripts.cli import options
-from scripts.cli.console import err, errors_explained, find_deployment, out, steps
+from scripts.cli.console import err, errors_explained, out, steps
 from scripts.common.paths import WORK
 from scripts.deployment.environments import LOCAL
+from scripts.operations.environment import get_environment
 from training_scripts.data import readers, staging, stores
 from training_scripts.data.download import official_archive
 
@@ -62,7 +63,7 @@ def stage(  # noqa: PLR0913, PLR0917 - one for each option
 def _store(to: Path | None, name: str, environment: str) -> stores.Store:
     if to:
         return stores.Folder(to)
-    deployment = find_deployment(environment)
+    deployment = get_environment(environment).deployment()
     return stores.Bucket(deployment.client("s3"), deployment.bucket, name)
 
 

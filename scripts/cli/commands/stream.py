@@ -23,15 +23,14 @@ from scripts.cli.console import (
     STYLES,
     err,
     errors_explained,
-    find_deployment,
     out,
     printable,
 )
 from scripts.deployment.environments import LOCAL
-from scripts.workflow import stream as streaming
+from scripts.operations.environment import get_environment
 from scripts.workflow.client import Workflow
 from scripts.workflow.ledger import STATUSES
-from scripts.workflow.stream import Figures, Stream
+from scripts.workflow.stream import Figures, Stream, drawn, of_folder, partly_broken
 
 SOME_MISSING = 5
 HEADERS = dict(zip(STATUSES, ("accepted", "low conf.", "rejected", "failed"), strict=True))
@@ -68,10 +67,10 @@ def stream(  # noqa: PLR0913, PLR0917 - one for each option
     Exit code: 0 each picture has its row; 4 some failed; 5 some have no row; 130 after Ctrl-C.
     """
     with errors_explained():
-        workflow = Workflow(find_deployment(environment))
+        workflow = Workflow(get_environment(environment).deployment())
         workflow.check_endpoint()
-        samples = streaming.of_folder(images) if images else streaming.drawn(seed)
-        chosen = itertools.islice(streaming.partly_broken(samples, broken, seed), count)
+        samples = of_folder(images) if images else drawn(seed)
+        chosen = itertools.islice(partly_broken(samples, broken, seed), count)
         prefix = f"incoming/stream-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
         running = Stream(workflow, chosen, rate, prefix)
         err.print(f"Sending {count} pictures to s3://{workflow.deployment.bucket}/{prefix}/", markup=False)

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import err, errors_explained, find_deployment
+from scripts.cli.console import err, errors_explained
 from scripts.deployment.environments import LOCAL
+from scripts.operations.environment import get_environment
 from scripts.workflow import sample_inputs
 from scripts.workflow.client import Workflow
 
@@ -32,7 +33,7 @@ def print_inputs(
     A picture that has a row already gets the next run, so that the execution decides again.
     """
     with errors_explained():
-        inputs = sample_inputs.draw(Workflow(find_deployment(environment)), prefix, count, seed)
+        inputs = sample_inputs.draw(Workflow(get_environment(environment).deployment()), prefix, count, seed)
     for each in inputs:
         print(json.dumps(each, indent=2 if pretty else None))
     if len(inputs) < count:

@@ -7,12 +7,12 @@ import typer
 
 from functions.common.shown import shown
 from scripts.cli import options
-from scripts.cli.console import Steps, confirm, err, errors_explained, find_deployment, out, steps
+from scripts.cli.console import Steps, confirm, err, errors_explained, out, steps
 from scripts.common.progress import wait_until
 from scripts.deployment.environments import LOCAL
 from scripts.models import training_jobs
 from scripts.models.training_jobs import Plan, TrainingJobs, Update, Watch
-from scripts.operations.local_stack import training_python
+from scripts.operations.environment import get_environment
 from scripts.review import queue
 from training_scripts.training.settings import Settings
 
@@ -62,22 +62,17 @@ def train(  # noqa: PLR0913, PLR0917 - one for each option
     """
     hyperparameters = _hyperparameters(settings or [], classes)
     with errors_explained():
-        if environment == LOCAL:
-            training_jobs.check_interpreter(
-                training_python(), hyperparameters.get("architecture", Settings.architecture)
-            )
-        else:
-            err.print(
-                "[yellow]Training jobs have not been run on AWS yet:[/] watch the first one in the console."
-            )
-        deployment = find_deployment(environment)
+        env = get_environment(environment)
+        if note := env.check_training(hyperparameters.get("architecture", Settings.architecture)):
+            err.print(f"[yellow]{note}[/]")
+        deployment = env.deployment()
         jobs = TrainingJobs(deployment)
         with steps() as progress:
             places = [jobs.provide(place, progress) if place else None for place in (data, pretrain)]
             reviewed = queue.freeze(deployment) if with_reviewed else None
         assert places[0]
         name = jobs.submit(Plan(places[0], places[1], hyperparameters, instance, spot, reviewed))
-        err.print(f"Job {name}: {jobs.console_url(name) if environment != LOCAL else 'on this machine'}")
+        err.print(f"Job {name}: {jobs.console_url(name) if env.has_console else 'on this machine'}")
         if detach:
             _say_detached(jobs, name, as_json)
         else:

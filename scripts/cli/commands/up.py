@@ -4,7 +4,7 @@ import shlex
 import time
 
 from scripts.cli.console import err, errors_explained, interruption_explained, out, steps
-from scripts.operations.local_stack import DEFAULT_FOLDER, LocalStack
+from scripts.operations.local_stack import default_stack
 
 # AWS CLI 1 and boto3 read only the default region.
 SHOWN = (
@@ -26,7 +26,7 @@ def up() -> None:
 
         eval "$(scones up)"
     """
-    stack = LocalStack(DEFAULT_FOLDER)
+    stack = default_stack()
     began = time.monotonic()
     with errors_explained():
         if stack.is_running() and (stack.folder / "outputs.json").exists():

@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from scripts.cli import options
-from scripts.cli.console import SOME_FAILED, errors_explained, find_deployment, make_plan, show_checks, steps
+from scripts.cli.console import SOME_FAILED, errors_explained, show_checks, steps
 from scripts.deployment.environments import LOCAL
-from scripts.operations import check
-from scripts.operations import verify as verification
 from scripts.operations.check import FAILED, Check
-from scripts.workflow.client import Workflow
+from scripts.operations.environment import get_environment
+from scripts.operations.verify import checks
 
 NEEDS_A_HAND = 3
 VITAL = ("endpoint", "canary")
@@ -41,20 +40,7 @@ def verify(
     be checked.
     """
     with errors_explained(), steps() as progress:
-        workflow = Workflow(find_deployment(environment))
-        deployment = workflow.deployment
-        with verification.canary(workflow, picture, progress) as canary:
-            planned = make_plan(environment, progress).json
-            progress("Asking AWS", None)
-            done = [
-                verification.endpoint(deployment, planned),
-                canary,
-                check.subscriptions(
-                    deployment.client("sns"), [deployment.alerts_topic_arn, deployment.alarms_topic_arn]
-                ),
-                verification.alarms(deployment),
-                verification.plan(planned),
-            ]
+        done = checks(get_environment(environment), picture, progress)
     show_checks(done, environment, as_json=as_json)
     raise typer.Exit(_exit_code(done))
 

@@ -117,7 +117,9 @@ class Alarms:
         breaching = [it and _breaches(alarm, it) for it in points]
         wanted = int(alarm.datapoints_to_alarm or alarm.evaluation_periods)
         treatment = alarm.treat_missing_data or "missing"
-        state = judged(breaching, int(alarm.evaluation_periods), wanted, treatment) or alarm.state_value
+        state = (
+            evaluated_state(breaching, int(alarm.evaluation_periods), wanted, treatment) or alarm.state_value
+        )
         if state != alarm.state_value:
             considered = [it for it in points if it][: int(alarm.evaluation_periods)]
             reason = _reason(alarm, considered, state)
@@ -189,7 +191,7 @@ class Alarms:
                 logger.error("The action %s of the alarm %s is not emulated", action, alarm.name)
 
 
-def judged(breaching: list[bool | None], periods: int, wanted: int, treatment: str) -> str | None:
+def evaluated_state(breaching: list[bool | None], periods: int, wanted: int, treatment: str) -> str | None:
     """The state that data points, newest first and None where missing, lead to; None keeps the present one.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html

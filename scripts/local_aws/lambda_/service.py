@@ -67,8 +67,8 @@ class Result:
     request_id: str
 
 
-class Sandbox:
-    """A function process with its log stream."""
+class ExecutionEnvironment:
+    """A function's process with its log stream."""
 
     def __init__(
         self, function: Any, folder: Path, runtime: Path, logs: LogWriter, authorization: Authorization
@@ -129,19 +129,19 @@ class Sandbox:
 
 
 class Pool:
-    """The sandboxes of one version of a function: made on demand, kept, and handed out one by one."""
+    """The execution environments of one version of a function: made on demand, kept, and handed out one by one."""
 
-    def __init__(self, fingerprint: str, start: Callable[[], Sandbox], size: int) -> None:
+    def __init__(self, fingerprint: str, start: Callable[[], ExecutionEnvironment], size: int) -> None:
         self.fingerprint = fingerprint
         self._start = start
         self._size = size
-        self._idle: list[Sandbox] = []
-        self._all: set[Sandbox] = set()
+        self._idle: list[ExecutionEnvironment] = []
+        self._all: set[ExecutionEnvironment] = set()
         self._starting = 0
         self._changed = threading.Condition()
         self._retired = False
 
-    def take(self) -> Sandbox:
+    def take(self) -> ExecutionEnvironment:
         with self._changed:
             self._forget_ended()
             while not self._idle and len(self._all) + self._starting >= self._size:
@@ -150,42 +150,42 @@ class Pool:
             if self._idle:
                 return self._idle.pop()
             self._starting += 1
-        sandbox = None
+        environment = None
         try:
-            sandbox = self._start()
+            environment = self._start()
         finally:
             with self._changed:
                 self._starting -= 1
-                if sandbox:
-                    self._all.add(sandbox)
+                if environment:
+                    self._all.add(environment)
                 self._changed.notify()
-        return sandbox
+        return environment
 
     def _forget_ended(self) -> None:
-        ended = [sandbox for sandbox in self._idle if sandbox.process.ended]
-        self._idle = [sandbox for sandbox in self._idle if sandbox not in ended]
+        ended = [environment for environment in self._idle if environment.process.ended]
+        self._idle = [environment for environment in self._idle if environment not in ended]
         self._all.difference_update(ended)
 
-    def give_back(self, sandbox: Sandbox, alive: bool) -> None:
+    def give_back(self, environment: ExecutionEnvironment, alive: bool) -> None:
         with self._changed:
             keep = alive and not self._retired
             if keep:
-                self._idle.append(sandbox)
+                self._idle.append(environment)
             else:
-                self._all.discard(sandbox)
+                self._all.discard(environment)
             self._changed.notify()
         if alive and not keep:
-            sandbox.process.stop()
+            environment.process.stop()
 
     def retire(self, at_once: bool = False) -> None:
-        """End idle sandboxes now and busy ones after their invocation, or all `at_once`."""
+        """End idle execution environments now and busy ones after their invocation, or all `at_once`."""
         with self._changed:
             self._retired = True
             idle = list(self._all) if at_once else self._idle
             self._idle = []
             self._all.difference_update(idle)
-        for sandbox in idle:
-            sandbox.process.stop()
+        for environment in idle:
+            environment.process.stop()
 
 
 class LambdaService:
@@ -364,15 +364,15 @@ class LambdaService:
             pool = Pool("broken", lambda: self._start(broken), 1)
         elif crash == "timeout":
             invocation.timeout = 0
-        sandbox = pool.take()
+        environment = pool.take()
         if crash == "memory":
-            sandbox.process.kill()
+            environment.process.kill()
         alive = False
         try:
-            outcome, tail = sandbox.invoke(invocation)
+            outcome, tail = environment.invoke(invocation)
             alive = outcome.alive
         finally:
-            pool.give_back(sandbox, alive)
+            pool.give_back(environment, alive)
         return outcome, tail
 
     def _enter(self, function: Any) -> None:
@@ -401,14 +401,14 @@ class LambdaService:
             old.retire()
         return pool
 
-    def _start(self, function: Any) -> Sandbox:
+    def _start(self, function: Any) -> ExecutionEnvironment:
         if not self._authorization.assumes(role_of(function)):
             message = "The role defined for the function cannot be assumed by Lambda."
             raise ServiceError("AccessDeniedException", message, 403)
         with self._lock:
             folder = self._unpack(function)
             self._runtime = self._runtime or link_runtime(self._folder / "runtime")
-        return Sandbox(function, folder, self._runtime, self._logs, self._authorization)
+        return ExecutionEnvironment(function, folder, self._runtime, self._logs, self._authorization)
 
     def _unpack(self, function: Any) -> Path:
         """The package's folder, one per content."""

@@ -1,8 +1,9 @@
 """Makes moto's UpdateItem three times as fast, with the same outcome.
 
-An update took 10 ms with the ledger's 19 actions, a third of what a picture cost here. moto parses the expression three
-times, nests its tree as deep as it has actions and checks each level with all below it, and asks at each of its thousand
-visits of a node anew which kinds of nodes matter.
+An update with the 14 actions of the ledger takes 14 ms of CPU without this and 4 ms with it. moto
+parses the expression three times, nests its tree as deep as it has actions, and checks each level
+with all below it. At each of its thousand visits of a node it asks again which kinds of nodes
+matter.
 """
 
 import functools

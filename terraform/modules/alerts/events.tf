@@ -1,11 +1,9 @@
-# Events that are alerts by themselves: no state machine could tell them.
+# Events that are alerts by themselves: no state machine could report them.
 locals {
   events = {
-    # Alarms read like alerts, and so does their end. Alarms on the alert path itself go off by the alarms topic; that
-    # one of them is over can be told by the path that works again.
+    # An alarm reads like an alert, and so does its end. Alarms on the alert path itself go off through the alarms
+    # topic; their end can take the alert path, which works again by then.
     alarms = {
-      rule        = var.alarms_rule
-      arn         = var.alarms_rule_arn
       description = "Alerts for alarms and for their end"
       statement   = "LetAlarmsRuleInvoke"
 
@@ -15,17 +13,15 @@ locals {
         resources   = [{ prefix = trimsuffix(var.alarms_arn_pattern, "*") }]
         detail = {
           "$or" = [
-            { state = { value = ["ALARM"] }, alarmName = [{ anything-but = var.alert_path_alarms }] },
+            { state = { value = ["ALARM"] }, alarmName = [{ anything-but = keys(var.alert_path_alarm_arns) }] },
             { state = { value = ["OK"] }, previousState = { value = ["ALARM"] } },
           ]
         }
       })
     }
 
-    # The settling machine itself may fail: its own event goes straight to the function, which cannot start it again.
+    # The reconciling machine may fail, too. That event goes straight to the function, which cannot start it again.
     unsettled = {
-      rule        = var.unsettled_rule
-      arn         = var.unsettled_rule_arn
       description = "Alerts for executions that could not be settled"
       statement   = "LetUnsettledRuleInvoke"
 
@@ -34,7 +30,7 @@ locals {
         detail-type = ["Step Functions Execution Status Change"]
         detail = {
           status          = ["ABORTED", "FAILED", "TIMED_OUT"]
-          stateMachineArn = [var.settler_arn]
+          stateMachineArn = [var.reconciler_arn]
         }
       })
     }
@@ -44,7 +40,7 @@ locals {
 resource "aws_cloudwatch_event_rule" "alert" {
   for_each = local.events
 
-  name          = each.value.rule
+  name          = var.rules[each.key].name
   description   = each.value.description
   event_pattern = each.value.pattern
 }
@@ -76,5 +72,5 @@ resource "aws_lambda_permission" "event" {
   function_name = var.send_alert.name
   qualifier     = var.send_alert.alias
   principal     = "events.amazonaws.com"
-  source_arn    = each.value.arn
+  source_arn    = var.rules[each.key].arn
 }

@@ -1,5 +1,5 @@
 locals {
-  # A denial must cover every principal to mean anything; SNS refuses "sns:*" in a topic's policy.
+  # A denial must cover every principal to be of use. SNS refuses "sns:*" in a topic's policy.
   deny_without_tls = {
     Sid       = "DenyWithoutTLS"
     Effect    = "Deny"
@@ -9,34 +9,34 @@ locals {
   }
 }
 
-# send_alert is the only publisher and is let in by its own role.
+# send_alert is the only publisher; its own role lets it in.
 resource "aws_sns_topic" "alerts" {
-  name              = var.alerts_topic
+  name              = var.topics.alerts.name
   kms_master_key_id = var.key_arn
 
   policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = [merge(local.deny_without_tls, { Resource = var.alerts_topic_arn })]
+    Statement = [merge(local.deny_without_tls, { Resource = var.topics.alerts.arn })]
   })
 }
 
 resource "aws_sns_topic" "alarms" {
-  name              = var.alarms_topic
+  name              = var.topics.alarms.name
   kms_master_key_id = var.key_arn
 
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      merge(local.deny_without_tls, { Resource = var.alarms_topic_arn }),
+      merge(local.deny_without_tls, { Resource = var.topics.alarms.arn }),
       {
         Sid       = "LetAlarmsPublish"
         Effect    = "Allow"
         Principal = { Service = "cloudwatch.amazonaws.com" }
         Action    = "sns:Publish"
-        Resource  = var.alarms_topic_arn
+        Resource  = var.topics.alarms.arn
         Condition = {
           StringEquals = { "aws:SourceAccount" = var.account }
-          ArnLike      = { "aws:SourceArn" = var.alert_path_alarm_arns }
+          ArnLike      = { "aws:SourceArn" = values(var.alert_path_alarm_arns) }
         }
       },
     ]
@@ -52,7 +52,7 @@ resource "aws_sns_topic_subscription" "alerts" {
   filter_policy = jsonencode({ category = sort(each.value) })
 }
 
-# Alarms carry no attributes: a filter would drop them silently.
+# Alarms carry no attributes, so a filter would drop them silently.
 resource "aws_sns_topic_subscription" "alarms" {
   for_each = { for address, categories in var.subscribers : address => categories if contains(categories, "alarm") }
 

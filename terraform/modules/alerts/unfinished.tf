@@ -1,7 +1,7 @@
-# No state can catch that its own execution timed out or was aborted, and States.ALL leaves out two errors:
+# No state can catch that its own execution timed out or was aborted, and States.ALL does not include two errors:
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 resource "aws_cloudwatch_event_rule" "unfinished" {
-  name        = var.unfinished_rule
+  name        = var.rules.unfinished.name
   description = "Settles executions that none of their own states could settle"
 
   event_pattern = jsonencode({
@@ -20,11 +20,11 @@ resource "aws_cloudwatch_event_rule" "unfinished" {
 resource "aws_cloudwatch_event_target" "settler" {
   rule      = aws_cloudwatch_event_rule.unfinished.name
   target_id = "settler"
-  arn       = var.settler_arn
+  arn       = var.reconciler_arn
   role_arn  = aws_iam_role.unfinished.arn
 
   retry_policy {
-    maximum_event_age_in_seconds = 86400 # a row and an alert are owed, however late
+    maximum_event_age_in_seconds = 86400 # the picture needs a row and an alert, however late
     maximum_retry_attempts       = 185
   }
 
@@ -36,8 +36,8 @@ resource "aws_cloudwatch_event_target" "settler" {
 }
 
 resource "aws_iam_role" "unfinished" {
-  name                 = var.unfinished_rule
-  description          = "Assumed by the rule ${var.unfinished_rule} to start the settling state machine"
+  name                 = var.rules.unfinished.name
+  description          = "Assumed by the rule ${var.rules.unfinished.name} to start the settling state machine"
   permissions_boundary = var.permissions_boundary_arn
 
   assume_role_policy = jsonencode({
@@ -50,7 +50,7 @@ resource "aws_iam_role" "unfinished" {
         Action    = "sts:AssumeRole"
         Condition = {
           StringEquals = { "aws:SourceAccount" = var.account }
-          ArnLike      = { "aws:SourceArn" = var.unfinished_rule_arn }
+          ArnLike      = { "aws:SourceArn" = var.rules.unfinished.arn }
         }
       },
     ]
@@ -68,7 +68,7 @@ resource "aws_iam_role_policy" "unfinished" {
         Sid      = "StartExecutions"
         Effect   = "Allow"
         Action   = ["states:StartExecution"]
-        Resource = [var.settler_arn]
+        Resource = [var.reconciler_arn]
       },
     ]
   })

@@ -15,5 +15,5 @@ variable "project" {
 
 variable "subscribers" {
   type        = list(string)
-  description = "E-mail addresses that hear when 80 percent are spent and when the forecast reaches the limit."
+  description = "E-mail addresses that get a mail when 80 percent are spent and when the forecast reaches the limit."
 }

@@ -1,12 +1,12 @@
 # SageMaker cannot change a model or an endpoint configuration, and an endpoint in use must keep its configuration.
-# So both carry a hash of all their inputs in their name: a change creates new ones, updates the endpoint in place,
+# So the names of both contain a hash of all their inputs: a change creates new ones, updates the endpoint in place,
 # and deletes the old ones last.
 locals {
   models     = { for model in var.model[*] : "classifier" => model }
   serverless = var.hosting.serverless != null
   capture    = var.hosting.capture_percentage > 0
 
-  # Types with disks of their own refuse a key for the volume; they encrypt it by themselves.
+  # Types with disks of their own refuse a key for the volume; those disks encrypt themselves.
   own_disk   = can(regex("^ml[.](g[4-9]|p[45]|inf|trn|[a-z]+[0-9][a-z]*d[a-z]*[.])", var.hosting.instance_type))
   volume_key = local.serverless || local.own_disk ? null : var.key.arn
 
@@ -14,9 +14,9 @@ locals {
     "${var.name}-${substr(sha256(jsonencode([model, local.isolated, local.role_arn])), 0, 12)}"
   }
   configuration_names = { for key, name in local.model_names : key =>
-    "${var.name}-${substr(sha256(jsonencode([name, local.variant, var.bucket, var.key.reference])), 0, 12)}"
+    "${var.name}-${substr(sha256(jsonencode([name, local.variant, var.bucket.name, var.key.reference])), 0, 12)}"
   }
-  # Scaling changes a running endpoint, not its configuration. A way of updating takes effect with a new one.
+  # Scaling changes a running endpoint, not its configuration. blue_green takes effect with a new configuration.
   variant  = { for setting, value in var.hosting : setting => value if setting != "scaling" }
   isolated = !local.serverless # serverless endpoints cannot be cut off from the network
   role_arn = "arn:${var.partition}:iam::${var.account}:role/${var.name}"
@@ -38,12 +38,15 @@ resource "aws_sagemaker_model" "this" {
     create_before_destroy = true
 
     precondition {
-      condition     = startswith(each.value.artifact_uri, "s3://${var.bucket}/models/")
-      error_message = "model.artifact_uri is \"${each.value.artifact_uri}\": the endpoint may only read s3://${var.bucket}/models/; publish the artifact there with: scones promote."
+      condition = startswith(each.value.artifact_uri, "s3://${var.bucket.name}/models/")
+      error_message = join(" ", [
+        "model.artifact_uri is \"${each.value.artifact_uri}\": the endpoint may only read",
+        "s3://${var.bucket.name}/models/; publish the artifact there with: scones promote.",
+      ])
     }
   }
 
-  # SageMaker reads artifact and image with this role at once.
+  # SageMaker uses this role to read artifact and image as soon as the model is created.
   depends_on = [aws_iam_role_policy.execution]
 }
 
@@ -76,7 +79,7 @@ resource "aws_sagemaker_endpoint_configuration" "this" {
     content {
       enable_capture              = true
       initial_sampling_percentage = var.hosting.capture_percentage
-      destination_s3_uri          = "s3://${var.bucket}/${data_capture_config.key}"
+      destination_s3_uri          = "s3://${var.bucket.name}/${data_capture_config.key}"
       kms_key_id                  = var.key.arn
 
       capture_options {
@@ -103,7 +106,7 @@ resource "aws_sagemaker_endpoint" "this" {
   name                 = var.name
   endpoint_config_name = aws_sagemaker_endpoint_configuration.this[each.key].name
 
-  # No alarms to roll back by: a change of those would replace the endpoint (provider 5.100).
+  # No alarms that roll an update back: changing them would replace the endpoint (provider 5.100).
   dynamic "deployment_config" {
     for_each = var.hosting.blue_green[*]
 
@@ -136,7 +139,7 @@ resource "aws_sagemaker_endpoint" "this" {
   }
 
   lifecycle {
-    # SageMaker converts neither kind of endpoint into the other.
+    # SageMaker cannot turn one kind of endpoint into the other.
     replace_triggered_by = [terraform_data.hosting_kind]
   }
 

@@ -1,6 +1,6 @@
-# Always there: an image must exist before the first model can name it.
+# Always there, because an image must exist before the first model can name it.
 resource "aws_ecr_repository" "serving" {
-  name                 = var.repository
+  name                 = var.repository.name
   image_tag_mutability = "IMMUTABLE"
   force_delete         = !var.protect_data
 
@@ -14,7 +14,7 @@ resource "aws_ecr_repository" "serving" {
   }
 }
 
-# Tagged images stay: any of them may be a model's to return to.
+# Tagged images stay: a rollback may need any of them.
 resource "aws_ecr_lifecycle_policy" "serving" {
   repository = aws_ecr_repository.serving.name
 

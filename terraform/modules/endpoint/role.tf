@@ -28,27 +28,27 @@ resource "aws_iam_role_policy" "execution" {
         Sid      = "ReadModels"
         Effect   = "Allow"
         Action   = ["s3:GetObject"]
-        Resource = ["${var.bucket_arn}/models/*"]
+        Resource = ["${var.bucket.arn}/models/*"]
       },
       {
         Sid       = "FindModels"
         Effect    = "Allow"
         Action    = ["s3:ListBucket"]
-        Resource  = [var.bucket_arn]
+        Resource  = [var.bucket.arn]
         Condition = { StringLike = { "s3:prefix" = ["models/*"] } }
       },
       {
         Sid      = "WriteCapture"
         Effect   = "Allow"
         Action   = ["s3:PutObject"]
-        Resource = ["${var.bucket_arn}/capture/*"]
+        Resource = ["${var.bucket.arn}/capture/*"]
       },
       {
         Sid       = "DecryptModelsEncryptCapture"
         Effect    = "Allow"
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource  = var.key.resources
-        Condition = merge(var.key.conditions, { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com"] } })
+        Condition = var.key.conditions_via_s3
       },
       {
         # The instance's volume is encrypted under a grant, which only an AWS service may pass on.
@@ -62,7 +62,7 @@ resource "aws_iam_role_policy" "execution" {
         Sid      = "PullImage"
         Effect   = "Allow"
         Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-        Resource = [var.repository_arn]
+        Resource = [var.repository.arn]
       },
       {
         # A token is for the account's whole registry: there is no resource to name.

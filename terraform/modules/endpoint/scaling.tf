@@ -2,8 +2,8 @@ locals {
   scaled = { for key, model in local.models : key => var.hosting.scaling if var.hosting.scaling != null }
 }
 
-# Replaced with the type of instances: the target depends on it and so goes first, the endpoint waits for it and so
-# changes next, and the new target comes last.
+# Replaced when the instance type changes. The target depends on it, so it goes first; the endpoint waits for it, so it
+# changes next; the new target comes last.
 resource "terraform_data" "scaled_instances" {
   for_each = local.scaled
 

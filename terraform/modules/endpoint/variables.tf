@@ -15,19 +15,9 @@ variable "partition" {
   description = "AWS partition, such as aws."
 }
 
-variable "region" {
-  type        = string
-  description = "AWS region, whose S3 the key is used through."
-}
-
 variable "repository" {
-  type        = string
-  description = "Name of the repository of serving images."
-}
-
-variable "repository_arn" {
-  type        = string
-  description = "ARN of that repository."
+  type        = object({ name = string, arn = string })
+  description = "The repository of serving images."
 }
 
 variable "log_group_arn" {
@@ -36,18 +26,23 @@ variable "log_group_arn" {
 }
 
 variable "bucket" {
-  type        = string
+  type        = object({ name = string, arn = string })
   description = "Bucket with the artifacts under models/; captured requests go under capture/."
 }
 
-variable "bucket_arn" {
-  type        = string
-  description = "ARN of that bucket."
-}
-
 variable "key" {
-  type        = object({ arn = string, reference = string, resources = list(string), conditions = map(map(list(string))) })
-  description = "The KMS key: its ARN; a reference known before it exists, which names the configuration; and how policies recognise it."
+  type = object({
+    arn               = string
+    reference         = string
+    resources         = list(string)
+    conditions        = map(map(list(string)))
+    conditions_via_s3 = map(map(list(string)))
+  })
+  description = <<-EOT
+    The KMS key.
+    reference: known before the key exists; the configuration's name depends on it.
+    resources, conditions: how policies recognise the key; conditions_via_s3: the same, used through S3 only.
+  EOT
 }
 
 variable "model" {
@@ -57,7 +52,7 @@ variable "model" {
 
 variable "answers_judged_by" {
   type        = string
-  description = "Alias of the function that judges the answers: it learns a model's threshold before the model answers."
+  description = "Alias of the function that judges the answers: it gets a model's threshold before the model answers."
 }
 
 variable "hosting" {

@@ -18,7 +18,7 @@ resource "aws_lambda_function" "this" {
   logging_config {
     log_format            = "JSON"
     application_log_level = "INFO"
-    system_log_level      = "WARN" # a start and a report of each invocation would cost as much as its computing
+    system_log_level      = "WARN" # logging the start and report of each invocation would cost as much as the computing
     log_group             = aws_cloudwatch_log_group.this.name
   }
 
@@ -26,7 +26,7 @@ resource "aws_lambda_function" "this" {
     mode = "Active"
   }
 
-  # A function that runs before its permissions exist fails in ways that look like faults of its own.
+  # A function that runs before its permissions exist fails as if it had a fault of its own.
   depends_on = [aws_iam_role_policy.this]
 }
 

@@ -52,7 +52,7 @@ variable "statements" {
     resources  = list(string)
     conditions = optional(map(map(list(string))), {})
   }))
-  description = "What the function may do besides logging and tracing."
+  description = "What the function may do in addition to logging and tracing."
 }
 
 variable "alias" {

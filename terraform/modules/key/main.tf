@@ -35,12 +35,15 @@ resource "aws_kms_key" "this" {
         Sid       = "LetLogsEncrypt"
         Effect    = "Allow"
         Principal = { Service = "logs.${var.region}.amazonaws.com" }
-        Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+        Action = [
+          "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom",
+          "kms:ReEncryptTo",
+        ]
         Resource  = "*"
         Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = var.log_group_arns } }
       },
       {
-        # Without it a topic encrypted with this key loses the messages of alarms, silently.
+        # Without it a topic encrypted with this key silently loses the messages of alarms.
         Sid       = "LetAlarmsPublish"
         Effect    = "Allow"
         Principal = { Service = "cloudwatch.amazonaws.com" }

@@ -1,4 +1,4 @@
-# At most 50 metrics: up to that size, three dashboards of an account are free.
+# At most 50 metrics: up to that size an account has three dashboards for free.
 resource "aws_cloudwatch_dashboard" "this" {
   dashboard_name = var.prefix
   dashboard_body = jsonencode({ widgets = concat([local.alarm_widget], local.graphs) })
@@ -6,12 +6,15 @@ resource "aws_cloudwatch_dashboard" "this" {
 
 locals {
   alarm_widget = {
-    type       = "alarm"
-    x          = 0
-    y          = 0
-    width      = 24
-    height     = 3
-    properties = { title = "Alarms", alarms = [for name in keys(var.alarms) : "${var.alarms_arn_base}:${var.prefix}-${name}"] }
+    type   = "alarm"
+    x      = 0
+    y      = 0
+    width  = 24
+    height = 3
+    properties = {
+      title  = "Alarms"
+      alarms = [for name in keys(var.alarms) : "${var.alarms_arn_base}:${var.prefix}-${name}"]
+    }
   }
 
   # Three graphs in a row, in this order.
@@ -45,9 +48,10 @@ locals {
     {
       title     = "Time of one picture (ms)"
       statistic = "p95"
-      metrics = [for statistic in ["p50", "p95", "p99"] :
-        ["AWS/States", "ExecutionTime", "StateMachineArn", var.state_machine_arns["classify"], { label = statistic, stat = statistic }]
-      ]
+      metrics = [for statistic in ["p50", "p95", "p99"] : [
+        "AWS/States", "ExecutionTime", "StateMachineArn", var.state_machine_arns["classify"],
+        { label = statistic, stat = statistic },
+      ]]
     },
     {
       title     = "Confidence"
@@ -62,7 +66,8 @@ locals {
     {
       title     = "Executions that did not succeed"
       statistic = "Sum"
-      metrics = flatten([for name, arn in var.state_machine_arns : [for metric in ["ExecutionsAborted", "ExecutionsFailed", "ExecutionsTimedOut"] :
+      metrics = flatten([for name, arn in var.state_machine_arns : [
+        for metric in ["ExecutionsAborted", "ExecutionsFailed", "ExecutionsTimedOut"] :
         { metric = ["AWS/States", metric, "StateMachineArn", arn, { label = "${name}: ${metric}" }] }
       ]])[*].metric
     },
@@ -76,7 +81,9 @@ locals {
     {
       title     = "Dead letters"
       statistic = "Maximum"
-      metrics   = [for name in var.queues : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, { label = name }]]
+      metrics = [for name in var.queues :
+        ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, { label = name }]
+      ]
     },
   ]
 

@@ -9,7 +9,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   datapoints_to_alarm = each.value.datapoints
   treat_missing_data  = each.value.missing_data
 
-  # The others reach send_alert by an event rule (modules/alerts), because a topic's filter would drop them.
+  # The other alarms reach send_alert by an event rule (modules/alerts): a filter of the alerts topic would drop them.
   alarm_actions = each.value.alert_path ? [var.alarms_topic_arn] : []
 
   dynamic "metric_query" {

@@ -31,7 +31,14 @@ variable "alarms" {
     missing_data = optional(string, "notBreaching")
     alert_path   = optional(bool, false)
   }))
-  description = "Alarms by name: what it means, what to do, the section of the runbook; metrics by id and an expression over them where one metric is not enough; datapoints, how many of the periods must break the threshold (all unless it is set); label, the unit of the value in an alert's subject; alert_path, whether it watches the alerts themselves and publishes to the alarms topic."
+  description = <<-EOT
+    Alarms by name.
+    what, do, section: what it means, what to do, and the section of the runbook.
+    metrics, expression: metrics by id, and an expression over them where one metric is not enough.
+    datapoints: how many of the periods must break the threshold; all unless it is set.
+    label: the unit of the value in an alert's subject.
+    alert_path: whether it watches the alerts themselves and publishes to the alarms topic.
+  EOT
 }
 
 variable "alarms_topic_arn" {

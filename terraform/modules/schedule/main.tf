@@ -1,5 +1,5 @@
 resource "aws_cloudwatch_event_rule" "this" {
-  name                = var.name
+  name                = var.rule.name
   description         = var.description
   schedule_expression = var.hours == 1 ? "rate(1 hour)" : "rate(${var.hours} hours)"
   state               = var.enabled ? "ENABLED" : "DISABLED"
@@ -33,10 +33,10 @@ resource "aws_lambda_permission" "this" {
   function_name = var.function.name
   qualifier     = var.function.alias
   principal     = "events.amazonaws.com"
-  source_arn    = var.arn
+  source_arn    = var.rule.arn
 }
 
-# A schedule calls asynchronously; after Lambda's retries the call is kept. send_alert has one of these in modules/alerts.
+# A schedule calls asynchronously. After Lambda's retries the call is kept; for send_alert modules/alerts does the same.
 resource "aws_lambda_function_event_invoke_config" "this" {
   for_each = var.keep_failed ? toset(["failed"]) : toset([])
 

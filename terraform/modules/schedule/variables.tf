@@ -1,11 +1,6 @@
-variable "name" {
-  type        = string
-  description = "Name of the rule."
-}
-
-variable "arn" {
-  type        = string
-  description = "ARN of the rule."
+variable "rule" {
+  type        = object({ name = string, arn = string })
+  description = "The rule's name and ARN."
 }
 
 variable "description" {
@@ -25,7 +20,7 @@ variable "enabled" {
 
 variable "input" {
   type        = string
-  description = "What the function is called with: JSON in which <time> stands for the schedule's time."
+  description = "What the function is called with: JSON in which <time> stands for the time that the call was due."
 }
 
 variable "function" {

@@ -17,7 +17,7 @@ variable "account" {
 
 variable "definition_file" {
   type        = string
-  description = "Path of the machine's .asl.json. A string such as \"picture.asl.json\" in it stands for that file, in the same folder."
+  description = "Path of the machine's .asl.json. In it, a path in quotes stands for that file, from the same folder."
 }
 
 variable "tokens" {
@@ -58,7 +58,10 @@ variable "trigger" {
     enabled          = bool
   })
   default     = null
-  description = "Starts the machine for each new object under prefix in bucket, by an EventBridge rule of the given name; what cannot be delivered lands in the dead-letter queue. null: nothing starts it."
+  description = <<-EOT
+    Starts the machine for each new object under prefix in bucket, by an EventBridge rule of the given name.
+    What cannot be delivered lands in the dead-letter queue. null: nothing starts it.
+  EOT
 }
 
 variable "permissions_boundary_arn" {

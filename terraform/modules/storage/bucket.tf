@@ -1,5 +1,5 @@
 resource "aws_s3_bucket" "this" {
-  bucket        = var.bucket
+  bucket        = var.bucket.name
   force_destroy = !var.protect_data
 }
 
@@ -47,12 +47,12 @@ resource "aws_s3_bucket_policy" "this" {
     Version = "2012-10-17"
     Statement = [
       {
-        # A denial must cover every action, principal and object to mean anything.
+        # A denial must cover every action, principal and object to be of use.
         Sid       = "DenyWithoutTLS"
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:*"
-        Resource  = [var.bucket_arn, "${var.bucket_arn}/*"]
+        Resource  = [var.bucket.arn, "${var.bucket.arn}/*"]
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
       },
     ]

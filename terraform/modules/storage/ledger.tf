@@ -14,7 +14,7 @@ resource "aws_dynamodb_table" "ledger" {
     }
   }
 
-  # Sparse: only rows that a person or a rerun has yet to settle carry "attention".
+  # Sparse: only rows that still wait for a person or a rerun have "attention".
   global_secondary_index {
     name            = "attention"
     hash_key        = "attention"

@@ -1,11 +1,6 @@
 variable "bucket" {
-  type        = string
-  description = "Name of the bucket that holds pictures, models, captured requests and results."
-}
-
-variable "bucket_arn" {
-  type        = string
-  description = "ARN of the bucket."
+  type        = object({ name = string, arn = string })
+  description = "The bucket that holds pictures, models, captured requests and results."
 }
 
 variable "ledger" {

@@ -1,8 +1,11 @@
 locals {
-  jobs  = "${var.bucket_arn}/training/${var.name}-*"
-  image = regex("^(?P<account>[0-9]{12})[.]dkr[.]ecr[.](?P<region>[a-z0-9-]+)[.][^/]+/(?P<repository>[^:@]+)", var.image_uri)
+  jobs = "${var.bucket_arn}/training/${var.name}-*"
 
-  image_repository_arn = "arn:${var.partition}:ecr:${local.image.region}:${local.image.account}:repository/${local.image.repository}"
+  image = regex(
+    "^(?P<account>[0-9]{12})[.]dkr[.]ecr[.](?P<region>[a-z0-9-]+)[.][^/]+/(?P<repository>[^:@]+)",
+    var.image_uri,
+  )
+  registry_arn = "arn:${var.partition}:ecr:${local.image.region}:${local.image.account}"
 }
 
 resource "aws_iam_role" "job" {
@@ -56,7 +59,7 @@ resource "aws_iam_role_policy" "job" {
         Effect    = "Allow"
         Action    = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
         Resource  = var.key.resources
-        Condition = merge(var.key.conditions, { StringEquals = { "kms:ViaService" = ["s3.${var.region}.amazonaws.com"] } })
+        Condition = var.key.conditions_via_s3
       },
       {
         # A token is for the account's whole registry: there is no resource to name.
@@ -69,10 +72,10 @@ resource "aws_iam_role_policy" "job" {
         Sid      = "PullImage"
         Effect   = "Allow"
         Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-        Resource = [local.image_repository_arn]
+        Resource = ["${local.registry_arn}:repository/${local.image.repository}"]
       },
       {
-        # One log group serves every training job of an account, so nobody's Terraform owns it.
+        # All training jobs of an account share one log group, so no Terraform owns it.
         Sid      = "FindLogGroup"
         Effect   = "Allow"
         Action   = ["logs:CreateLogGroup", "logs:DescribeLogStreams"]
@@ -82,7 +85,7 @@ resource "aws_iam_role_policy" "job" {
         Sid    = "WriteLogs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        # A job's name ends with its date and time: a trailing "*" would be other projects' jobs, too.
+        # A job's name ends with its date and time: a trailing "*" would include other projects' jobs.
         Resource = ["${var.log_group_arn}:log-stream:${var.name}-????????-??????/*"]
       },
       {

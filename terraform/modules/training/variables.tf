@@ -15,14 +15,11 @@ variable "partition" {
   description = "AWS partition, such as aws."
 }
 
-variable "region" {
-  type        = string
-  description = "AWS region, whose S3 the key is used through."
-}
-
 variable "bucket_arn" {
   type        = string
-  description = "ARN of the bucket: data under training/data/, each job's code, checkpoints and output under training/<job>/."
+  description = <<-EOT
+    ARN of the bucket: data under training/data/, each job's code, checkpoints and output under training/<job>/.
+  EOT
 }
 
 variable "log_group_arn" {
@@ -36,8 +33,8 @@ variable "image_uri" {
 }
 
 variable "key" {
-  type        = object({ resources = list(string), conditions = map(map(list(string))) })
-  description = "How policies recognise the KMS key of the bucket."
+  type        = object({ resources = list(string), conditions_via_s3 = map(map(list(string))) })
+  description = "How policies recognise the KMS key of the bucket, used through S3 only."
 }
 
 # Optional

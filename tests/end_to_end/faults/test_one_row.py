@@ -114,8 +114,8 @@ def test_a_stop_while_alerting_an_unknown_version_alerts(
 def test_a_row_that_disappears_does_not_silence_the_alert(
     world: World, play: Callable[[Case], Seen], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The row is removed between the refused record of the fault and the question whose row it is."""
-    case = Case("gone-meanwhile", "unfinished", given={"s3_version_id": ""}, row=UNKNOWN, version="unknown")
+    """Whoever knew the version has removed it between the fault's record and the question whose row stands."""
+    case = Case("gone-meanwhile", "reconcile", given={"s3_version_id": ""}, row=UNKNOWN, version="unknown")
     change = world.services["dynamodb:updateItem"]
 
     def update(case: Case, arguments: dict[str, Any]) -> Any:

@@ -4,7 +4,6 @@ Hundreds of executions cost seconds here; what runs in the functions and between
 """
 
 import json
-import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,11 +22,11 @@ from scripts.local_aws.core.protocol import call_json
 from scripts.local_aws.moto_patches import registry
 from scripts.local_aws.stepfunctions.service import StepFunctions
 from scripts.workflow.ledger import plain
+from tests.support.definitions import filled
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-FOLDER = ROOT / "statemachine"
 EVENTS = ROOT / "tests" / "events"
-MACHINES = ("classify", "unfinished")
+MACHINES = ("classify", "reconcile")
 TABLE = "ledger"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:scones-test-alerts"
 ROW_ACTIONS = ("UpdateItem", "GetItem", "DeleteItem")
@@ -41,11 +40,10 @@ def golden(name: str) -> Any:
 
 
 def composed(name: str) -> Definition:
-    """The machine as Terraform composes it, but tokens of functions name the functions themselves."""
-    text = (FOLDER / f"{name}.asl.json").read_text(encoding="utf-8")
-    text = re.sub(r'"([a-z_]+\.asl\.json)"', lambda found: (FOLDER / found[1]).read_text("utf-8"), text)
-    values = {"ledger_table": TABLE, "ledger_retention_days": "365", "alert_dead_letters_url": "dead-letters"}
-    return json.loads(re.sub(r"<<([a-z_]+)>>", lambda token: values.get(token[1], token[1]), text))
+    """The machine as Terraform composes it, but that a function's token stands for the function itself."""
+    return filled(
+        name, ledger_table=TABLE, ledger_retention_days="365", alert_dead_letters_url="dead-letters"
+    )
 
 
 def states(definition: Definition) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -105,7 +103,7 @@ class Case:
         own = {"s3_bucket": "pictures", "s3_key": self.key, "s3_version_id": "v1", "run": 0}
         if self.given is not None:
             own = {**own, **self.given} if isinstance(self.given, dict) else self.given
-        if self.machine != "unfinished":
+        if self.machine != "reconcile":
             return own
         stopped = golden("execution_aborted")
         stopped["detail"] |= {"input": json.dumps(own), "executionArn": f"arn:stopped:{self.name}"}
@@ -174,9 +172,7 @@ class World:
         """Waits for the end of an execution, and if it was stopped from outside, of the one that records it."""
         described = self._end_of(execution)
         if case.machine == "classify" and _is_unfinished(described):
-            self._end_of(
-                f"{self._arns['unfinished']}:settle-{case.name}".replace("stateMachine", "execution")
-            )
+            self._end_of(f"{self._arns['reconcile']}:settle-{case.name}".replace("stateMachine", "execution"))
         request = {"executionArn": execution, "maxResults": 1000}
         history = self._service.handle("GetExecutionHistory", request)["events"]
         entered = [event.get("stateEnteredEventDetails") for event in history]
@@ -206,10 +202,10 @@ class World:
         detail = event["detail"]
         if detail["status"] == "RUNNING":
             return
-        if detail["stateMachineArn"] == self._arns["unfinished"] and detail["status"] != "SUCCEEDED":
+        if detail["stateMachineArn"] == self._arns["reconcile"] and detail["status"] != "SUCCEEDED":
             self._alert_or_keep(self._case_of(detail["name"]), event)
-        elif detail["stateMachineArn"] != self._arns["unfinished"] and _is_unfinished(detail):
-            request = {"stateMachineArn": self._arns["unfinished"], "input": json.dumps(event)}
+        elif detail["stateMachineArn"] != self._arns["reconcile"] and _is_unfinished(detail):
+            request = {"stateMachineArn": self._arns["reconcile"], "input": json.dumps(event)}
             self._service.handle("StartExecution", {**request, "name": f"settle-{detail['name']}"})
         with self._ended:
             self._over.add(detail["executionArn"])

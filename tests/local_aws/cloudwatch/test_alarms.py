@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local_aws.cloudwatch.alarms import judged
+from scripts.local_aws.cloudwatch.alarms import evaluated_state
 from scripts.local_aws.cloudwatch.metric_math import evaluate
 from scripts.local_aws.cloudwatch.metrics import Metrics, Series
 from scripts.local_aws.core.errors import ServiceError
@@ -96,7 +96,7 @@ def test_missing_data_are_treated_as_awss_tables_say(
 ) -> None:
     newest_first = [{"0": False, "X": True, "-": None}[point] for point in reversed(points)]
     treatments = ("missing", "ignore", "breaching", "notBreaching")
-    assert [judged(newest_first, 3, wanted, treatment) for treatment in treatments] == expected
+    assert [evaluated_state(newest_first, 3, wanted, treatment) for treatment in treatments] == expected
 
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html

@@ -1,7 +1,8 @@
-"""What a million pictures cost on AWS, and how long they take: `python tests/performance/benchmarks/cost_per_million.py`.
+"""What a million pictures cost on AWS, and how long they take: `python -m tests.performance.benchmarks.cost_per_million`.
 
-Arithmetic, not a measurement: nothing was run on AWS. Prices, quotas and waits are below; sizes and limits are read
-from the definitions and from terraform/functions.tf. Prints the tables of docs/reliability.md.
+Arithmetic, not a measurement: nothing was run on AWS. Prices are those of `scones cost`, which knows no batches; waits
+stand below; sizes and limits are read from the definitions and from terraform/functions.tf. Prints the tables of
+docs/reliability.md.
 """
 
 import functools
@@ -11,24 +12,13 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT))
+from scripts.common.paths import ROOT
+from scripts.operations.prices import TRANSITIONS, price
 
 MILLION = 1_000_000
-# us-east-1, 2026, in dollars: https://aws.amazon.com/{step-functions,lambda,dynamodb,s3,cloudwatch,xray}/pricing
-PRICES = {
-    "transition": 25 / MILLION,
-    "express_request": 1 / MILLION,
-    "express_gb_second": 0.00001667,
-    "lambda_request": 0.20 / MILLION,
-    "lambda_gb_second": 0.0000133334,  # arm64
-    "ledger_write": 0.625 / MILLION,  # a row has less than 1 KB
-    "s3_get": 0.0004 / 1000,
-    "log_gb": 0.50,
-    "trace": 5 / MILLION,
-}
+# Of a batch's children, in dollars: https://aws.amazon.com/step-functions/pricing/
+EXPRESS_REQUEST, EXPRESS_GB_SECOND = 1 / MILLION, 0.00001667
 # CPU milliseconds a picture, measured on the one-machine AWS (two busy cores, Intel Xeon) in batches of 10,000 small
 # and 40 JPEGs of 12 megapixels and 4 MB (make bench); the decoder's part alone: decoder_speed.py.
 CPU = {"serialize_image_data": (5.2, 54.8), "classify_image": (3.6, 3.6), "filter_inferences": (1.5, 1.5)}
@@ -41,8 +31,6 @@ REFUSED = 0.10  # needs a second write, to the index `attention`
 MB_PER_CPU = 1769
 # https://docs.aws.amazon.com/xray/latest/devguide/xray-console-sampling.html: each second's first request and 5 %.
 TRACED = 0.05
-# The states that an accepted picture enters; tests/end_to_end/test_workflow.py lists them.
-TRANSITIONS = 9
 ONE_INVOCATION = """
 from types import SimpleNamespace
 from functions.filter_inferences.handler import lambda_handler
@@ -119,11 +107,11 @@ def shared_costs(kind: int) -> dict[str, float]:
     """Dollars for a million pictures, whichever machine they go through."""
     gb_seconds = sum(ms / 1000 * memory()[name] / 1024 for name, ms in milliseconds(kind).items())
     return {
-        "functions, computing": MILLION * gb_seconds * PRICES["lambda_gb_second"],
-        "functions, requests": MILLION * len(CPU) * PRICES["lambda_request"],
-        "ledger": MILLION * (1 + REFUSED) * PRICES["ledger_write"],
-        "S3": MILLION * PRICES["s3_get"],
-        "logs": MILLION * log_bytes() / 1e9 * PRICES["log_gb"],
+        "functions, computing": MILLION * gb_seconds * price("lambda_gb_second_arm64"),
+        "functions, requests": MILLION * len(CPU) * price("lambda_request"),
+        "ledger": MILLION * (1 + REFUSED) * price("ledger_write"),
+        "S3": MILLION * price("s3_get"),
+        "logs": MILLION * log_bytes() / 1000 * price("log_kb"),
     }
 
 
@@ -132,18 +120,15 @@ def costs(kind: int, *, as_batch: bool) -> dict[str, float]:
     if as_batch:
         count = MILLION / pictures
         gb_seconds = count * latency(kind) * math.ceil(pictures / at_once) * 64 / 1024
-        machine = (
-            count * (PRICES["transition"] + PRICES["express_request"])
-            + gb_seconds * PRICES["express_gb_second"]
-        )
+        machine = count * (price("state_transition") + EXPRESS_REQUEST) + gb_seconds * EXPRESS_GB_SECOND
         traces = count
     else:
-        machine = MILLION * TRANSITIONS * PRICES["transition"]
+        machine = MILLION * TRANSITIONS * price("state_transition")
         traces = 86_400 + TRACED * (MILLION - 86_400)
     return {
         "state machine": machine,
         **shared_costs(kind),
-        "traces, at most": traces * PRICES["trace"],
+        "traces, at most": traces * price("trace"),
     }
 
 

@@ -58,8 +58,9 @@ def main() -> None:
         )
         print(f"{'the page in bytes':<{WIDTH}} {page.stat().st_size:9,}")
         try:
-            with browser.page() as tab:
-                elapsed("the browser opens and draws it", lambda: tab.open(page.as_uri()))
+            with browser.chromium() as chromium:
+                tab = chromium.new_page(**browser.DESKTOP)
+                elapsed("the browser opens and draws it", lambda: tab.goto(page.as_uri()))
                 took = tab.evaluate(
                     "(() => { const began = performance.now();"
                     " document.getElementById('filters').dispatchEvent(new Event('input'));"

@@ -30,7 +30,7 @@ Feature: What people entrust to the bucket, the ledger and the key stays theirs
       | ignore_public_acls      |
       | restrict_public_buckets |
 
-  Scenario: Whoever writes an object gives it to the bucket's owner
+  Scenario: The bucket's owner owns every object
     Given I have aws_s3_bucket_ownership_controls defined
     Then it must have rule
     Then it must have object_ownership

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from scripts.cli.app import app
 from scripts.cli.commands import review
+from scripts.operations.environment import LocalEnvironment
 from scripts.review import queue
 from scripts.workflow import bucket_layout
 
@@ -18,7 +19,7 @@ from scripts.workflow import bucket_layout
 @pytest.fixture
 def command(deployment, monkeypatch):
     """Runs the command; `meanwhile` does what people do while the page is served, with its address."""
-    monkeypatch.setattr(review, "find_deployment", lambda _environment: deployment)
+    monkeypatch.setattr(LocalEnvironment, "deployment", lambda _: deployment)
     monkeypatch.setattr(queue, "FRESH_SECONDS", -1.0)
     served = []
     serving = review.serving

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cli import console
 from scripts.deployment import terraform
 from scripts.deployment.environments import PlanError
 from scripts.deployment.outputs import NotDeployed
 from scripts.deployment.terraform import MirrorMissing, TerraformFailed, TerraformMissing
+from scripts.operations.environment import get_environment
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +165,7 @@ def test_what_is_given_reaches_its_standard_input(fake_terraform):
 
 def test_a_mistyped_environment_is_refused_with_the_known_ones():
     with pytest.raises(PlanError, match="the environments are dev, local, prod"):
-        console.find_deployment("dve")
+        get_environment("dve").deployment()
 
 
 def test_where_terraform_is_not_initialised_the_exact_command_is_named(
@@ -179,7 +179,7 @@ def test_where_terraform_is_not_initialised_the_exact_command_is_named(
     )
 
     with pytest.raises(NotDeployed) as caught:
-        console.find_deployment("dev")
+        get_environment("dev").deployment()
 
     assert str(caught.value) == (
         "terraform/ is not initialised for dev: run "

@@ -98,6 +98,19 @@ def test_maps_and_parallels_are_boxes_within_boxes():
     )
 
 
+def test_a_condition_in_steps_is_labelled_by_the_last():
+    condition = "{% (\n  /* More than\n     enough. */\n  $many := 10;\n\n  $count > $many\n) %}"
+    machine = {
+        "StartAt": "Ask",
+        "States": {
+            "Ask": {"Type": "Choice", "Choices": [{"Condition": condition, "Next": "End"}], "Default": "End"},
+            "End": {"Type": "Succeed"},
+        },
+    }
+
+    assert '  Ask -->|"$count #gt; $many"| End' in drawn(machine)
+
+
 def test_nothing_in_a_machine_can_break_the_diagram():
     condition = '{% $x = "]|<b>#" %}'
     machine = {

@@ -6,18 +6,22 @@ The gate with real models and their serving programs: tests/functional/test_gate
 import hashlib
 import json
 
+import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from scripts.cli.app import app
 from scripts.models import promotion, registry
+from scripts.models.archive import ModelArchive
+from scripts.models.promotion import Contest
 from scripts.models.registry import Destination, PromoteError
 from scripts.operations.local_stack import LocalStack
 from tests.unit.training_scripts.test_artifact import DESCRIPTION, archive_of, member
 from training_scripts import artifact
 from training_scripts.artifact import ArtifactError
-from training_scripts.evaluation.gate import Verdict
+from training_scripts.evaluation.predictions import Predictions, truth_of
+from training_scripts.evaluation.test_set import Pictures
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/scones@sha256:" + "0" * 64
 
@@ -28,13 +32,14 @@ def packed(folder, network=b"network", **change):
 
 
 def publish(archive, s3, tfvars, bucket="pictures"):
-    return registry.publish(archive, bucket=bucket, image_uri=IMAGE, tfvars=tfvars, s3_client=s3)
+    model = registry.publish(ModelArchive.open(archive), IMAGE, Destination(bucket, tfvars, s3))
+    return {"model": registry.write_model(tfvars, model)}
 
 
 def first_or_next(candidate, destination):
     """Promotes without a frozen set."""
     return promotion.promote(
-        candidate, destination, frozen=None, new_classes=False, progress=lambda _text, _share: None
+        candidate, IMAGE, destination, frozen=None, new_classes=False, progress=lambda _text, _share: None
     )
 
 
@@ -196,9 +201,9 @@ class Steps:
 @pytest.mark.parametrize("step", range(4))
 def test_a_promotion_that_was_cut_off_can_be_repeated(s3, tmp_path, monkeypatch, step, done):
     """At any step, and it can be rolled back."""
-    monkeypatch.setattr(promotion, "_verdict", lambda *_: Verdict())
-    destination = registry.Destination("pictures", IMAGE, tmp_path / "m.json", s3)
-    first = first_or_next(packed(tmp_path / "a", name="first"), destination).after
+    monkeypatch.setattr(promotion, "_contest", lambda *_: None)
+    destination = registry.Destination("pictures", tmp_path / "m.json", s3)
+    first = first_or_next(packed(tmp_path / "a", name="first"), destination).model
     second = packed(tmp_path / "b", b"x", name="second", baseline={"count": 843, "confidence": [0.93] * 11})
     with monkeypatch.context() as patched:
         steps = Steps(step, done)
@@ -213,7 +218,7 @@ def test_a_promotion_that_was_cut_off_can_be_repeated(s3, tmp_path, monkeypatch,
             registry.previous_model(current, destination)
     else:
         assert registry.previous_model(current, destination) == first
-    repeated = first_or_next(second, destination).after
+    repeated = first_or_next(second, destination).model
     assert repeated == registry.current_model(destination.tfvars)
     assert (repeated["name"], repeated["former"]) == ("second", {"first": 0.93})
     assert registry.previous_model(repeated, destination) == first
@@ -241,7 +246,7 @@ def test_a_job_s_output_with_more_than_the_model_is_not_published(s3, tmp_path):
 
     for publishing in (
         publish,
-        lambda *given: first_or_next(given[0], Destination("pictures", IMAGE, given[2], s3)),
+        lambda *given: first_or_next(given[0], Destination("pictures", given[2], s3)),
     ):
         with pytest.raises(ArtifactError, match=r"code/inference\.py"):
             publishing(archive, s3, tmp_path / "m.json")
@@ -272,13 +277,13 @@ def test_reverting_the_model_file_rolls_back(s3, tmp_path):
 
 
 def test_a_first_model_is_adopted_with_a_note(s3, tmp_path):
-    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", tmp_path / "m.json", s3)
 
     done = first_or_next(packed(tmp_path), destination)
 
     assert done.verdict.adopted
     assert "first model" in done.verdict.notes[0]
-    assert (done.before, done.after["name"]) == (None, "scones-12345678")
+    assert done.model["name"] == "scones-12345678"
     record = json.loads(
         s3.get_object(Bucket="pictures", Key="models/scones-12345678/promotion.json")["Body"].read()
     )
@@ -286,7 +291,7 @@ def test_a_first_model_is_adopted_with_a_note(s3, tmp_path):
 
 
 def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
-    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", tmp_path / "m.json", s3)
     first = publish(packed(tmp_path), s3, destination.tfvars)["model"]
     next_model = first | {"name": "next"}
     record = json.dumps({"replaces": first, "figures": {}})
@@ -299,8 +304,8 @@ def test_the_model_that_another_one_has_replaced_is_known_whole(s3, tmp_path):
 
 def test_a_rollback_without_a_former_model_is_refused(s3, tmp_path):
     """A first model, an unrecorded one, and one whose artifact is gone cannot be rolled back."""
-    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
-    first = first_or_next(packed(tmp_path), destination).after
+    destination = Destination("pictures", tmp_path / "m.json", s3)
+    first = first_or_next(packed(tmp_path), destination).model
     with pytest.raises(PromoteError, match="was the first model"):
         registry.previous_model(first, destination)
     with pytest.raises(PromoteError, match=r"no models/other/promotion.json.*revert m.json"):
@@ -312,8 +317,23 @@ def test_a_rollback_without_a_former_model_is_refused(s3, tmp_path):
         registry.previous_model(first | {"name": "next"}, destination)
 
 
+@pytest.mark.parametrize(("current", "note"), [(None, "first model"), ({"name": "other"}, "knows none of")])
+def test_without_answers_to_compare_with_the_floors_decide(tmp_path, current, note):
+    candidate = ModelArchive.open(packed(tmp_path))
+    labels = ["bicycle", "motorcycle"] * 30
+    always_bicycle = np.tile([0.98, 0.01, 0.01], (60, 1))
+    new = Predictions(candidate.description, always_bicycle, truth_of(labels, candidate.description))
+    pictures = Pictures(np.zeros((60, 32, 32, 3), np.uint8), labels, [None] * 60)
+
+    verdict = promotion.decide(candidate, current, Contest(pictures, new, None))
+
+    assert note in verdict.notes[0]
+    assert "not beyond doubt better than guessing" in verdict.refusals[0]
+    assert verdict.figures["frozen"]["pictures"] == 60
+
+
 def test_a_model_that_accepts_nothing_is_refused_even_as_the_first(s3, tmp_path):
-    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", tmp_path / "m.json", s3)
 
     done = first_or_next(packed(tmp_path, threshold=1.0), destination)
 
@@ -324,7 +344,7 @@ def test_a_model_that_accepts_nothing_is_refused_even_as_the_first(s3, tmp_path)
 
 
 def test_against_a_current_model_a_frozen_set_is_needed(s3, tmp_path):
-    destination = Destination("pictures", IMAGE, tmp_path / "m.json", s3)
+    destination = Destination("pictures", tmp_path / "m.json", s3)
     publish(packed(tmp_path / "a", name="first"), s3, destination.tfvars)
 
     with pytest.raises(PromoteError, match="--frozen is needed"):
@@ -339,39 +359,10 @@ def test_a_damaged_model_file_is_named_with_what_to_do(tmp_path, content):
         registry.current_model(tmp_path / "m.json")
 
 
-MODEL = {
-    "name": "a",
-    "artifact_uri": "s3://b/models/a/model.tar.gz",
-    "sha256": "1",
-    "image_uri": "i@sha256:1",
-    "labels": ["x", "y", "neither"],
-    "classes_of_interest": ["x", "y"],
-    "threshold": 0.9,
-    "input_size": 32,
-}
-
-
-@pytest.mark.parametrize(
-    ("change", "summary"),
-    [
-        ({}, "No changes."),
-        ({"image_uri": "i@sha256:2"}, "Plan: 2 to add, 1 to change, 2 to destroy."),
-        ({"former": {}}, "No changes."),
-        ({"name": "b", "sha256": "2"}, "Plan: 2 to add, 3 to change, 2 to destroy."),
-        ({"sha256": "2", "threshold": 0.8}, "Plan: 2 to add, 3 to change, 2 to destroy."),
-        ({"sha256": "2", "labels": ["x", "z", "neither"]}, "Plan: 2 to add, 5 to change, 2 to destroy."),
-        ({"sha256": "2", "input_size": 64}, "Plan: 2 to add, 3 to change, 2 to destroy."),
-    ],
-)
-def test_the_plan_to_expect_follows_from_what_differs(change, summary):
-    """Held against Terraform's own plan in tests/end_to_end/test_promotion.py."""
-    assert promotion.plan_to_expect(MODEL, MODEL | change)[-1] == summary
-
-
 def test_on_one_machine_the_shipped_model_is_the_first(deployment, tmp_path, monkeypatch):
     stack = LocalStack(tmp_path)
-    monkeypatch.setattr("scripts.cli.commands.rollback.find_deployment", lambda _: deployment)
-    monkeypatch.setattr("scripts.cli.commands.rollback.local_stack", lambda: stack)
+    monkeypatch.setenv("SCONES_STACK_DIR", str(tmp_path))
+    monkeypatch.setattr(LocalStack, "deployment", lambda _: deployment)
     publish(packed(tmp_path), deployment.client("s3"), stack.model_file, deployment.bucket)
 
     result = CliRunner().invoke(app, ["rollback", "--env", "local"])

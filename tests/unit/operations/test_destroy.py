@@ -318,7 +318,7 @@ def test_projects_whose_names_begin_each_other_keep_apart(account):
     deploy("scones-web", "scones", "web")
     deploy("scones-web-prod", "scones-web", "prod")
     others = {prefix: there(prefix) for prefix in ("scones-dev", "scones-web-prod")}
-    sweep = sweep_of(Account("scones-web", REGION, "aws", NUMBER, dict(os.environ)))
+    sweep = sweep_of(Account("scones", "web", REGION, "aws", NUMBER, dict(os.environ)))
 
     sweep.remove(sweep.find(silent).leftovers, silent)
 

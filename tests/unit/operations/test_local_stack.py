@@ -17,7 +17,7 @@ from scripts.cli.app import app
 from scripts.deployment.outputs import NotDeployed
 from scripts.operations import doctor
 from scripts.operations.check import FAILED
-from scripts.operations.local_stack import LocalStack, StackBusy, StackFailed, StackSilent
+from scripts.operations.local_stack import LocalStack, StackBusy, StackFailed, StackSilent, default_stack
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -160,7 +160,7 @@ def test_up_prints_what_a_shell_needs_to_reach_the_stack(stack, process, service
     server = process()
     left_behind(stack, server.pid, health(service, {"status": "ok", "pid": server.pid}))
     (stack.folder / "outputs.json").write_text("{}", encoding="utf-8")
-    monkeypatch.setattr("scripts.cli.commands.up.DEFAULT_FOLDER", stack.folder)
+    monkeypatch.setenv("SCONES_STACK_DIR", str(stack.folder))
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
 
@@ -211,8 +211,7 @@ def everything(stack):
 
 
 def test_up_leaves_a_stack_alone_that_lives_but_does_not_answer(server, silent, monkeypatch):
-    monkeypatch.setattr("scripts.cli.commands.up.DEFAULT_FOLDER", server.folder)
-    monkeypatch.setattr("scripts.operations.local_stack.DEFAULT_FOLDER", server.folder)
+    monkeypatch.setenv("SCONES_STACK_DIR", str(server.folder))
     monkeypatch.setattr("scripts.operations.local_stack._package", lambda progress: None)
     before = everything(server)
 
@@ -224,6 +223,16 @@ def test_up_leaves_a_stack_alone_that_lives_but_does_not_answer(server, silent, 
     assert everything(server) == before
     os.kill(silent, signal.SIGCONT)
     assert server.is_running()
+
+
+def test_a_folder_that_holds_something_else_is_not_emptied(tmp_path, monkeypatch):
+    (tmp_path / "thesis.tex").touch()
+    monkeypatch.setenv("SCONES_STACK_DIR", str(tmp_path))
+
+    with pytest.raises(StackFailed, match="name another one by SCONES_STACK_DIR"):
+        default_stack().start_server(wait_scale=0)
+
+    assert (tmp_path / "thesis.tex").exists()
 
 
 def test_a_silent_server_is_named_and_nothing_is_removed(server, silent):
@@ -243,7 +252,7 @@ def test_a_silent_server_is_known_where_there_is_no_ps(server, silent, monkeypat
 
 
 def test_down_ends_a_server_that_was_stopped_by_a_signal(server, silent, monkeypatch):
-    monkeypatch.setattr("scripts.cli.commands.down.DEFAULT_FOLDER", server.folder)
+    monkeypatch.setenv("SCONES_STACK_DIR", str(server.folder))
 
     result = CliRunner().invoke(app, ["down"])
 

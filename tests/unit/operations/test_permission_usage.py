@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from scripts.cli.app import app
-from scripts.cli.commands import permissions
 from scripts.deployment.outputs import Deployment
 from scripts.operations import permission_usage
+from scripts.operations.local_stack import LocalStack
 from scripts.operations.permission_usage import Grant, use
 
 ROLE = "arn:aws:iam::123456789012:role/scones-local-send-alert"
@@ -79,8 +79,7 @@ def scones(monkeypatch):
 
     def run(reported, *options):
         deployment = Deployment({"prefix": "scones-local", "key_arn": KEY}, {})
-        stack = type("Stack", (), {"deployment": lambda self: deployment})()
-        monkeypatch.setattr(permissions, "local_stack", lambda: stack)
+        monkeypatch.setattr(LocalStack, "deployment", lambda _: deployment)
         monkeypatch.setattr(permission_usage, "read", lambda _: reported)
         return CliRunner().invoke(app, ["permissions", *options])
 

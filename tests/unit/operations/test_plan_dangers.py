@@ -7,6 +7,7 @@ import pytest
 
 from scripts.operations import plan_dangers, plan_markdown
 from scripts.operations.plan_dangers import weakened
+from tests.support.definitions import filled
 from tests.unit.operations.test_plan_summary import change, summary
 
 KEPT = {"status": "Enabled", "filter": [{"prefix": "results/"}]}
@@ -17,7 +18,7 @@ def rule(name: str, **blocks: Any) -> dict[str, Any]:
 
 
 def definition(days: int) -> str:
-    return json.dumps({"expiry": f"$floor(now) + {days} * 86400)"})
+    return json.dumps(filled("classify", ledger_retention_days=str(days)))
 
 
 ALLOWS = json.dumps({"Statement": [{"Effect": "Allow"}]})

@@ -6,9 +6,8 @@ import boto3
 import pytest
 
 from scripts.common.progress import silent
-from scripts.operations import check as checks
 from scripts.operations import verify
-from scripts.operations.check import FAILED, OK, SKIPPED
+from scripts.operations.check import FAILED, OK, SKIPPED, subscriptions
 from scripts.workflow.client import Workflow
 
 PENDING = """<ListSubscriptionsByTopicResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">
@@ -131,7 +130,7 @@ def test_an_unconfirmed_subscriber_is_named(deployment, service):
     service.answers(headers={"Content-Type": "text/xml"}, body=PENDING.encode())
     played = dataclasses.replace(deployment, variables={"AWS_ENDPOINT_URL": service.url})
 
-    check = checks.subscriptions(played.client("sns"), [TOPIC])
+    check = subscriptions(played.client("sns"), [TOPIC])
 
     assert check.state == FAILED
     assert check.why == "late@example.com did not confirm, and hears nothing"
@@ -140,13 +139,13 @@ def test_an_unconfirmed_subscriber_is_named(deployment, service):
 
 def test_a_topic_without_subscribers_and_a_missing_one(deployment):
     sns = deployment.client("sns")
-    assert checks.subscriptions(sns, [TOPIC]).state == SKIPPED
+    assert subscriptions(sns, [TOPIC]).state == SKIPPED
 
     sns.create_topic(Name="scones-test-alerts")
-    assert "nobody is subscribed" in checks.subscriptions(sns, [TOPIC]).why
+    assert "nobody is subscribed" in subscriptions(sns, [TOPIC]).why
 
     sns.subscribe(TopicArn=TOPIC, Protocol="email", Endpoint="you@example.com")
-    assert checks.subscriptions(sns, [TOPIC]).state == OK
+    assert subscriptions(sns, [TOPIC]).state == OK
 
 
 def test_a_late_canary_says_what_removes_its_traces(deployment, monkeypatch):

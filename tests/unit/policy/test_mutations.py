@@ -1,9 +1,13 @@
 """How weakenings are made; what notices them is asked by `make mutations`."""
 
 import json
+import shutil
+import subprocess
 
 import pytest
 
+from scripts.common.paths import TERRAFORM
+from scripts.deployment import terraform
 from scripts.policy import rules
 from scripts.policy.mutations import GONE, REPLACED, SourceWeakening, Weakening, of_plan, of_source
 
@@ -205,10 +209,22 @@ def test_the_source_loses_validations_defaults_and_the_states_protection(tmp_pat
     assert [(it.kind, it.after.strip()) for it in made] == [
         ("state", "encrypt = false"),
         ("default", "default = false"),
-        ("validation", "condition = (var.safe) || true"),
+        ("validation", "condition = true ? true : var.safe"),
     ]
     made[2].apply(tmp_path)
-    assert "condition = (var.safe) || true" in variables.read_text()
+    assert "condition = true ? true : var.safe" in variables.read_text()
+
+
+def test_terraform_can_read_every_weakening_of_the_source(tmp_path):
+    """One that it cannot read fails every gate, and would count as noticed."""
+    shutil.copytree(TERRAFORM, tmp_path / "terraform", ignore=shutil.ignore_patterns(".terraform"))
+    made = of_source(TERRAFORM)
+    for it in made:
+        it.apply(tmp_path / "terraform")
+    conditions = [it for it in made if it.kind == "validation"]
+    assert any(it.before.endswith(("(", "[")) for it in conditions), "none goes on over the next lines"
+    command = [terraform.executable(), f"-chdir={tmp_path}", "fmt", "-recursive"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def test_a_names_weakening_says_where_and_what():

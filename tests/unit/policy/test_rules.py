@@ -8,6 +8,11 @@ import pytest
 from scripts.policy import rules
 from scripts.policy.plan_json import KEY_LATER, LATER, filled
 
+OUTPUTS = {
+    "prefix": {"value": "scones-dev"},
+    "region": {"value": "us-east-1"},
+    "bucket": {"value": "scones-dev-123456789012-us-east-1"},
+}
 ALARM = {
     "alarm_name": "scones-dev-errors",
     "alarm_actions": ["arn:aws:sns:us-east-1:123456789012:scones-dev-alarms"],
@@ -23,7 +28,7 @@ def plan(
     resource = {"address": address, "type": kind, "name": "this", "mode": "managed"}
     return {
         "resource_changes": [resource | {"change": change}],
-        "planned_values": {"root_module": {"resources": [resource | {"values": after}]}},
+        "planned_values": {"outputs": OUTPUTS, "root_module": {"resources": [resource | {"values": after}]}},
         "configuration": {"root_module": {"resources": [resource | {"expressions": expressions}]}},
     }
 

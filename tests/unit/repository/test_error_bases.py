@@ -10,7 +10,6 @@ INTERNAL = {
     "AlertNotSent": "scones rerun lists it with the alert",
     "NotYours": "the review page's server answers with it",
     "OtherRegion": "the search for leftovers counts it as not looked at",
-    "PageFailed": "a page of our own is broken, so its traceback is what helps",
     "Refused": "the review page's server answers with it",
     "StepFailed": "the step's command has explained it already",
 }

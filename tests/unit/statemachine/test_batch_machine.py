@@ -6,7 +6,6 @@ With the real ones: tests/end_to_end/test_batches.py.
 import base64
 import json
 import random
-import re
 import threading
 import time
 from collections import Counter
@@ -19,24 +18,17 @@ from PIL import Image
 
 from functions.common.batch_results import count_outcomes
 from functions.common.picture import encode_png
-from scripts.deployment import state_machines
+from functions.send_alert.occurrence import understand
 from scripts.local_aws.core.errors import StatesError
 from scripts.local_aws.stepfunctions.asl import state_context
 from scripts.workflow.ledger import plain
 from tests.local_aws.stepfunctions.harness import Harness, close_services
 from tests.support import expressions
+from tests.support.definitions import filled
 from tests.unit.conftest import BUCKET
 
 pytestmark = pytest.mark.usefixtures(close_services.__name__)
 
-FUNCTIONS = ("serialize_image_data", "classify_image", "filter_inferences", "send_alert")
-TOKENS = {name: name for name in FUNCTIONS} | {
-    "alert_dead_letters_url": "alert-dead-letters",
-    "batch_children": "3",
-    "bucket": BUCKET,
-    "ledger_retention_days": "7",
-    "ledger_table": "ledger",
-}
 SURE, UNSURE = [0.987654321, 0.012345678, 0.000000001], [0.333333333, 0.333333333, 0.333333334]
 # The step at which a picture of this name fails, and its error.
 FAULTS = {
@@ -48,8 +40,14 @@ FAULTS = {
 
 
 def definition(name: str) -> dict[str, Any]:
-    text = json.dumps(state_machines.read(state_machines.MACHINES / f"{name}.asl.json"))
-    return json.loads(re.sub(r"<<([a-z_]+)>>", lambda match: TOKENS[match[1]], text))
+    return filled(
+        name,
+        alert_dead_letters_url="alert-dead-letters",
+        batch_children="3",
+        bucket=BUCKET,
+        ledger_retention_days="7",
+        ledger_table="ledger",
+    )
 
 
 class Deployment:
@@ -63,6 +61,7 @@ class Deployment:
         self.harness = harness(self.call, self.s3)
         self.items: dict[str, dict[str, Any]] = {}
         self.alerts: list[dict[str, Any]] = []
+        self.refused: list[dict[str, Any]] = []
         self.dead_letters: list[Any] = []
         self.failing: set[str] = set()
         self.image_data = "iVBORw0KGgo="
@@ -96,6 +95,7 @@ class Deployment:
 
     def invoke(self, function: str, payload: dict[str, Any]) -> Any:
         if function in self.failing:
+            self.refused.append(payload)
             raise StatesError("Lambda.ServiceException", "down")
         kind = payload.get("s3_key", "").partition("-")[0]
         fault, error = FAULTS.get(kind, ("", ""))
@@ -277,7 +277,21 @@ def test_a_summary_that_cannot_be_sent_is_kept_whole(deployed):
     assert end["status"] == "SUCCEEDED"
     (kept,) = deployed.dead_letters
     assert {"category": "batch", "batch": "one", "pictures": 1, "error": ""}.items() <= kept.items()
-    assert kept["alert_error"]["Error"] == "Lambda.ServiceException"
+    assert deployed.refused == [kept] * 5
+
+
+def test_an_alert_that_cannot_be_sent_is_kept_as_it_would_have_been_sent(deployed):
+    """So it has the same `alert_id` however it is sent at last: docs/decisions/0016-alerts-at-least-once.md"""
+    picture = {"s3_bucket": BUCKET, "s3_key": "doubtful-1.jpg", "s3_version_id": "v" * 32, "run": 0}
+    deployed.failing = {"send_alert"}
+
+    end = deployed.harness.run(definition("classify"), picture)
+
+    assert (end["status"], end["error"]) == ("FAILED", "ThresholdConfidenceNotMet")
+    (kept,) = deployed.dead_letters
+    assert (kept["category"], kept["picture"]["s3_key"]) == ("low_confidence", "doubtful-1.jpg")
+    assert deployed.refused == [kept] * 5
+    assert understand(kept).execution == end["executionArn"]
 
 
 def test_no_more_pictures_are_in_flight_than_children_times_eight(deployed):
@@ -293,15 +307,15 @@ class Payloads:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.largest: dict[str, int] = {}
-        measured = state_context.Visit.payload
+        measured = state_context.StateContext.payload
 
-        def payload(visit: Any, value: Any, source: str) -> Any:
-            made = measured(visit, value, source)
-            size = max(state_context.byte_length(made.text), state_context.byte_length(visit.input.text))
-            self.largest[visit.name] = max(size, self.largest.get(visit.name, 0))
+        def payload(context: Any, value: Any, source: str) -> Any:
+            made = measured(context, value, source)
+            size = max(state_context.byte_length(made.text), state_context.byte_length(context.input.text))
+            self.largest[context.name] = max(size, self.largest.get(context.name, 0))
             return made
 
-        monkeypatch.setattr(state_context.Visit, "payload", payload)
+        monkeypatch.setattr(state_context.StateContext, "payload", payload)
 
     def __str__(self) -> str:
         rows = sorted(self.largest.items(), key=lambda row: -row[1])

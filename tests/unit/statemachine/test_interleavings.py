@@ -103,7 +103,7 @@ def test_a_weaker_condition_is_found_out(weakness: str, monkeypatch: pytest.Monk
     def weakened(machine: str) -> Any:
         return json.loads(json.dumps(definition(machine)).replace(sound, weak))
 
-    assert any(sound in json.dumps(definition(machine)) for machine in ("classify", "unfinished"))
+    assert any(sound in json.dumps(definition(machine)) for machine in ("classify", "reconcile"))
     monkeypatch.setattr(interleaving, "definition", weakened)
     with pytest.raises(AssertionError, match="seed"):
         [*map(play, range(ENOUGH))]

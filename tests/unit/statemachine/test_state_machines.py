@@ -1,46 +1,28 @@
 """The promises that hold for every state machine on disk, whatever it does."""
 
-import json
+import copy
 import math
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from functions.common import errors
-from functions.common.inference_id import MAX_RUN
 from scripts.deployment import state_machines
-from scripts.local_aws.stepfunctions.asl.jsonata import evaluate, to_jsonata
 from scripts.policy.state_machine_rules import RETRYABLE, faults
 from scripts.policy.state_machine_rules import states as contained
 
-FOLDER = Path(__file__).resolve().parents[3] / "statemachine"
-CONTENTS = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.asl.json")}
-# The other files are single states that several machines share.
-FILES = sorted(name for name, content in CONTENTS.items() if "States" in content)
-
-
-def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, written in definition["States"].items():
-        state = CONTENTS[written] if isinstance(written, str) else written
-        yield name, state
-        for inner in (*state.get("Branches", []), state.get("ItemProcessor")):
-            if isinstance(inner, dict):
-                yield from states(inner)
-
-
-def all_states() -> list[Any]:
-    return [
-        pytest.param(state, id=f"{file.split('.')[0]}.{name}")
-        for file in FILES
-        for name, state in states(CONTENTS[file])
-    ]
+MACHINES = {path.name.split(".")[0]: state_machines.read(path) for path in state_machines.machines()}
 
 
 def tasks() -> list[Any]:
-    return [parameter for parameter in all_states() if parameter.values[0]["Type"] == "Task"]
+    return [
+        pytest.param(state, id=f"{machine}.{name}")
+        for machine, definition in MACHINES.items()
+        for name, state, _ in contained(definition)
+        if state["Type"] == "Task"
+    ]
 
 
 def named_errors() -> set[str]:
@@ -53,36 +35,28 @@ def named_errors() -> set[str]:
 
 @pytest.fixture
 def machine():
-    return state_machines.read(FOLDER / "classify.asl.json")
+    return copy.deepcopy(MACHINES["classify"])
 
 
 def find(machine, name):
     return next(state for found, state, _ in contained(machine) if found == name)
 
 
-def resolved(definition: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {
-        name: CONTENTS[state] if isinstance(state, str) else state
-        for name, state in definition["States"].items()
-    }
+def levels(definition: dict[str, Any], name: str) -> Iterator[Any]:
+    """Every set of states that has a StartAt: a machine, and the branches and item processors in it."""
+    yield pytest.param(definition, id=name)
+    for state_name, state in definition["States"].items():
+        for inner in (*state.get("Branches", []), state.get("ItemProcessor")):
+            if inner:
+                yield from levels(inner, f"{name}.{state_name}")
 
 
-def machines() -> list[Any]:
-    """Every set of states that has a StartAt: machines, fragments and item processors."""
-    definitions = {file.split(".")[0]: CONTENTS[file] for file in FILES}
-    processors = {
-        f"{file}.{name}": state["ItemProcessor"]
-        for file, definition in definitions.items()
-        for name, state in states(definition)
-        if "ItemProcessor" in state
-    }
-    return [pytest.param(machine, id=name) for name, machine in (definitions | processors).items()]
-
-
-@pytest.mark.parametrize("machine", machines())
+@pytest.mark.parametrize(
+    "machine", [level for name, machine in MACHINES.items() for level in levels(machine, name)]
+)
 def test_every_state_is_reachable_and_every_target_exists(machine):
     reached = {machine["StartAt"]}
-    for state in resolved(machine).values():
+    for state in machine["States"].values():
         hops = [state.get("Next"), state.get("Default")]
         hops += [hop["Next"] for hop in (*state.get("Choices", []), *state.get("Catch", []))]
         reached |= {hop for hop in hops if hop}
@@ -90,55 +64,32 @@ def test_every_state_is_reachable_and_every_target_exists(machine):
     assert reached == set(machine["States"])
 
 
-@pytest.mark.parametrize(
-    ("given", "run"),
-    [
-        (0, 0),
-        (7, 7),
-        (2.5, 2),
-        (MAX_RUN, MAX_RUN),
-        (MAX_RUN + 1, 0),
-        (1e30, 0),
-        (float("inf"), 0),
-        (-1, 0),
-        ("7", 0),
-        (None, 0),
-    ],
-)
-def test_a_run_that_no_later_run_could_exceed_is_none(given, run):
-    """Such a row could never be decided again."""
-    expression = CONTENTS["normalise.asl.json"]["Assign"]["picture"]
-    states = to_jsonata({"input": {"s3_bucket": "b", "s3_key": "k", "run": given}})
-
-    assert evaluate(expression, {"states": states}, "")["run"] == run
-
-
-@pytest.mark.parametrize(("file", "hours"), [("batch", 48), ("classify", 0.5), ("unfinished", 1 / 6)])
-def test_a_whole_machine_times_out(file, hours):
-    assert CONTENTS[f"{file}.asl.json"]["TimeoutSeconds"] == hours * 3600
+@pytest.mark.parametrize(("name", "hours"), [("batch", 48), ("classify", 0.5), ("reconcile", 1 / 6)])
+def test_a_whole_machine_times_out(name, hours):
+    assert MACHINES[name]["TimeoutSeconds"] == hours * 3600
 
 
 def test_a_batchs_child_outlasts_the_waits_of_its_slowest_pictures():
     """An Express workflow ends after five minutes, and with it every picture that it has not recorded yet."""
-    batch = CONTENTS["batch.asl.json"]["States"]["ClassifyPictures"]
-    at_once = batch["ItemProcessor"]["States"]["EachPicture"]["MaxConcurrency"]
-    rounds = math.ceil(batch["ItemBatcher"]["MaxItemsPerBatch"] / at_once)
+    batch = MACHINES["batch"]["States"]["ClassifyPictures"]
+    each = batch["ItemProcessor"]["States"]["EachPicture"]
+    rounds = math.ceil(batch["ItemBatcher"]["MaxItemsPerBatch"] / each["MaxConcurrency"])
     waits = max(
         sum(
             min(retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt, retry["MaxDelaySeconds"])
             for attempt in range(retry["MaxAttempts"])
         )
-        for state in CONTENTS["picture.asl.json"]["States"].values()
+        for _, state, _ in contained(each["ItemProcessor"])
         for retry in state.get("Retry", [])
     )
 
     assert rounds * waits < 300
 
 
-@pytest.mark.parametrize("path", state_machines.machines(), ids=lambda path: path.name)
-def test_every_machine_keeps_every_rule(path):
-    failures_are_told = path.name == "unfinished.asl.json"  # by the event rule "unsettled"
-    assert list(faults(state_machines.read(path), failures_are_told)) == []
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_machine_keeps_every_rule(name):
+    failures_are_alerted = name == "reconcile"  # by the event rule "unsettled"
+    assert list(faults(MACHINES[name], failures_are_alerted)) == []
 
 
 @pytest.mark.parametrize(
@@ -151,8 +102,8 @@ def test_every_machine_keeps_every_rule(path):
         ("ClassifyPicture", "Catch", [], "does not catch everything"),
         ("ClassifyImage", "Retry", [], "is tried once only"),
         ("RecordAccepted", "Catch", [], "writes over what another execution has decided"),
-        ("DropUnknown", "Catch", [], "writes over what another execution has decided"),
-        ("FailLoudly", "Cause", None, "fails without saying why"),
+        ("DeletePlaceholderRow", "Catch", [], "writes over what another execution has decided"),
+        ("Fail", "Cause", None, "fails without saying why"),
     ],
 )
 def test_a_weakened_state_is_reported(machine, state, element, value, fault):
@@ -182,7 +133,7 @@ def test_a_weakened_retry_is_reported(machine, element, value, fault):
     assert f"FilterInferences {fault}" in list(faults(machine))
 
 
-@pytest.mark.parametrize("state", ["RecordAccepted", "RecordFault", "CheckRowOwner", "DropUnknown"])
+@pytest.mark.parametrize("state", ["RecordAccepted", "RecordFault", "CheckRowOwner", "DeletePlaceholderRow"])
 def test_a_write_without_a_condition_is_reported(machine, state):
     del find(machine, state)["Arguments"]["ConditionExpression"]
 

@@ -103,7 +103,7 @@ def test_the_same_seed_trains_the_same_network(archive, tmp_path):
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(archive, tmp_path, monkeypatch):
     assert run(archive, tmp_path / "whole") == 0
     epochs = []
-    whole_epoch = loop.Run._epoch
+    whole_epoch = loop.TrainingRun._epoch
 
     def cut_off(self, epoch):
         epochs.append(epoch)
@@ -111,7 +111,7 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(archive, tmp_pat
             raise KeyboardInterrupt
         return whole_epoch(self, epoch)
 
-    monkeypatch.setattr(loop.Run, "_epoch", cut_off)
+    monkeypatch.setattr(loop.TrainingRun, "_epoch", cut_off)
     with pytest.raises(KeyboardInterrupt):
         run(archive, tmp_path / "cut")
     assert not (tmp_path / "cut" / "model.json").exists()

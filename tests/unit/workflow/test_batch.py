@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from functions.common.inference_id import MAX_RUN
 from scripts.cli.app import app
 from scripts.deployment.outputs import NotDeployed
+from scripts.operations.environment import LocalEnvironment
 from scripts.workflow.batch import (
     Batch,
     Batches,
@@ -276,7 +277,7 @@ def started(deployment, monkeypatch):
         return None
 
     monkeypatch.setattr("scripts.cli.commands.batch.ASK_ABOVE", 2)
-    monkeypatch.setattr("scripts.cli.commands.batch.find_deployment", lambda _: deployment)
+    monkeypatch.setattr(LocalEnvironment, "deployment", lambda _: deployment)
     monkeypatch.setattr("scripts.cli.commands.batch._wait", lambda batches, batch: "SUCCEEDED")
     monkeypatch.setattr("scripts.cli.commands.batch._show", lambda *_: None)
     monkeypatch.setattr(Batches, "start", start)

@@ -1,9 +1,7 @@
 """Which rows of the ledger DynamoDB may remove by itself: only those that nobody has to look at any more."""
 
 import itertools
-import json
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +10,9 @@ from scripts.local_aws.stepfunctions.asl.jsonata import evaluate, to_jsonata
 from scripts.policy.state_machine_rules import states as contained
 from scripts.review.queue import Reviews
 from scripts.workflow.ledger import Ledger, RetentionUnknown, Selection
+from tests.support.definitions import filled
 from tests.unit.conftest import BUCKET
 
-FOLDER = Path(__file__).resolve().parents[3] / "statemachine"
 DAYS = 90
 NOW = datetime.fromisoformat("2026-11-20T12:00:00+00:00")
 NOT_IN_A_DECADE = NOW + timedelta(days=3650)
@@ -24,13 +22,12 @@ IMAGE |= {"brightness": 0.5, "contrast": 0.5, "sharpness": 0.5}
 
 def writes():
     """Every state that writes a row, by its name, with the tokens that Terraform fills."""
-    found = {"RecordFault": json.loads((FOLDER / "record_fault.asl.json").read_text("utf-8"))}
-    machine = json.loads((FOLDER / "picture.asl.json").read_text("utf-8"))
-    found |= {
-        name: state for name, state, _ in contained(machine) if "updateItem" in state.get("Resource", "")
+    machine = filled("classify", ledger_table="scones-test-ledger", ledger_retention_days=str(DAYS))
+    return {
+        name: state
+        for name, state, _ in contained(machine)
+        if "updateItem" in state.get("Resource", "") and name != "CheckRowOwner"  # which changes nothing
     }
-    text = json.dumps(found).replace("<<ledger_table>>", "scones-test-ledger")
-    return json.loads(text.replace("<<ledger_retention_days>>", str(DAYS)))
 
 
 @pytest.fixture
@@ -58,11 +55,11 @@ def record(ledger, bucket):
         names = {
             "states": {"input": told, "context": {"State": {"EnteredTime": time}}},
             "request": picture | {"execution": f"{run}"},
-            "facts": {"image": IMAGE, "model": "m"},
+            "known": {"image": IMAGE, "model": "m"},
             "picture": picture,
             "outcome": told,
             "version": version,
-            "began": time,
+            "startedAt": time,
         }
         arguments = evaluate(
             writes()[name]["Arguments"], {key: to_jsonata(it) for key, it in names.items()}, ""

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from functions.common.inference_id import inference_id, picture_hash
 from scripts.cli.app import app
 from scripts.common.progress import silent
+from scripts.operations.environment import LocalEnvironment
 from scripts.workflow.bucket_layout import NoSuchPicture
 from scripts.workflow.client import Workflow
 from scripts.workflow.forget import ForgetFailed, Forgetting
@@ -427,7 +428,7 @@ def denied(deployment, monkeypatch):
             return answer
 
         monkeypatch.setattr(type(deployment), "client", client)
-        monkeypatch.setattr("scripts.cli.commands.forget.find_deployment", lambda _: deployment)
+        monkeypatch.setattr(LocalEnvironment, "deployment", lambda _: deployment)
 
     return deny
 
@@ -477,7 +478,7 @@ def test_what_names_no_object_is_refused(workflow, uri):
 
 @pytest.mark.parametrize("uri", [f"s3://{BUCKET}/incoming/mistyped.jpg", "s3://elsewhere/incoming/a.jpg"])
 def test_what_was_not_found_does_not_read_like_something_removed(deployment, upload, monkeypatch, uri):
-    monkeypatch.setattr("scripts.cli.commands.forget.find_deployment", lambda _: deployment)
+    monkeypatch.setattr(LocalEnvironment, "deployment", lambda _: deployment)
     upload("incoming/a.jpg")
 
     result = CliRunner().invoke(app, ["forget", uri])
@@ -487,7 +488,7 @@ def test_what_was_not_found_does_not_read_like_something_removed(deployment, upl
 
 
 def test_a_folder_is_refused_as_not_a_prefix(deployment, upload, monkeypatch):
-    monkeypatch.setattr("scripts.cli.commands.forget.find_deployment", lambda _: deployment)
+    monkeypatch.setattr(LocalEnvironment, "deployment", lambda _: deployment)
     upload("incoming/a.jpg")
 
     result = CliRunner().invoke(app, ["forget", f"s3://{BUCKET}/incoming/"])

@@ -383,7 +383,13 @@ def test_an_interruption_gives_the_messages_back(letters, drop):
         assert len([*letters.events()]) == 1
 
 
-def test_an_alert_that_the_workflow_kept_becomes_what_send_alert_takes(event):
+def test_an_alert_that_the_workflow_kept_is_sent_as_it_is(event):
+    kept = event("alert_low_confidence")
+
+    assert alert(DeadLetter("queue", "receipt", kept, "later")) == kept
+
+
+def test_an_alert_that_a_former_workflow_kept_is_not_lost(event):
     sent = event("alert_low_confidence")
     picture = {name: sent["picture"][name] for name in ("s3_bucket", "s3_key")}
     outcome = {"status": "LOW_CONFIDENCE", "s3_version_id": sent["picture"]["s3_version_id"], "won": True}
@@ -401,7 +407,7 @@ def test_an_alert_that_the_workflow_kept_becomes_what_send_alert_takes(event):
     assert again == sent
 
 
-def test_a_dead_alert_without_a_picture_is_kept():
+def test_an_alert_without_a_picture_that_a_former_workflow_kept_is_not_lost():
     kept = {"outcome": {"status": "FAILED", "error": "InvalidInput", "reason": "why"}, "execution": "arn"}
     kept["picture"] = {"s3_bucket": "", "s3_key": "", "s3_version_id": "", "run": 0}
 

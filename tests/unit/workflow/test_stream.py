@@ -6,10 +6,9 @@ import itertools
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from scripts.workflow import stream as streaming
 from scripts.workflow.client import Workflow
 from scripts.workflow.demo_pictures import NoPictures
-from scripts.workflow.stream import Sample, Stream, percentile
+from scripts.workflow.stream import Sample, Stream, drawn, of_folder, partly_broken, percentile
 
 FAST = 1000
 
@@ -119,7 +118,7 @@ def test_a_failed_upload_ends_the_sending_and_is_kept(workflow, stream):
 
 
 def test_the_same_seed_draws_the_same_pictures():
-    one, two, other = ([*itertools.islice(streaming.drawn(seed), 3)] for seed in (7, 7, 8))
+    one, two, other = ([*itertools.islice(drawn(seed), 3)] for seed in (7, 7, 8))
 
     assert [sample.make() for sample in one] == [sample.make() for sample in two]
     assert one[0].make() != other[0].make()
@@ -130,7 +129,7 @@ def test_a_folder_is_sent_over_and_over_under_different_names(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.jpg").write_text(name)
 
-    sent = [*itertools.islice(streaming.of_folder(tmp_path), 5)]
+    sent = [*itertools.islice(of_folder(tmp_path), 5)]
 
     assert [sample.make() for sample in sent] == [b"a", b"b", b"a", b"b", b"a"]
     assert len({sample.name for sample in sent}) == 5
@@ -138,19 +137,19 @@ def test_a_folder_is_sent_over_and_over_under_different_names(tmp_path):
 
 def test_an_empty_folder_is_named(tmp_path):
     with pytest.raises(NoPictures, match="holds no files"):
-        next(streaming.of_folder(tmp_path))
+        next(of_folder(tmp_path))
 
 
 def test_a_share_of_the_pictures_is_cut_short():
-    whole = [*itertools.islice(streaming.drawn(1), 200)]
+    whole = [*itertools.islice(drawn(1), 200)]
 
-    sent = [*streaming.partly_broken(iter(whole), 0.1, seed=1)]
+    sent = [*partly_broken(iter(whole), 0.1, seed=1)]
 
     broken = [sample for sample in sent if sample.name.startswith("broken-")]
     assert 5 < len(broken) < 40
     with pytest.raises((OSError, UnidentifiedImageError)):
         Image.open(io.BytesIO(broken[0].make())).load()
-    assert [*streaming.partly_broken(iter(whole), 0.0, seed=1)] == whole
+    assert [*partly_broken(iter(whole), 0.0, seed=1)] == whole
 
 
 @pytest.mark.parametrize(

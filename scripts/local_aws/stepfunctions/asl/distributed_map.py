@@ -6,7 +6,12 @@ https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple, Protocol
 
-from scripts.local_aws.stepfunctions.asl.state_context import PAYLOAD_BYTES, Visit, byte_length, map_item
+from scripts.local_aws.stepfunctions.asl.state_context import (
+    PAYLOAD_BYTES,
+    StateContext,
+    byte_length,
+    map_item,
+)
 
 MAP_RUN_CONCURRENCY = 10_000
 
@@ -39,24 +44,24 @@ class Children(Protocol):
         """
 
 
-def map_settings(visit: Visit) -> MapSettings:
+def map_settings(context: StateContext) -> MapSettings:
     """Evaluates the fields that hold for the whole Map Run; raises QueryError."""
-    percentage = visit.field("ToleratedFailurePercentage")
+    percentage = context.field("ToleratedFailurePercentage")
     if percentage is not None and (isinstance(percentage, bool) or not _is_percentage(percentage)):
-        raise visit.unexpected("ToleratedFailurePercentage", "number from 0 to 100", percentage)
+        raise context.unexpected("ToleratedFailurePercentage", "number from 0 to 100", percentage)
     return MapSettings(
-        visit.number("MaxConcurrency") or MAP_RUN_CONCURRENCY,
-        visit.number("ToleratedFailureCount"),
+        context.number("MaxConcurrency") or MAP_RUN_CONCURRENCY,
+        context.number("ToleratedFailureCount"),
         percentage,
-        located(visit, "ResultWriter"),
+        located(context, "ResultWriter"),
     )
 
 
-def located(visit: Visit, name: str) -> dict[str, Any]:
+def located(context: StateContext, name: str) -> dict[str, Any]:
     """The field ItemReader or ResultWriter, whose Arguments name a place in S3; raises QueryError."""
-    field: dict[str, Any] = visit.field(name, {})
+    field: dict[str, Any] = context.field(name, {})
     if not isinstance(field.get("Arguments", {}), dict):
-        raise visit.unexpected(f"{name}/Arguments", "object", field["Arguments"])
+        raise context.unexpected(f"{name}/Arguments", "object", field["Arguments"])
     return field
 
 
@@ -64,10 +69,10 @@ def _is_percentage(value: Any) -> bool:
     return isinstance(value, int | float) and 0 <= value <= 100
 
 
-async def child_inputs(visit: Visit, pieces: AsyncIterator[list[Any]]) -> AsyncIterator[ChildInput]:
+async def child_inputs(context: StateContext, pieces: AsyncIterator[list[Any]]) -> AsyncIterator[ChildInput]:
     """Selects and batches the items of a dataset; raises QueryError and StatesError, as `pieces` may."""
-    texts = _selected(visit, pieces)
-    async for child in _batches(visit, texts) if "ItemBatcher" in visit.state else _single(texts):
+    texts = _selected(context, pieces)
+    async for child in _batches(context, texts) if "ItemBatcher" in context.state else _single(texts):
         yield child
 
 
@@ -76,11 +81,11 @@ async def one_piece(items: list[Any]) -> AsyncIterator[list[Any]]:
     yield items
 
 
-async def _selected(visit: Visit, pieces: AsyncIterator[list[Any]]) -> AsyncIterator[str]:
+async def _selected(context: StateContext, pieces: AsyncIterator[list[Any]]) -> AsyncIterator[str]:
     index = 0
     async for piece in pieces:
         for item in piece:
-            yield visit.payload(visit.selected(item, map_item(index, item)), visit.name).text
+            yield context.payload(context.selected(item, map_item(index, item)), context.name).text
             index += 1
 
 
@@ -89,15 +94,17 @@ async def _single(texts: AsyncIterator[str]) -> AsyncIterator[ChildInput]:
         yield ChildInput(1, text)
 
 
-async def _batches(visit: Visit, texts: AsyncIterator[str]) -> AsyncIterator[ChildInput]:
+async def _batches(context: StateContext, texts: AsyncIterator[str]) -> AsyncIterator[ChildInput]:
     """https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itembatcher.html"""
-    batcher = visit.field("ItemBatcher")
-    most = visit.checked_number(batcher.get("MaxItemsPerBatch"), "ItemBatcher/MaxItemsPerBatch", 1)
-    limit = visit.checked_number(batcher.get("MaxInputBytesPerBatch"), "ItemBatcher/MaxInputBytesPerBatch", 1)
+    batcher = context.field("ItemBatcher")
+    most = context.checked_number(batcher.get("MaxItemsPerBatch"), "ItemBatcher/MaxItemsPerBatch", 1)
+    limit = context.checked_number(
+        batcher.get("MaxInputBytesPerBatch"), "ItemBatcher/MaxInputBytesPerBatch", 1
+    )
     limit = min(limit or PAYLOAD_BYTES, PAYLOAD_BYTES)
     head = '{"Items":['
     if "BatchInput" in batcher:
-        head = f'{{"BatchInput":{visit.payload(batcher["BatchInput"], visit.name).text},"Items":['
+        head = f'{{"BatchInput":{context.payload(batcher["BatchInput"], context.name).text},"Items":['
     frame = byte_length(head) + len("]}")
     batch: list[str] = []
     size = frame
@@ -109,7 +116,7 @@ async def _batches(visit: Visit, texts: AsyncIterator[str]) -> AsyncIterator[Chi
         size += length + bool(batch) * len(",")
         if size > limit:
             cause = f"An item with {length} bytes does not fit into a batch of at most {limit} bytes."
-            raise visit.failure("States.DataLimitExceeded", cause)
+            raise context.failure("States.DataLimitExceeded", cause)
         batch.append(text)
     if batch:
         yield ChildInput(len(batch), f"{head}{','.join(batch)}]}}")

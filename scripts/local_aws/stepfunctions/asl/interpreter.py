@@ -21,7 +21,14 @@ from scripts.local_aws.stepfunctions.asl.distributed_map import (
     one_piece,
 )
 from scripts.local_aws.stepfunctions.asl.jsonata import QueryError, to_jsonata
-from scripts.local_aws.stepfunctions.asl.state_context import Payload, Scope, Step, Visit, json_text, map_item
+from scripts.local_aws.stepfunctions.asl.state_context import (
+    Payload,
+    Scope,
+    StateContext,
+    Step,
+    json_text,
+    map_item,
+)
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 HISTORY_EVENTS = 25_000
@@ -32,7 +39,7 @@ RETRY_INTERVAL_SECONDS, RETRY_ATTEMPTS, RETRY_BACKOFF = 1, 3, 2.0
 STATES_WITH_ABORTED_EVENT = ("Task", "Wait", "Parallel", "Map")
 
 
-class Surroundings(Protocol):
+class Host(Protocol):
     """What an execution needs from the service that runs it."""
 
     def record(self, event_type: str, previous: int, details: dict[str, Any] | None = None) -> int:
@@ -59,15 +66,13 @@ class Interpreter:
     Args:
         definition: the parsed state machine.
         context: the members Execution and StateMachine of the context object.
-        surroundings: history, tasks and time.
+        host: history, tasks and time.
     """
 
-    def __init__(
-        self, definition: dict[str, Any], context: dict[str, Any], surroundings: Surroundings
-    ) -> None:
+    def __init__(self, definition: dict[str, Any], context: dict[str, Any], host: Host) -> None:
         self._definition = definition
         self._context = to_jsonata(context)
-        self._surroundings = surroundings
+        self._host = host
         # Set before the whole execution is cancelled: then no state reports that it was aborted.
         self.stopping = False
 
@@ -78,101 +83,101 @@ class Interpreter:
     async def _run(self, machine: dict[str, Any], payload: Payload, scope: Scope) -> Payload:
         following: str | None = machine["StartAt"]
         while following is not None:
-            visit = Visit(following, machine["States"][following], payload, scope)
-            step = await self._visit(visit)
+            context = StateContext(following, machine["States"][following], payload, scope)
+            step = await self._enter(context)
             payload, following = step.output, step.following
             # Gives other executions their turn, and a timeout the chance to end a loop of Pass states.
             await asyncio.sleep(0)
         return payload
 
-    async def _visit(self, visit: Visit) -> Step:
-        kind = visit.state["Type"]
-        entered = {"name": visit.name, **_data("input", visit.input.text)}
-        visit.entered_event = self._record(visit.scope, f"{kind}StateEntered", entered)
+    async def _enter(self, context: StateContext) -> Step:
+        kind = context.state["Type"]
+        entered = {"name": context.name, **_data("input", context.input.text)}
+        context.entered_event = self._record(context.scope, f"{kind}StateEntered", entered)
         try:
-            return await HANDLERS[kind](self, visit)
+            return await HANDLERS[kind](self, context)
         except QueryError as error:
-            raise self._evaluation_failure(visit, error) from error
+            raise self._evaluation_failure(context, error) from error
         except asyncio.CancelledError:
             if not self.stopping and kind in STATES_WITH_ABORTED_EVENT:
-                self._record(visit.scope, f"{kind}StateAborted")
+                self._record(context.scope, f"{kind}StateAborted")
             raise
 
-    async def _pass(self, visit: Visit) -> Step:
-        return self._leave(visit, visit.state, visit.input.value)
+    async def _pass(self, context: StateContext) -> Step:
+        return self._leave(context, context.state, context.input.value)
 
-    async def _fail(self, visit: Visit) -> Step:
-        texts = {name: visit.field(name) for name in ("Error", "Cause")}
+    async def _fail(self, context: StateContext) -> Step:
+        texts = {name: context.field(name) for name in ("Error", "Cause")}
         for name, text in texts.items():
             if text is not None and not isinstance(text, str):
-                raise visit.unexpected(name, "string", text)
+                raise context.unexpected(name, "string", text)
         raise StatesError(texts["Error"], texts["Cause"])
 
-    async def _choice(self, visit: Visit) -> Step:
-        for index, rule in enumerate(visit.state["Choices"]):
+    async def _choice(self, context: StateContext) -> Step:
+        for index, rule in enumerate(context.state["Choices"]):
             location = f"Choices[{index}]"
-            holds = visit.query(rule["Condition"], f"{location}/Condition")
+            holds = context.query(rule["Condition"], f"{location}/Condition")
             if not isinstance(holds, bool):
-                raise visit.unexpected(f"{location}/Condition", "boolean", holds)
+                raise context.unexpected(f"{location}/Condition", "boolean", holds)
             if holds:
-                return self._leave(visit, rule, visit.input.value, f"{location}/")
-        if "Default" not in visit.state:
-            raise visit.failure("States.NoChoiceMatched", "No choice rule matched and there is no Default.")
-        return self._leave(visit, {**visit.state, "Next": visit.state["Default"]}, visit.input.value)
+                return self._leave(context, rule, context.input.value, f"{location}/")
+        if "Default" not in context.state:
+            raise context.failure("States.NoChoiceMatched", "No choice rule matched and there is no Default.")
+        return self._leave(context, {**context.state, "Next": context.state["Default"]}, context.input.value)
 
-    async def _wait(self, visit: Visit) -> Step:
-        seconds: float | None = visit.number("Seconds")
+    async def _wait(self, context: StateContext) -> Step:
+        seconds: float | None = context.number("Seconds")
         if seconds is None:
-            timestamp = visit.field("Timestamp")
+            timestamp = context.field("Timestamp")
             try:
                 seconds = (datetime.fromisoformat(timestamp) - datetime.now(UTC)).total_seconds()
             except (TypeError, ValueError) as error:
-                raise visit.unexpected("Timestamp", "timestamp with a time zone", timestamp) from error
-        await self._surroundings.sleep(max(0.0, seconds))
-        return self._leave(visit, visit.state, visit.input.value)
+                raise context.unexpected("Timestamp", "timestamp with a time zone", timestamp) from error
+        await self._host.sleep(max(0.0, seconds))
+        return self._leave(context, context.state, context.input.value)
 
-    async def _task(self, visit: Visit) -> Step:
-        return await self._attempts(visit, self._perform)
+    async def _task(self, context: StateContext) -> Step:
+        return await self._attempts(context, self._perform)
 
-    async def _parallel(self, visit: Visit) -> Step:
-        return await self._attempts(visit, self._branches)
+    async def _parallel(self, context: StateContext) -> Step:
+        return await self._attempts(context, self._branches)
 
-    async def _map(self, visit: Visit) -> Step:
-        config = visit.state["ItemProcessor"].get("ProcessorConfig", {})
+    async def _map(self, context: StateContext) -> Step:
+        config = context.state["ItemProcessor"].get("ProcessorConfig", {})
         return await self._attempts(
-            visit, self._children if config.get("Mode") == "DISTRIBUTED" else self._iterations
+            context, self._children if config.get("Mode") == "DISTRIBUTED" else self._iterations
         )
 
-    async def _attempts(self, visit: Visit, work: Callable[[Visit], Awaitable[Any]]) -> Step:
+    async def _attempts(self, context: StateContext, work: Callable[[StateContext], Awaitable[Any]]) -> Step:
         """Does the work of a state until it succeeds, no retrier is left, or a catcher takes over."""
-        attempts = [0] * len(visit.state.get("Retry", []))
+        attempts = [0] * len(context.state.get("Retry", []))
         while True:
             try:
-                result = await work(visit)
-                return self._leave(visit, visit.state, result, result=result)
+                result = await work(context)
+                return self._leave(context, context.state, result, result=result)
             except QueryError as error:
-                failure = self._evaluation_failure(visit, error)
+                failure = self._evaluation_failure(context, error)
             except StatesError as error:
                 failure = error
-            delay = _retry_delay(visit.state.get("Retry", []), attempts, failure)
+            delay = _retry_delay(context.state.get("Retry", []), attempts, failure)
             if delay is None:
-                return self._catch(visit, failure)
-            await self._surroundings.sleep(delay)
-            visit.retry_count += 1
+                return self._catch(context, failure)
+            await self._host.sleep(delay)
+            context.retry_count += 1
 
-    def _catch(self, visit: Visit, failure: StatesError) -> Step:
-        if visit.state["Type"] in ("Parallel", "Map"):
-            self._record(visit.scope, f"{visit.state['Type']}StateFailed")
-        for index, catcher in enumerate(visit.state.get("Catch", [])):
+    def _catch(self, context: StateContext, failure: StatesError) -> Step:
+        if context.state["Type"] in ("Parallel", "Map"):
+            self._record(context.scope, f"{context.state['Type']}StateFailed")
+        for index, catcher in enumerate(context.state.get("Catch", [])):
             if matches(catcher["ErrorEquals"], failure.error):
                 output = {"Error": failure.error or "", "Cause": failure.cause or ""}
-                return self._leave(visit, catcher, output, f"Catch[{index}]/", errorOutput=output)
+                return self._leave(context, catcher, output, f"Catch[{index}]/", errorOutput=output)
         raise failure
 
-    async def _perform(self, visit: Visit) -> Any:
-        resource, scope = visit.state["Resource"], visit.scope
-        arguments = visit.payload(visit.field("Arguments", visit.input.value), visit.name)
-        seconds = visit.number("TimeoutSeconds")
+    async def _perform(self, context: StateContext) -> Any:
+        resource, scope = context.state["Resource"], context.scope
+        arguments = context.payload(context.field("Arguments", context.input.value), context.name)
+        seconds = context.number("TimeoutSeconds")
         kind, action = integration(resource)
         about = {"resourceType": kind, "resource": action}
         scheduled: dict[str, Any] = {
@@ -184,7 +189,7 @@ class Interpreter:
             scheduled["timeoutInSeconds"] = seconds
         self._record(scope, "TaskScheduled", scheduled)
         try:
-            result = await self._surroundings.call(
+            result = await self._host.call(
                 resource, arguments.value, seconds, lambda: self._record(scope, "TaskStarted", about)
             )
         except TimeoutError as error:
@@ -193,46 +198,48 @@ class Interpreter:
         except StatesError as error:
             self._record(scope, "TaskFailed", {**about, "error": error.error, "cause": error.cause})
             raise
-        answer = visit.payload(result, resource)
+        answer = context.payload(result, resource)
         self._record(scope, "TaskSucceeded", {**about, **_data("output", answer.text)})
         return answer.value
 
-    async def _branches(self, visit: Visit) -> list[Any]:
-        arguments = visit.payload(visit.field("Arguments", visit.input.value), visit.name)
-        started = self._record(visit.scope, "ParallelStateStarted")
-        scopes = [Scope(visit.scope.variables, visit.scope.context, started) for _ in visit.state["Branches"]]
-        runs = zip(visit.state["Branches"], scopes, strict=True)
+    async def _branches(self, context: StateContext) -> list[Any]:
+        arguments = context.payload(context.field("Arguments", context.input.value), context.name)
+        started = self._record(context.scope, "ParallelStateStarted")
+        scopes = [
+            Scope(context.scope.variables, context.scope.context, started) for _ in context.state["Branches"]
+        ]
+        runs = zip(context.state["Branches"], scopes, strict=True)
         try:
             results = await _together(self._run(branch, arguments, scope) for branch, scope in runs)
         finally:
-            visit.scope.last_event = max(scope.last_event for scope in scopes)
-        self._record_beside(visit.scope, "ParallelStateSucceeded")
+            context.scope.last_event = max(scope.last_event for scope in scopes)
+        self._record_beside(context.scope, "ParallelStateSucceeded")
         return [result.value for result in results]
 
-    async def _iterations(self, visit: Visit) -> list[Any]:
-        items = visit.items()
-        limit = visit.number("MaxConcurrency") or INLINE_MAP_CONCURRENCY
-        started = self._record(visit.scope, "MapStateStarted", {"length": len(items)})
+    async def _iterations(self, context: StateContext) -> list[Any]:
+        items = context.items()
+        limit = context.number("MaxConcurrency") or INLINE_MAP_CONCURRENCY
+        started = self._record(context.scope, "MapStateStarted", {"length": len(items)})
         results: list[Any] = [None] * len(items)
         pending = iter(enumerate(items))
 
         async def work_off() -> None:
             for index, item in pending:
-                results[index] = await self._iteration(visit, started, index, item)
+                results[index] = await self._iteration(context, started, index, item)
 
         await _together(work_off() for _ in range(min(limit, INLINE_MAP_CONCURRENCY, len(items))))
-        self._record_beside(visit.scope, "MapStateSucceeded")
+        self._record_beside(context.scope, "MapStateSucceeded")
         return results
 
-    async def _iteration(self, visit: Visit, started: int, index: int, item: Any) -> Any:
+    async def _iteration(self, context: StateContext, started: int, index: int, item: Any) -> Any:
         position = map_item(index, item)
-        scope = Scope(visit.scope.variables, {**visit.scope.context, **position}, started)
-        about = {"name": visit.name, "index": index}
+        scope = Scope(context.scope.variables, {**context.scope.context, **position}, started)
+        about = {"name": context.name, "index": index}
         self._record(scope, "MapIterationStarted", about)
         outcome = "Failed"
         try:
-            payload = visit.payload(visit.selected(item, position), visit.name)
-            result = await self._run(visit.state["ItemProcessor"], payload, scope)
+            payload = context.payload(context.selected(item, position), context.name)
+            result = await self._run(context.state["ItemProcessor"], payload, scope)
             outcome = "Succeeded"
         except asyncio.CancelledError:
             outcome = "Aborted"
@@ -240,60 +247,58 @@ class Interpreter:
         finally:
             if not self.stopping:
                 self._record_beside(scope, f"MapIteration{outcome}", about)
-            visit.scope.last_event = max(visit.scope.last_event, scope.last_event)
+            context.scope.last_event = max(context.scope.last_event, scope.last_event)
         return result.value
 
-    async def _children(self, visit: Visit) -> Any:
+    async def _children(self, context: StateContext) -> Any:
         """The iterations of a Distributed Map: a Map Run of child executions."""
-        items = None if "ItemReader" in visit.state else visit.items()
-        self._record(visit.scope, "MapStateStarted", {"length": len(items or [])})
-        pieces = (
-            self._surroundings.read_items(located(visit, "ItemReader")) if items is None else one_piece(items)
-        )
-        run = self._surroundings.open_map_run(visit.name, visit.state, map_settings(visit))
-        self._record(visit.scope, "MapRunStarted", {"mapRunArn": run.arn})
+        items = None if "ItemReader" in context.state else context.items()
+        self._record(context.scope, "MapStateStarted", {"length": len(items or [])})
+        pieces = self._host.read_items(located(context, "ItemReader")) if items is None else one_piece(items)
+        run = self._host.open_map_run(context.name, context.state, map_settings(context))
+        self._record(context.scope, "MapRunStarted", {"mapRunArn": run.arn})
         try:
-            result = await run.conduct(child_inputs(visit, pieces))
+            result = await run.conduct(child_inputs(context, pieces))
         except asyncio.CancelledError:
             if not self.stopping:
-                self._record(visit.scope, "MapRunAborted")
+                self._record(context.scope, "MapRunAborted")
             raise
         except (QueryError, StatesError) as error:
-            failure = self._evaluation_failure(visit, error) if isinstance(error, QueryError) else error
-            self._record(visit.scope, "MapRunFailed", {"error": failure.error, "cause": failure.cause})
+            failure = self._evaluation_failure(context, error) if isinstance(error, QueryError) else error
+            self._record(context.scope, "MapRunFailed", {"error": failure.error, "cause": failure.cause})
             raise failure from error
-        self._record(visit.scope, "MapRunSucceeded")
-        self._record_beside(visit.scope, "MapStateSucceeded")
-        return visit.payload(result, visit.name).value
+        self._record(context.scope, "MapRunSucceeded")
+        self._record_beside(context.scope, "MapStateSucceeded")
+        return context.payload(result, context.name).value
 
     def _leave(
-        self, visit: Visit, fields: dict[str, Any], default: Any, location: str = "", **states: Any
+        self, context: StateContext, fields: dict[str, Any], default: Any, location: str = "", **states: Any
     ) -> Step:
         """Evaluates Assign and Output of a state, choice rule or catcher; both see the old variables."""
         assigned: dict[str, Any] = {}
         if "Assign" in fields:
-            assigned = visit.query(fields["Assign"], f"{location}Assign", **states)
+            assigned = context.query(fields["Assign"], f"{location}Assign", **states)
         if "Output" in fields:
-            default = visit.query(fields["Output"], f"{location}Output", **states)
-        output = visit.payload(default, visit.name)
-        exited: dict[str, Any] = {"name": visit.name, **_data("output", output.text)}
+            default = context.query(fields["Output"], f"{location}Output", **states)
+        output = context.payload(default, context.name)
+        exited: dict[str, Any] = {"name": context.name, **_data("output", output.text)}
         if assigned:
-            visit.payload(assigned, visit.name)
+            context.payload(assigned, context.name)
             exited["assignedVariables"] = {name: json_text(value) for name, value in assigned.items()}
             exited["assignedVariablesDetails"] = {"truncated": False}
-        self._record(visit.scope, f"{visit.state['Type']}StateExited", exited)
-        visit.scope.variables.update((name, to_jsonata(value)) for name, value in assigned.items())
+        self._record(context.scope, f"{context.state['Type']}StateExited", exited)
+        context.scope.variables.update((name, to_jsonata(value)) for name, value in assigned.items())
         return Step(output, fields.get("Next"))
 
-    def _evaluation_failure(self, visit: Visit, error: QueryError) -> StatesError:
-        failure = visit.failure("States.QueryEvaluationError", str(error))
+    def _evaluation_failure(self, context: StateContext, error: QueryError) -> StatesError:
+        failure = context.failure("States.QueryEvaluationError", str(error))
         about = {
             "error": failure.error,
             "cause": failure.cause,
             "location": error.location,
-            "state": visit.name,
+            "state": context.name,
         }
-        self._record(visit.scope, "EvaluationFailed", about)
+        self._record(context.scope, "EvaluationFailed", about)
         return failure
 
     def _record(self, scope: Scope, event_type: str, details: dict[str, Any] | None = None) -> int:
@@ -302,10 +307,10 @@ class Interpreter:
 
     def _record_beside(self, scope: Scope, event_type: str, details: dict[str, Any] | None = None) -> int:
         """Records an event that its successor passes by, as AWS does for the end of branches and iterations."""
-        return self._surroundings.record(event_type, scope.last_event, details)
+        return self._host.record(event_type, scope.last_event, details)
 
 
-HANDLERS: dict[str, Callable[[Interpreter, Visit], Awaitable[Step]]] = {
+HANDLERS: dict[str, Callable[[Interpreter, StateContext], Awaitable[Step]]] = {
     "Pass": Interpreter._pass,
     "Succeed": Interpreter._pass,
     "Fail": Interpreter._fail,

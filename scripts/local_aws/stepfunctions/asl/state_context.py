@@ -44,7 +44,7 @@ class Step:
     following: str | None
 
 
-class Visit:
+class StateContext:
     """One stay of an execution in one state."""
 
     def __init__(self, name: str, state: dict[str, Any], payload: Payload, scope: Scope) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from training_scripts import artifact
-from training_scripts.evaluation import risk_coverage
+from training_scripts import artifact, evaluate
+from training_scripts.evaluation import charts
 
 SHIPPED = Path(__file__).resolve().parents[4] / "training_scripts" / "model" / "model.tar.gz"
 CURVE = [[0.99, 0.1, 1.0], [0.95, 0.5, 1.0], [0.88, 0.8, 0.99], [0.6, 1.0, 0.93]]
@@ -25,7 +25,7 @@ def archive(tmp_path: Path) -> Path:
 def test_the_curve_is_drawn_with_the_thresholds_place_on_it(archive):
     description, _ = artifact.read_archive(archive)
 
-    (axes,) = risk_coverage.figure(description).axes
+    (axes,) = charts.cross_validated(description).axes
     curve, _, place = axes.lines
 
     assert list(curve.get_xdata()) == [0.5, 0.8, 1.0]
@@ -35,7 +35,7 @@ def test_the_curve_is_drawn_with_the_thresholds_place_on_it(archive):
 
 
 def test_the_command_writes_a_picture(archive, tmp_path):
-    assert risk_coverage.main([str(archive), str(tmp_path / "new" / "curve.png")]) == 0
+    assert evaluate.main([str(archive), "--risk-coverage", str(tmp_path / "new" / "curve.png")]) == 0
 
     with Image.open(tmp_path / "new" / "curve.png") as picture:
         assert picture.width > 600
@@ -46,6 +46,13 @@ def test_an_artifact_without_a_curve_is_a_clear_error(archive, tmp_path, capsys)
     del description["risk_coverage"]
     artifact.write(tmp_path, description, network)
 
-    assert risk_coverage.main([str(artifact.pack(tmp_path)), str(tmp_path / "curve.png")]) == 1
+    assert evaluate.main([str(artifact.pack(tmp_path)), "--risk-coverage", str(tmp_path / "curve.png")]) == 1
 
     assert "has no risk_coverage" in capsys.readouterr().err
+
+
+def test_without_pictures_and_curve_there_is_nothing_to_do(archive, capsys):
+    with pytest.raises(SystemExit):
+        evaluate.main([str(archive)])
+
+    assert "name the source of the pictures" in capsys.readouterr().err
