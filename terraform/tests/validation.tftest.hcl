@@ -198,6 +198,26 @@ run "refuses_a_folder_without_packages" {
 
 # ---------------------------------------------------------------- one rule of the model each
 
+run "refuses_a_model_name_that_an_answer_could_not_carry" {
+  command = plan
+
+  variables {
+    model = merge(var.model, { name = "bikes;labels=1" })
+  }
+
+  expect_failures = [var.model]
+}
+
+run "refuses_a_percentage_as_a_former_models_threshold" {
+  command = plan
+
+  variables {
+    model = merge(var.model, { former = { trikes = 98 } })
+  }
+
+  expect_failures = [var.model]
+}
+
 run "refuses_a_short_sha256" {
   command = plan
 

