@@ -15,8 +15,8 @@ setup-quick: .venv/quick.stamp ## Install what learning from photographs needs a
 
 setup-train: .venv/train.stamp ## Install what training needs as well: PyTorch
 
-demo: setup ## Everything on this machine, then stopped again; IMAGES=DIR or DATA=ARCHIVE for real pictures
-	@$(BIN)/scones demo $(if $(IMAGES),--images '$(IMAGES)') $(if $(DATA),--data '$(DATA)')
+demo: $(if $(LEARN),.venv/quick.stamp,setup) ## Everything on this machine, then stopped again; IMAGES=DIR or DATA=ARCHIVE for real pictures, LEARN=DIR first
+	@$(BIN)/scones demo $(if $(LEARN),--learn '$(LEARN)') $(if $(IMAGES),--images '$(IMAGES)') $(if $(DATA),--data '$(DATA)')
 
 up: setup ## Start the same stack and leave it running
 	@$(BIN)/scones up

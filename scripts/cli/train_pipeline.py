@@ -14,11 +14,10 @@ from scripts.cli.commands.promote import REFUSED
 from scripts.cli.console import err, out, outcome_line, steps
 from scripts.common.s3 import list_objects, parse_uri
 from scripts.deployment.outputs import NotDeployed
+from scripts.models.learning import classes_of
 from scripts.models.training_jobs import fingerprint
 from scripts.operations.local_stack import default_stack
 from scripts.workflow.client import Workflow
-from training_scripts.data.dataset import NEITHER
-from training_scripts.data.readers import class_names
 from training_scripts.quick.backbone import SIDE
 from training_scripts.terminal import cleaned
 from training_scripts.training.settings import QUICK
@@ -49,8 +48,7 @@ def recipe(data: Path, classes: str | None) -> tuple[str, list[str], list[str]]:
     """(classes, words for `scones stage`, words for `scones train`): a folder of photographs is learnt from quickly."""
     if not data.is_dir():
         return classes or CLASSES, [], []
-    names = classes or ",".join(name for name in class_names(data) if name != NEITHER)
-    return names, ["--size", str(SIDE)], ["--set", f"architecture={QUICK}"]
+    return classes or ",".join(classes_of(data)), ["--size", str(SIDE)], ["--set", f"architecture={QUICK}"]
 
 
 def chain(data: Path, classes: str | None, training: list[str]) -> None:

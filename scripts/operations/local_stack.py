@@ -316,8 +316,10 @@ class LocalStack:
         to = Destination(deployed.bucket, self.model_file, deployed.client("s3"))
         registry.write_model(self.model_file, registry.publish(ModelArchive.open(model), self.image_uri, to))
 
-    def bring_up(self, progress: Progress, wait_scale: float = 1.0) -> Deployment:
-        """Packages, starts, applies, publishes the shipped model and applies again, as on AWS."""
+    def bring_up(
+        self, progress: Progress, wait_scale: float = 1.0, model: Path = SHIPPED_MODEL
+    ) -> Deployment:
+        """Packages, starts, applies, publishes a model and applies again, as on AWS."""
         _package(progress)
         progress("Starting the one-machine AWS", None)
         self.start_server(wait_scale)
@@ -325,8 +327,8 @@ class LocalStack:
             progress("Preparing Terraform", None)
             self.init()
             self.apply(lambda text, share: progress(f"Applying Terraform: {text}", share))
-            progress("Publishing the shipped model", None)
-            self.publish(SHIPPED_MODEL)
+            progress("Publishing the model", None)
+            self.publish(model)
             return self.apply(lambda text, share: progress(f"Deploying the model: {text}", share))
         except BaseException:
             self.stop_server()

@@ -50,13 +50,13 @@ def drawn(folder: Path, seed: int) -> list[Sample]:
     return [*samples, _cut_short(samples[0].path)]
 
 
-def from_folder(folder: Path) -> list[Sample]:
+def from_folder(folder: Path, classes: Sequence[str] = CLASSES) -> list[Sample]:
     """Every file in a folder, labelled if its folder is named after a class. Raises NoPictures."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     if not files:
         raise NoPictures(f"{folder} holds no files: name a folder of pictures.")
     return [
-        Sample(path, path.parent.name if path.parent.name in CLASSES else None, DECIDED) for path in files
+        Sample(path, path.parent.name if path.parent.name in classes else None, DECIDED) for path in files
     ]
 
 

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,14 +17,16 @@ from scripts.cli.console import (
     printable,
     steps,
 )
-from scripts.common.paths import WORK
+from scripts.common.paths import SHIPPED_MODEL, WORK
 from scripts.deployment.outputs import Deployment
+from scripts.models.learning import classes_of
+from scripts.models.learning import learn as learn_photographs
 from scripts.operations.local_stack import LocalStack
 from scripts.report import build
 from scripts.report.records import Truths
 from scripts.workflow import demo_pictures
 from scripts.workflow.client import Outcome, Workflow
-from scripts.workflow.demo_pictures import LEAST_ACCURACY, Sample, Summary
+from scripts.workflow.demo_pictures import CLASSES, LEAST_ACCURACY, Sample, Summary
 
 ALL_KINDS = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED")
 EVENT_SECONDS = 60
@@ -39,6 +42,14 @@ def demo(
         Path | None,
         typer.Option(help="Show the test rows of a CIFAR-100 archive.", exists=True, dir_okay=False),
     ] = None,
+    learn: Annotated[
+        Path | None,
+        typer.Option(
+            help="First learn from your own photographs: a folder with a folder for each class. Needs --images.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which pictures the generator draws.")] = 1,
 ) -> None:
     """Deploy everything to this machine, classify pictures, show the alerts, and stop it all.
@@ -47,12 +58,18 @@ def demo(
     """
     if images and data:
         raise typer.BadParameter("give --images or --data, not both")
+    if learn and not images:
+        raise typer.BadParameter(
+            "give --images as well: a folder of pictures to classify with what was learnt"
+        )
     stack = LocalStack(WORK / "demo")
     with errors_explained(), interruption_explained(), tempfile.TemporaryDirectory() as scratch:
-        samples = _samples(images, data, Path(scratch), seed)
+        classes = classes_of(learn) if learn else CLASSES
+        samples = _samples(images, data, Path(scratch), seed, classes)
         began = time.monotonic()
+        model = learn_photographs(learn, Path(scratch)) if learn else SHIPPED_MODEL
         with steps() as progress:
-            deployment = stack.bring_up(progress)
+            deployment = stack.bring_up(progress, model=model)
         try:
             workflow = Workflow(deployment)
             out.print(f"The stack is up after {time.monotonic() - began:.0f} s, on this machine alone.\n")
@@ -62,16 +79,18 @@ def demo(
             report = _report(deployment, shown, stack.folder / "report.html")
         finally:
             stack.stop_server()
-    _say_where_next(report)
+    _say_where_next(report, learn)
     if not (
         arrived and _is_as_expected(summary, needs_all_kinds=images is None, needs_accuracy=data is not None)
     ):
         raise typer.Exit(2)
 
 
-def _samples(images: Path | None, data: Path | None, scratch: Path, seed: int) -> list[Sample]:
+def _samples(
+    images: Path | None, data: Path | None, scratch: Path, seed: int, classes: Sequence[str]
+) -> list[Sample]:
     if images:
-        return demo_pictures.from_folder(images)
+        return demo_pictures.from_folder(images, classes)
     if data:
         return demo_pictures.from_archive(data, scratch)
     return demo_pictures.drawn(scratch, seed)
@@ -163,7 +182,7 @@ def _is_as_expected(summary: Summary, needs_all_kinds: bool, needs_accuracy: boo
     return not complaints
 
 
-def _say_where_next(report: Path | None) -> None:
+def _say_where_next(report: Path | None, learnt_from: Path | None) -> None:
     out.print(
         "\nEverything is stopped again. Next:\n"
         "  make up                               keep the same stack running\n"
@@ -171,5 +190,10 @@ def _say_where_next(report: Path | None) -> None:
         "  docs/operations.md                    what each alert means and what to do\n"
         "  README.md                             the same on AWS"
     )
+    if learnt_from is None:
+        out.print(
+            "\nThe shipped model is a demonstration. Twenty photographs of each class make one of your own:\n"
+            "  make train DATA=FOLDER                FOLDER/<class>/<photograph>"
+        )
     if report:
         out.print(f"\nThe report of this demonstration, for a browser: {report}", markup=False)
