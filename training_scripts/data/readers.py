@@ -29,6 +29,8 @@ SIDE = 32
 # Is in a staged folder until its last file is there, see training_scripts.data.staging.
 INCOMPLETE = "INCOMPLETE"
 _LARGEST_MEMBER = 400_000_000
+# Of a folder's files, as many may be unreadable before something is wrong with all of them.
+_UNREADABLE_SHARE = 0.1
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
@@ -46,7 +48,9 @@ class LabelledPicture:
     filename: str
 
 
-def read_pictures(source: Path, split: str, side: int = SIDE) -> Iterator[LabelledPicture]:
+def read_pictures(
+    source: Path, split: str, side: int = SIDE, left_out: list[str] | None = None
+) -> Iterator[LabelledPicture]:
     """Yield the pictures of one split ("train" or "test").
 
     Args:
@@ -55,13 +59,15 @@ def read_pictures(source: Path, split: str, side: int = SIDE) -> Iterator[Labell
             `<split>/<class>/<file>`; a folder without splits is all "train".
         split: "train" or "test".
         side: width and height of the arrays that picture files are reduced to, in pixels.
+        left_out: collects what is wrong with files of a folder that cannot be read, up to a tenth of them;
+            without it, one is an error.
 
     Raises:
         DataSourceError: missing, damaged, tampered with, no pictures in it, or a picture that cannot be read.
     """
     _check_is_there(source)
     if source.is_dir():
-        found = _folder(source, split, side)
+        found = _folder(source, split, side, left_out)
     else:
         found = _cifar(source, split) if _is_cifar(source) else _picture_archive(source, split, side)
     empty = True
@@ -80,7 +86,7 @@ def has_split(source: Path, split: str) -> bool:
     """
     _check_is_there(source)
     if source.is_dir():
-        return next(_folder(source, split, SIDE), None) is not None
+        return bool(labelled_files(source, split))
     return _is_cifar(source) or next(_picture_archive(source, split, SIDE), None) is not None
 
 
@@ -92,8 +98,7 @@ def class_names(source: Path) -> list[str]:
     """
     _check_is_there(source)
     if source.is_dir():
-        files = (path for split in ("train", "test") for path in _files(source, split))
-        return sorted({path.parent.name for path in files})
+        return sorted({label for split in ("train", "test") for label, _ in labelled_files(source, split)})
     if _is_cifar(source):
         meta = dict(_members(source, "cifar-100-python/meta".__eq__))
         if not meta:
@@ -234,7 +239,8 @@ class _Unpickler(pickle.Unpickler):
 
 def _picture_archive(archive: Path, split: str, side: int) -> Iterator[LabelledPicture]:
     for name, data in _members(archive, lambda name: _is_picture_of(name, split)):
-        yield _decoded(f"{archive}: {shown(name)}", data, Path(name), side)
+        path = Path(name)
+        yield _decoded(f"{archive}: {shown(name)}", data, path.parent.name, path.name, side)
 
 
 def _is_picture_of(name: str, split: str | None) -> bool:
@@ -243,9 +249,18 @@ def _is_picture_of(name: str, split: str | None) -> bool:
     return path.suffix.lower() in SUFFIXES and path.parent.parent.name in splits
 
 
-def _folder(folder: Path, split: str, side: int) -> Iterator[LabelledPicture]:
-    for path in _files(folder, split):
-        yield _decoded(str(path), path.read_bytes(), path, side)
+def _folder(
+    folder: Path, split: str, side: int, left_out: list[str] | None = None
+) -> Iterator[LabelledPicture]:
+    files = labelled_files(folder, split)
+    for label, path in files:
+        try:
+            yield _decoded(str(path), path.read_bytes(), label, path.name, side)
+        except (DataSourceError, OSError) as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+    check_share_read(left_out or [], len(files))
 
 
 def split_root(folder: Path, split: str) -> Path | None:
@@ -263,15 +278,35 @@ def split_root(folder: Path, split: str) -> Path | None:
     return folder if split == "train" else None
 
 
-def _files(folder: Path, split: str) -> list[Path]:
-    """Picture files of one split, in the order of their names."""
+def labelled_files(folder: Path, split: str) -> list[tuple[str, Path]]:
+    """(class, path) of each picture file of one split, in the order of their paths.
+
+    A class has a folder, and what lies deeper belongs to it, too. Hidden files are not pictures.
+
+    Raises:
+        DataSourceError: no folder, or one that was not staged to the end.
+    """
     root = split_root(folder, split)
-    return [path for path in sorted(root.glob("*/*")) if path.suffix.lower() in SUFFIXES] if root else []
+    if root is None:
+        return []
+    return [
+        (path.relative_to(root).parts[0], path)
+        for path in sorted(root.glob("*/**/*"))
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
 
 
-def _decoded(place: str, data: bytes, path: Path, side: int) -> LabelledPicture:
+def check_share_read(left_out: list[str], files: int) -> None:
+    """Raises DataSourceError where so many files could not be read that something is wrong with all of them."""
+    if len(left_out) > _UNREADABLE_SHARE * files:
+        raise DataSourceError(
+            f"{len(left_out)} of {files} files cannot be read, the first is {shown(left_out[0])}"
+        )
+
+
+def _decoded(place: str, data: bytes, label: str, filename: str, side: int) -> LabelledPicture:
     try:
         pixels = np.asarray(read_picture(data, side).image)
     except ImageRejected as error:
         raise DataSourceError(f"{place}: {error.reason}") from error
-    return LabelledPicture(pixels, path.parent.name, path.name)
+    return LabelledPicture(pixels, label, filename)

@@ -44,12 +44,16 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Staged:
-    """What a run of `stage_pictures` left behind: pictures by (split, label), and files written this time."""
+    """What a run of `stage_pictures` left behind: pictures by (split, label), and files written this time.
+
+    `left_out` says what is wrong with files that could not be read.
+    """
 
     place: str
     counts: dict[tuple[str, str], int]
     copied: int
     there_already: int
+    left_out: list[str]
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,9 @@ def stage_pictures(  # noqa: PLR0913 - what, for whom, to where, how much and ho
     known = sorted({name for source in sources for name in readers.class_names(source)})
     _check_classes(classes, known)
     progress("Reading the pictures", None)
-    pictures = _collect(sources, classes, known, neither, side)
-    return _load(store, pictures, _documents(pictures, classes, sources, side), progress)
+    left_out: list[str] = []
+    pictures = _collect(sources, classes, known, neither, _Reader(side, left_out))
+    return _load(store, pictures, _documents(pictures, classes, sources, side), left_out, progress)
 
 
 def _check_classes(classes: Sequence[str], known: list[str]) -> None:
@@ -115,14 +120,14 @@ def _check_classes(classes: Sequence[str], known: list[str]) -> None:
 
 
 def _collect(
-    sources: Sequence[Path], classes: Sequence[str], known: list[str], neither: int, side: int
+    sources: Sequence[Path], classes: Sequence[str], known: list[str], neither: int, reader: "_Reader"
 ) -> list[_Picture]:
     trained, held_out = _foreign(known, classes)
     wanted = {*classes, *(trained + held_out if neither else ())}
     chosen: list[_Picture] = []
     foreign: dict[tuple[str, str], list[tuple[Path, LabelledPicture]]] = {}
     for source in sources:
-        for split, picture in _by_split(source, wanted, side):
+        for split, picture in reader.by_split(source, wanted):
             if picture.label in classes:
                 chosen.append(_picture(source, split, picture, picture.label))
             elif picture.label in held_out:  # with the pictures of both splits: none was trained on
@@ -149,24 +154,30 @@ def _foreign(known: Sequence[str], classes: Sequence[str]) -> tuple[list[str], l
     return [*trained, *({NEITHER} & set(known))], held_out
 
 
-def _by_split(source: Path, labels: set[str], side: int) -> Iterator[tuple[str, LabelledPicture]]:
-    if readers.has_split(source, "test"):
-        for split in ("train", "test"):
-            # a source may have only pictures to test with
-            if readers.has_split(source, split):
-                yield from ((split, p) for p in _some(source, split, labels, side))
-        return
-    for picture in _some(source, "train", labels, side):
-        kept = int(_fingerprint(picture), 16) % _KEPT_FOR_TEST == 0
-        yield ("test" if kept else "train"), picture
+@dataclass(frozen=True)
+class _Reader:
+    """Reads pictures at one size, and collects what is wrong with those that cannot be read."""
 
+    side: int
+    left_out: list[str]
 
-def _some(source: Path, split: str, labels: set[str], side: int) -> Iterator[LabelledPicture]:
-    """The pictures of these classes. It may find none, because another source may have them."""
-    if labels & set(readers.class_names(source)):
-        for picture in readers.read_pictures(source, split, side):
-            if picture.label in labels:
-                yield picture
+    def by_split(self, source: Path, labels: set[str]) -> Iterator[tuple[str, LabelledPicture]]:
+        if readers.has_split(source, "test"):
+            for split in ("train", "test"):
+                # a source may have only pictures to test with
+                if readers.has_split(source, split):
+                    yield from ((split, p) for p in self._some(source, split, labels))
+            return
+        for picture in self._some(source, "train", labels):
+            kept = int(_fingerprint(picture), 16) % _KEPT_FOR_TEST == 0
+            yield ("test" if kept else "train"), picture
+
+    def _some(self, source: Path, split: str, labels: set[str]) -> Iterator[LabelledPicture]:
+        """The pictures of these classes. It may find none, because another source may have them."""
+        if labels & set(readers.class_names(source)):
+            for picture in readers.read_pictures(source, split, self.side, self.left_out):
+                if picture.label in labels:
+                    yield picture
 
 
 def _fingerprint(picture: LabelledPicture) -> str:
@@ -216,7 +227,13 @@ def _digest(source: Path) -> str:
     return dataset.digest(source) if source.is_dir() else artifact.sha256(source)
 
 
-def _load(store: Store, pictures: list[_Picture], documents: dict[str, bytes], progress: Progress) -> Staged:
+def _load(
+    store: Store,
+    pictures: list[_Picture],
+    documents: dict[str, bytes],
+    left_out: list[str],
+    progress: Progress,
+) -> Staged:
     there = store.sizes()
     planned = {picture.path: picture.content for picture in pictures} | documents
     strange = sorted(set(there) - set(planned) - {INCOMPLETE})
@@ -231,7 +248,7 @@ def _load(store: Store, pictures: list[_Picture], documents: dict[str, bytes], p
         _put_all(store, {path: planned[path] for path in missing}, progress)
         store.remove(INCOMPLETE)
     counts = Counter((picture.split, picture.label) for picture in pictures)
-    return Staged(store.place, dict(counts), len(missing), len(planned) - len(missing))
+    return Staged(store.place, dict(counts), len(missing), len(planned) - len(missing), left_out)
 
 
 def _put_all(store: Store, files: dict[str, bytes], progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """Reads a folder of photographs, FOLDER/<class>/<any file>, as the backbone sees them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def read(
         DataError: to train, fewer than two classes, or too few pictures of one.
         BackboneError: the backbone's file is missing or another.
     """
-    files = [file for folder in folders for file in _files(folder, split)]
+    files = [file for folder in folders for file in readers.labelled_files(folder, split)]
     if split == "train":
         _check_counts(folders[0], classes, Counter(label for label, _ in files))
     network, read_files, pixels, features, unread = Backbone(), [], [], [], []
@@ -66,10 +66,7 @@ def read(
         pixels.append(picture)
         features.append(network.features(picture))
         on_picture(number + 1, len(files))
-    if len(unread) > _UNREADABLE * len(files):
-        raise readers.DataSourceError(
-            f"{len(unread)} of {len(files)} files cannot be read, the first is {shown(unread[0])}"
-        )
+    readers.check_share_read(unread, len(files))
     if split == "train":
         _check_counts(folders[0], classes, Counter(label for label, _ in read_files))
     truth = [classes.index(label) if label in classes else len(classes) for label, _ in read_files]
@@ -98,16 +95,6 @@ def folds(photographs: Photographs) -> NDArray[np.int64]:
         for place, group in enumerate(different):
             assigned[(groups == group) & of_class] = place % _FOLDS
     return assigned
-
-
-def _files(folder: Path, split: str) -> Iterator[tuple[str, Path]]:
-    """(class, path) of each picture file, in the order of their names."""
-    root = readers.split_root(folder, split)
-    if root is None:
-        return
-    for path in sorted(root.glob("*/**/*")):
-        if path.is_file() and path.suffix.lower() in readers.SUFFIXES and not path.name.startswith("."):
-            yield path.relative_to(root).parts[0], path
 
 
 def _check_counts(folder: Path, classes: Sequence[str], counts: Counter[str]) -> None:

@@ -52,6 +52,8 @@ def stage(  # noqa: PLR0913, PLR0917 - one for each option
             staged = staging.stage_pictures(
                 sources, chosen, store, neither=neither, side=size, progress=progress
             )
+    for problem in staged.left_out:
+        err.print(f"left out: {problem}", markup=False)
     out.print(_table(staged))
     out.print(
         f"{staged.place}: {staged.copied} files copied, {staged.there_already} were there already.",

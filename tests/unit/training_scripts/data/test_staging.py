@@ -16,6 +16,7 @@ from training_scripts.data import out_of_distribution, readers
 from training_scripts.data.readers import DataSourceError
 from training_scripts.data.staging import stage_pictures
 from training_scripts.data.stores import Bucket, Folder
+from training_scripts.synthetic import generator
 
 OTHERS = ("apple", "bed", "castle", "dolphin")
 
@@ -331,3 +332,32 @@ def test_photographs_have_the_kind_in_their_list_of_sources(shared_data):
 
     assert len(photos) == len(kinds) == 200
     assert Counter(kinds).keys() == {"vehicles", "thin wires", "other things"}
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder as people have it: pictures lie deeper, one is broken, and some files are not pictures."""
+    folder = tmp_path / "photographs"
+    for label in ("bicycle", "motorcycle"):
+        for seed in range(8):
+            path = folder / label / ("2024" if seed % 2 else "2025") / f"{seed}.JPG"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            generator.draw(label, seed, 64).save(path, "JPEG")
+    (folder / "bicycle" / "empty.jpg").write_bytes(b"")
+    (folder / "bicycle" / ".DS_Store").write_bytes(b"\0")
+    return folder
+
+
+def test_pictures_may_lie_deeper_and_a_broken_one_is_left_out_by_name(photographs, tmp_path):
+    made = staged(photographs, Folder(tmp_path / "set"), neither=0)
+    assert sum(made.counts.values()) == 16
+    assert len(made.left_out) == 1
+    assert "empty.jpg: The file is empty" in made.left_out[0]
+
+
+def test_many_broken_pictures_are_an_error(photographs, tmp_path):
+    for number in range(3):
+        (photographs / "bicycle" / f"broken{number}.jpg").write_bytes(b"nothing")
+    with pytest.raises(DataSourceError, match="of 20 files cannot be read, the first is"):
+        staged(photographs, Folder(tmp_path / "set"), neither=0)
+    assert not (tmp_path / "set").exists()
