@@ -79,7 +79,7 @@ def chain(data: Path, classes: str | None, training: list[str]) -> None:
         scones("promote", job["artifact"], "--env", "local", "--frozen", place, *changes)
     except StepFailed as error:
         if error.code == REFUSED:
-            err.print(_after_refusal(data, job["artifact"], training), markup=False)
+            err.print(_after_refusal(data, job["artifact"], [*learning, *training]), markup=False)
         raise
     err.print("\nApplying Terraform again: the promoted model reaches the endpoint")
     with steps() as progress:
@@ -94,6 +94,10 @@ def _after_refusal(data: Path, artifact: str, training: list[str]) -> str:
         "\nThe gate refused the new model for the reasons above, and nothing changed: the current model goes on "
         f"answering.\nThe refused one stays at {artifact}\n"
     )
+    if f"architecture={QUICK}" in training:
+        return (
+            text + "More photographs of what it confused would help; the figures above say which those are."
+        )
     if "--pretrain" in training:
         return text + 'Train longer or otherwise: SET="epochs=100". docs/model-card.md says what was tried.'
     return text + (

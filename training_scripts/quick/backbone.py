@@ -7,7 +7,6 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from training_scripts.errors import UserError
@@ -49,6 +48,8 @@ class Backbone:
 
     def __init__(self) -> None:
         """Raises BackboneError."""
+        import onnxruntime  # noqa: PLC0415 - commands need the constants of this module alone
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(content(), options, providers=["CPUExecutionProvider"])

@@ -13,6 +13,8 @@ from scripts.deployment.environments import LOCAL
 from scripts.operations.environment import get_environment
 from training_scripts.data import readers, staging, stores
 from training_scripts.data.download import official_archive
+from training_scripts.quick.backbone import SIDE
+from training_scripts.training.settings import QUICK
 
 
 def stage(  # noqa: PLR0913, PLR0917 - one for each option
@@ -59,7 +61,8 @@ def stage(  # noqa: PLR0913, PLR0917 - one for each option
         f"{staged.place}: {staged.copied} files copied, {staged.there_already} were there already.",
         markup=False,
     )
-    err.print(f"Next: scones train --data {staged.place} --classes {','.join(chosen)}", markup=False)
+    quick = f" --set architecture={QUICK}" if size == SIDE else ""
+    err.print(f"Next: scones train --data {staged.place} --classes {','.join(chosen)}{quick}", markup=False)
 
 
 def _store(to: Path | None, name: str, environment: str) -> stores.Store:

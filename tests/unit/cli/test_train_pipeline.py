@@ -59,13 +59,34 @@ def test_a_refusal_says_what_stays_and_what_would_pass(
     training: list[str],
     way: str,
 ) -> None:
+    archive = tmp_path / "pictures.tar.gz"
+    archive.write_bytes(b"pictures")
+
     with pytest.raises(StepFailed):
-        train_pipeline.chain(tmp_path, "bicycle,motorcycle", training)
+        train_pipeline.chain(archive, "bicycle,motorcycle", training)
 
     said = capsys.readouterr().err
     assert "the current model goes on answering" in said
     assert "The refused one stays at s3://bucket/training/job-1/output/model.tar.gz" in said
     assert way in said
+
+
+def test_a_folder_of_photographs_is_learnt_by_a_frozen_network(
+    commands: list[tuple[str, ...]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its folders are the classes, but for "neither"."""
+    for label in ("van", "lorry", "neither"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.jpg").write_bytes(b"picture")
+
+    with pytest.raises(StepFailed):
+        train_pipeline.chain(tmp_path, None, [])
+
+    stage, train = commands[1:3]
+    assert stage[stage.index("--classes") + 1] == "lorry,van"
+    assert stage[-2:] == ("--size", "224")
+    assert train[-3:] == ("--set", "architecture=lite0", "--json")
+    assert "More photographs of what it confused would help" in capsys.readouterr().err
 
 
 def test_without_the_archive_the_way_to_name_it_is_shown(
