@@ -50,9 +50,12 @@ def variant(tmp_path: Path) -> Callable[..., Path]:
     return pack
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A real browser. Tests are skipped, with the reason, where none is installed."""
+    """A real browser. Tests are skipped, with the reason, where none is installed.
+
+    While it is open, this thread has a running event loop, so it must be closed before other tests run theirs.
+    """
     try:
         with browser.chromium() as launched:
             yield launched
