@@ -242,7 +242,7 @@ run "refuses_a_label_twice" {
   command = plan
 
   variables {
-    model = merge(var.model, { labels = ["a", "a"] })
+    model = merge(var.model, { labels = ["bicycle", "motorcycle", "motorcycle"] })
   }
 
   expect_failures = [var.model]
