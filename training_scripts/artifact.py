@@ -169,8 +169,8 @@ def write(folder: Path, description: dict[str, Any], network: bytes) -> None:
     """Write both files. The description comes last, because a network without it is not an artifact."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DESCRIPTION).unlink(missing_ok=True)
-    _replace(folder / NETWORK, network)
-    _replace(folder / DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
+    replace_file(folder / NETWORK, network)
+    replace_file(folder / DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
 
 
 def pack(folder: Path) -> Path:
@@ -194,7 +194,7 @@ def pack(folder: Path) -> Path:
         raise ArtifactError(
             f"the artifact has {buffer.tell()} bytes, the limit is {LARGEST}: train a narrower network"
         )
-    _replace(folder / "model.tar.gz", buffer.getvalue())
+    replace_file(folder / "model.tar.gz", buffer.getvalue())
     return folder / "model.tar.gz"
 
 
@@ -219,7 +219,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_bytes(content)

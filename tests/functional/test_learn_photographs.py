@@ -4,6 +4,8 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed: make setup-quick")
@@ -11,8 +13,12 @@ pytest.importorskip("onnx", reason="onnx is not installed: make setup-quick")
 
 from training_scripts import artifact, evaluate, train
 from training_scripts.data import staging, stores
-from training_scripts.quick import backbone
+from training_scripts.quick import backbone, trainer
 from training_scripts.synthetic import generator
+from training_scripts.terminal import Terminal
+from training_scripts.training import operating_point
+from training_scripts.training.operating_point import OperatingPoint
+from training_scripts.training.settings import Settings, Sources
 
 CLASSES = ["bicycle", "motorcycle"]
 EACH = 24
@@ -58,6 +64,20 @@ def test_the_serving_program_answers_with_it(learnt: Path, staged: Path) -> None
     figures = evaluate.evaluate(learnt, staged, "test", drawn=20)
     assert figures["accuracy"]["value"] > 0.7
     assert figures["drawn"]["other"]["refused"]["value"] > 0.7
+
+
+def test_the_network_answers_at_its_operating_point(staged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the operating point takes from the logit of "neither" is taken in the network, too."""
+    sources, settings = Sources(staged, None), Settings(classes=",".join(CLASSES), architecture="lite0")
+    pixels = np.zeros((1, 3, backbone.SIDE, backbone.SIDE), np.float32)
+    answers = []
+    for shift in (0.0, 1.5):
+        point = OperatingPoint(shift, 1.0, 0.5)
+        monkeypatch.setattr(operating_point, "operating_point", lambda *_, point=point: point)
+        _, network = trainer.train(sources, settings, Terminal(quiet=True))
+        session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+        answers.append(session.run(["logits"], {"pixels": pixels})[0][0])
+    assert answers[0] - answers[1] == pytest.approx([0, 0, 1.5], abs=1e-4)
 
 
 def test_the_same_pictures_give_the_same_artifact(learnt: Path, staged: Path, tmp_path: Path) -> None:

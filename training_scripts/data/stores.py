@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from functions.common.shown import shown
+from training_scripts import artifact
 from training_scripts.data.readers import DataSourceError
 
 _SET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -45,12 +46,7 @@ class Folder:
     def put(self, path: str, content: bytes) -> None:
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        try:
-            partial.write_bytes(content)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        artifact.replace_file(target, content)
 
     def remove(self, path: str) -> None:
         (self._folder / path).unlink(missing_ok=True)

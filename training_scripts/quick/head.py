@@ -70,6 +70,11 @@ class Head:
             logits[rows, excluded] = -np.inf
         return distances[rows, logits.argmax(1)], -np.logaddexp.reduce(logits, 1)
 
+    def lower_neither(self, shift: float) -> "Head":
+        """This head with the last logit lowered by `shift`."""
+        factor, of_energy, constant = self.neither
+        return replace(self, neither=(factor, of_energy, constant - shift))
+
     def logits(self, features: NDArray) -> Array:
         """[N, C + 1]: log-probabilities of the classes, and the log-odds of "neither"."""
         classes = self.class_logits(features)

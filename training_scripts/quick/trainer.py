@@ -3,14 +3,11 @@
 Needs neither PyTorch nor a GPU; the same pictures give the same model.
 """
 
-import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
 
-from training_scripts import artifact
 from training_scripts.data import dataset, readers
 from training_scripts.data.dataset import NEITHER, DataError
 from training_scripts.evaluation import calibration
@@ -20,11 +17,9 @@ from training_scripts.quick.network import compose
 from training_scripts.quick.photographs import Photographs, folds, read
 from training_scripts.terminal import Terminal
 from training_scripts.training import operating_point
+from training_scripts.training.description import OutOfFold, describe
 from training_scripts.training.operating_point import OperatingPoint
 from training_scripts.training.settings import QUICK, Settings, Sources
-
-# One in this many points of the risk-coverage curve goes into model.json; neighbours differ by one picture.
-_CURVE_STEP = 5
 
 
 def train(sources: Sources, settings: Settings, console: Terminal) -> tuple[dict[str, Any], bytes]:
@@ -43,34 +38,21 @@ def train(sources: Sources, settings: Settings, console: Terminal) -> tuple[dict
     parts = folds(photographs)
     fitted, answers = head.fit(photographs.features, truth, parts, len(classes))
     point = operating_point.operating_point(answers, truth, len(classes))
-    cross_validation, curve = operating_point.cross_fitted(answers, truth, parts, labels)
-    metrics = {"cross_validation": cross_validation}
+    fitted = fitted.lower_neither(point.shift)
+    test = {}
     if readers.has_split(sources.data, "test"):
-        test = _look([sources.data], "test", classes, console)
-        metrics["test"] = _figures(fitted, point, test, labels)
+        test["test"] = _figures(fitted, point, _look([sources.data], "test", classes, console), labels)
     network = compose(fitted)
-    description = {
-        "schema_version": artifact.SCHEMA_VERSION,
-        "name": os.environ.get("TRAINING_JOB_NAME") or f"scones-{hashlib.sha256(network).hexdigest()[:8]}",
-        "labels": labels,
-        "classes_of_interest": classes,
+    own = {
         "input_size": backbone.SIDE,
         "mirrored": False,
         "mean": list(backbone.MEAN),
         "std": list(backbone.STD),
-        "temperature": point.temperature,
-        "threshold": point.threshold,
-        "neither_shift": point.shift,
-        "baseline": operating_point.baseline(
-            photographs.rows, point.probabilities(answers), point.threshold, labels
-        ),
-        "metrics": metrics,
-        "risk_coverage": [[round(value, 4) for value in place] for place in curve[::_CURVE_STEP]],
+        "metrics": test,
         "hyperparameters": {"architecture": QUICK, "classes": ",".join(classes)},
         "data_sha256": dataset.digest(*folders),
-        "commit": artifact.commit(),
     }
-    return description, network
+    return describe(network, labels, point, OutOfFold(photographs.rows, answers, parts), own), network
 
 
 def _look(folders: list[Path], split: str, classes: list[str], console: Terminal) -> Photographs:
@@ -89,7 +71,5 @@ def _look(folders: list[Path], split: str, classes: list[str], console: Terminal
 
 
 def _figures(fitted: Head, point: OperatingPoint, test: Photographs, labels: list[str]) -> dict[str, Any]:
-    probabilities = calibration.softmax(
-        operating_point.shifted(fitted.logits(test.features), point.shift), point.temperature
-    )
+    probabilities = calibration.softmax(fitted.logits(test.features), point.temperature)
     return operating_point.figures(probabilities, test.rows.truth, point.threshold, labels)

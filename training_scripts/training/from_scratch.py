@@ -1,26 +1,21 @@
 """Trains a small network from the first weight on: reads and splits the pictures, trains, calibrates, exports."""
 
 import dataclasses
-import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training_scripts import artifact
 from training_scripts.data import dataset, readers
 from training_scripts.data.dataset import NEITHER, DataError, LabelledImages
 from training_scripts.evaluation import calibration
 from training_scripts.terminal import Terminal
 from training_scripts.training import operating_point
+from training_scripts.training.description import OutOfFold, describe
 from training_scripts.training.loop import MEAN, STD
 from training_scripts.training.onnx_export import to_onnx
 from training_scripts.training.settings import Settings, Sources
 from training_scripts.training.trainer import Material, Trainer
-
-# One in this many points of the risk-coverage curve goes into model.json; neighbours differ by one picture.
-_CURVE_STEP = 5
 
 
 def train(
@@ -50,33 +45,21 @@ def train(
         probabilities = calibration.softmax(trainer.answers(network, rows), point.temperature)
         return operating_point.figures(probabilities, rows.truth, point.threshold, trainer.labels)
 
-    cross_validation, curve = operating_point.cross_fitted(answers, truth, material.folds, trainer.labels)
-    metrics = {"cross_validation": cross_validation}
+    metrics = {}
     if len(material.test):
         metrics["test"] = evaluated(material.test)
     if len(material.foreign):
         metrics["unseen_classes_refused"] = evaluated(material.foreign)["neither_refused"]
-    description = {
-        "schema_version": artifact.SCHEMA_VERSION,
-        "name": os.environ.get("TRAINING_JOB_NAME") or f"scones-{hashlib.sha256(exported).hexdigest()[:8]}",
-        "labels": trainer.labels,
-        "classes_of_interest": settings.interest,
+    own = {
         "input_size": readers.SIDE,
         "mean": list(MEAN),
         "std": list(STD),
-        "temperature": point.temperature,
-        "threshold": point.threshold,
-        "neither_shift": point.shift,
-        "baseline": operating_point.baseline(
-            material.real, point.probabilities(answers), point.threshold, trainer.labels
-        ),
         "metrics": metrics,
-        "risk_coverage": [[round(value, 4) for value in place] for place in curve[::_CURVE_STEP]],
         "hyperparameters": dataclasses.asdict(settings),
         "data_sha256": material.digest,
-        "commit": artifact.commit(),
     }
-    return description, exported
+    judged = OutOfFold(material.real, answers, material.folds)
+    return describe(exported, trainer.labels, point, judged, own), exported
 
 
 def load(sources: Sources, settings: Settings) -> Material:
